@@ -1,0 +1,116 @@
+"""The `harness` command. It calls and prints; it decides nothing, and imports late to answer fast."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from harness.course import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
+
+_STYLES: dict[str, dict[str, object]] = {
+    "": {},
+    "title": {"bold": True},
+    "good": {"fg": "green"},
+    "bad": {"fg": "red"},
+    "dim": {"dim": True},
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="transformer-katas", message="harness %(version)s")
+def main() -> None:
+    """Learn how language models work by building one, test by test.
+
+    Run `pytest` to see the next failing test; this command does the rest. It works from every folder of
+    the repository. KATA is a number (3, 03, k03) or a folder's name.
+    """
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (schema: harness/status.schema.json).")
+@click.option("--check", is_flag=True, help="Exit with status 1 unless every kata is complete and unedited.")
+def status(as_json: bool, check: bool) -> None:
+    """Show every kata: tests passed, the next test, what is stale."""
+    from harness import status as statuses
+    from harness.ledger import Ledger
+
+    ledger = Ledger(_course())
+    progress = ledger.progress()
+    if as_json:
+        click.echo(json.dumps(statuses.as_json(progress), indent=2))
+    else:
+        statuses.show_table(progress)
+        _print(statuses.closing_lines(progress, ledger.stored, _course()))
+    if check and not statuses.all_done(progress):
+        sys.exit(1)
+
+
+@main.command()
+def verify() -> None:
+    """Check Python, packages, torch and device, and the folders; say what to do about each failure."""
+    from harness import verify as checks
+
+    sys.exit(0 if checks.run_and_show(_course().root) else 1)
+
+
+@main.command()
+@click.argument("kata", required=False)
+def hint(kata: str | None) -> None:
+    """Show one more level of hint for the next failing test: a nudge, where to look, pseudocode."""
+    from harness import hints
+    from harness.ledger import Ledger
+
+    course = _course()
+    try:
+        _print(hints.next_hint(course, Ledger(course).progress(), _kata(course, kata)))
+    except hints.NoHint as reason:
+        raise click.ClickException(str(reason)) from None
+
+
+@main.command()
+@click.option("--fix", is_flag=True, help="Write what is generated: the stubs and the list of shipped tests.")
+def check(fix: bool) -> None:
+    """The maintainers' gate: what is generated is up to date, and no kata lacks a part."""
+    from harness import check as gate
+
+    course = _course()
+    for path in gate.fix(course) if fix else []:
+        click.echo(f"wrote {path}")
+    problems = gate.check(course)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    click.echo(f"{len(course.katas)} katas checked, {len(problems)} problems")
+    sys.exit(1 if problems else 0)
+
+
+def _course() -> Course:
+    from harness.words import NOT_A_COURSE
+
+    root = find_root(Path.cwd())
+    if root is None:
+        raise click.ClickException(NOT_A_COURSE)
+    return load_course(root)
+
+
+def _kata(course: Course, argument: str | None) -> Kata | None:
+    try:
+        return resolve_kata(course, argument) if argument else None
+    except UnknownKata as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _print(lines: list) -> None:  # type: ignore[type-arg]  # of words.Line, which is imported late
+    from harness.words import printable
+
+    for line in lines:
+        text = printable(line.text, sys.stdout.encoding)
+        click.secho(text, **_STYLES[line.style], color=None if "NO_COLOR" not in _environment() else False)
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ)

@@ -1,0 +1,131 @@
+"""Where things are: the repository's root, its katas, and what a KATA argument means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = re.compile(r"k(\d\d)_([a-z][a-z0-9_]*)")
+_ARGUMENT = re.compile(r"k?(\d{1,2})")
+
+
+@dataclass(frozen=True)
+class Kata:
+    """One kata: a numbered folder with a stub, an ordered test suite and its texts."""
+
+    root: Path
+    name: str  # "k01_attention"
+
+    @property
+    def number(self) -> str:
+        return self.name[1:3]
+
+    @property
+    def topic(self) -> str:
+        return self.name[4:]
+
+    @property
+    def title(self) -> str:
+        return f"{self.number} {self.topic.replace('_', ' ')}"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "katas" / self.name
+
+    @property
+    def stub(self) -> Path:
+        return self.folder / f"{self.topic}.py"
+
+    @property
+    def tests(self) -> Path:
+        return self.folder / f"test_{self.topic}.py"
+
+    @property
+    def hints(self) -> Path:
+        return self.folder / "hints.toml"
+
+    @property
+    def solution_folder(self) -> Path:
+        return self.root / "solutions" / self.name
+
+    @property
+    def solution(self) -> Path:
+        return self.solution_folder / f"{self.topic}.py"
+
+    @property
+    def package(self) -> str:
+        return f"katas.{self.name}"
+
+    @property
+    def module(self) -> str:
+        return f"{self.package}.{self.topic}"
+
+    @property
+    def command(self) -> str:
+        return f"pytest katas/{self.number}"
+
+
+@dataclass(frozen=True)
+class Course:
+    """A repository of katas, in the order of their numbers."""
+
+    root: Path
+    katas: tuple[Kata, ...]
+
+    def kata_of(self, path: Path) -> Kata | None:
+        """The kata whose folder (or solution) contains `path`, if one does."""
+        for kata in self.katas:
+            if path.is_relative_to(kata.folder) or path.is_relative_to(kata.solution_folder):
+                return kata
+        return None
+
+    def relative(self, path: Path) -> str:
+        """`path` as a learner types it from the root, with forward slashes."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+
+class UnknownKata(ValueError):
+    """A KATA argument that names no kata; the message says which there are."""
+
+
+def find_root(start: Path) -> Path | None:
+    """The nearest folder at or above `start` that holds `katas/kNN_topic/`, else None."""
+    for folder in (start, *start.parents):
+        if _kata_names(folder):
+            return folder
+    return None
+
+
+def load_course(root: Path) -> Course:
+    """The katas found under `root`, ordered by number."""
+    return Course(root, tuple(Kata(root, name) for name in _kata_names(root)))
+
+
+def resolve_kata(course: Course, argument: str) -> Kata:
+    """The kata that `3`, `03`, `k03` or the folder's name stands for.
+
+    Raises UnknownKata naming the argument and the nearest kata.
+    """
+    number = _ARGUMENT.fullmatch(argument)
+    for kata in course.katas:
+        if argument == kata.name or (number and int(number[1]) == int(kata.number)):
+            return kata
+    raise UnknownKata(_unknown(course, argument))
+
+
+def _unknown(course: Course, argument: str) -> str:
+    names = [kata.name for kata in course.katas]
+    topics = {kata.topic: kata.name for kata in course.katas}
+    close = difflib.get_close_matches(argument, [*names, *topics], n=1, cutoff=0.5)
+    guess = f" Did you mean {topics.get(close[0], close[0])}?" if close else ""
+    known = f"{course.katas[0].number} to {course.katas[-1].number}"
+    return f"There is no kata {argument!r}; the katas are {known}.{guess}"
+
+
+def _kata_names(root: Path) -> list[str]:
+    folder = root / "katas"
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if _FOLDER.fullmatch(entry.name) and entry.is_dir())

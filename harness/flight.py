@@ -1,0 +1,123 @@
+"""The flight recorder: what the process that runs a learner's code notes down as it goes.
+
+It lives in a folder of two files that outlive the process: `events.jsonl`, one line per step, and
+`trace.txt`, where faulthandler writes the stack when a step takes too long or the process
+crashes. The supervising process reads both (harness/supervisor.py); nothing else connects the two.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+EVENTS = "events.jsonl"
+TRACE = "trace.txt"
+
+
+class TooSlow(Exception):
+    """A step of a learner's code that took longer than its limit."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"still running after {seconds:g} s")
+        self.seconds = seconds
+
+
+class Recorder:
+    """Notes steps where a supervisor watches; without one it notes nothing."""
+
+    def __init__(self, folder: Path | None, limit: float) -> None:
+        self.limit = limit
+        self._folder = folder
+        self._pid = os.getpid()
+        if folder is not None:
+            self._events = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._trace = open(folder / TRACE, "wb", buffering=0)  # noqa: SIM115  # faulthandler keeps it
+            _note_hard_exits(self)
+
+    @property
+    def supervised(self) -> bool:
+        return self._folder is not None
+
+    def note(self, event: str, **facts: object) -> None:
+        """Add an event, but only for the process that was started to run the tests."""
+        if self.supervised and os.getpid() == self._pid:
+            os.write(self._events, json.dumps({"event": event, **facts}).encode() + b"\n")
+
+    def watch_crashes(self) -> None:
+        """Let a segmentation fault leave its stack behind."""
+        if self.supervised:
+            faulthandler.enable(file=self._trace)
+
+    def begin(self, event: str, limit: float | None = None, **facts: object) -> None:
+        """Start a step that may take `limit` seconds (0: for ever)."""
+        seconds = self.limit if limit is None else limit
+        self.note(event, limit=seconds, **facts)
+        if self.supervised and seconds:
+            faulthandler.dump_traceback_later(seconds, file=self._trace)
+
+    def end(self, event: str, **facts: object) -> None:
+        """Finish a step."""
+        if self.supervised:
+            faulthandler.cancel_dump_traceback_later()
+        self.note(event, **facts)
+
+    @contextmanager
+    def importing(self, path: Path) -> Iterator[None]:
+        """The import of a learner's file, bounded like a test."""
+        self.begin("import", path=str(path))
+        try:
+            with _alarm(self.limit):
+                yield
+        finally:
+            self.end("imported", path=str(path))
+
+
+def _note_hard_exits(recorder: Recorder) -> None:
+    """`os._exit` leaves no other trace: note who called it before it is carried out."""
+    leave = os._exit
+
+    def exit_after_a_note(status: int) -> NoReturn:
+        recorder.note("os._exit", status=status, stack=_stack())
+        leave(status)
+
+    os._exit = exit_after_a_note  # type: ignore[assignment]  # same signature, but a Python function
+
+
+def _stack() -> list[tuple[str, int]]:
+    """File and line of every frame below the caller, innermost first."""
+    import sys
+
+    frame: FrameType | None = sys._getframe(2)
+    found: list[tuple[str, int]] = []
+    while frame is not None:
+        found.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return found
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise TooSlow after `seconds`, where the platform has alarms and this is the main thread."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not seconds or not hasattr(signal, "setitimer") or not in_main_thread:
+        yield
+        return
+
+    def ring(*_: object) -> NoReturn:
+        raise TooSlow(seconds)
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

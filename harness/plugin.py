@@ -1,0 +1,207 @@
+"""The pytest plugin: hooks only. In a folder without katas it does nothing at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import runs
+from harness.account import Account, selected_names
+from harness.course import Course, Kata, find_root, load_course
+from harness.findings import Comparison, Finding, read_failure
+from harness.flight import Recorder
+from harness.ledger import Ledger
+from harness.runs import Run
+from harness.suite import file_digest, requirement
+
+RUN = pytest.StashKey[Run]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("katas")
+    group.addoption("--all", action="store_true", help="run every kata without stopping, unlocking as it goes")
+    group.addoption("--solutions", action="store_true", help="test the reference solutions: no locks, no recording")
+    group.addoption(
+        "--time-limit",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="stop a test, or the import of a kata, that takes longer (default 10; 0: never)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if RUN in config.stash:
+        return None  # the supervised child, which does the work
+    root = find_root(config.rootpath.resolve()) or find_root(config.invocation_params.dir.resolve())
+    run = runs.plan(config, load_course(root)) if root else None
+    if run is None:
+        return None
+    config.stash[RUN] = run
+    config.args[:] = run.args
+    if run.compact:
+        runs.quieten(config)
+    hooks = KataHooks(config, run)
+    config.pluginmanager.register(hooks, "katas")
+    ending = runs.supervised(config, run) if run.supervise else None
+    if ending is None:
+        return None  # no child: this process goes on and does the work
+    if ending.finished and ending.status is not None:
+        return ending.status
+    runs.write(config, hooks.account.lines_after(ending))
+    return pytest.ExitCode.TESTS_FAILED
+
+
+class KataHooks:
+    """The hooks of a run that touches the katas."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self.config = config
+        self.run = run
+        self.course: Course = run.course
+        self.comparison: Comparison | None = None
+        self.collected: Counter[tuple[Path, str]] = Counter()
+        selected = selected_names(run.course, run.args)
+        self.account = Account(run.course, Ledger(run.course), selected, records=run.records)
+        self.stopped = False
+
+    # --- set-up ---
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.recorder = Recorder(self.run.flight, self.run.time_limit)
+        if self.run.imports:
+            self.importer = runs.prepare_imports(self.run, self.recorder)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        self.recorder.watch_crashes()  # after pytest's own faulthandler plugin
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.collected = Counter((item.path, test_name(item)) for item in items)
+        for item in items:
+            if self.kata(item) and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(self.run.time_limit))
+
+    # --- each test ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        if self.stopped:
+            return True  # handled: not run, not reported
+        kata = self.kata(item)
+        if kata:
+            facts = {"kata": kata.name, "test": test_name(item), "requirement": requirement_of(item)}
+            digests = {"stub_digest": self.stub_digest(kata), "tests_digest": file_digest(kata.tests)}
+            self.recorder.begin("test", self.limit(item), case=item.nodeid, **facts, **digests)
+        return None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        if self.run.imports:
+            self.recorder.end("tested", case=nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        kata = self.kata(item)
+        reason = self.account.lock_reason(kata) if kata and self.run.enforces_locks else None
+        if reason:
+            pytest.skip(f"locked: {reason}")
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
+        self.comparison = Comparison(op, left, right)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        kata = self.kata(item)
+        if kata:
+            report.kata_facts = self.facts(item, kata, call, report)  # type: ignore[attr-defined]  # travels along
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        facts = getattr(report, "kata_facts", None)
+        if facts is None:
+            return
+        self.account.take(report, facts)
+        self.stopped = self.stopped or (report.failed and self.run.stops_at_first_failure)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.account.collection_errors.append((report.nodeid, report.longreprtext))
+
+    # --- a debugger suspends the time limit ---
+
+    def pytest_enter_pdb(self) -> None:
+        self.recorder.end("paused")
+
+    # --- the end ---
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        silent = self.run.compact and getattr(report, "kata_facts", None) is not None
+        return (report.outcome, "", "") if silent else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if session.exitstatus == pytest.ExitCode.OK and self.account.everything_was_locked:
+            session.exitstatus = runs.ALL_LOCKED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.run.learning:
+            runs.write(self.config, self.account.closing_lines())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        self.recorder.end("finished")
+
+    # --- facts ---
+
+    def kata(self, item: pytest.Item) -> Kata | None:
+        return self.course.kata_of(item.path.resolve())
+
+    def stub_digest(self, kata: Kata) -> str:
+        return self.importer.stub_digests.get(kata.name, "")
+
+    def limit(self, item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return float(marker.args[0]) if marker and marker.args else self.run.time_limit
+
+    def facts(
+        self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> dict[str, Any]:
+        """What the controlling process needs to know about a test's report, as plain data."""
+        finding = self.finding(item, kata, call) if report.failed else None
+        whole = not any("[" in arg and arg.split("[")[0] in item.nodeid for arg in self.run.node_ids)
+        return {
+            "kata": kata.name,
+            "test": test_name(item),
+            "case": item.nodeid,
+            "cases": self.collected[item.path, test_name(item)] if whole else 0,
+            "requirement": requirement_of(item),
+            "stub_digest": self.stub_digest(kata),
+            "tests_digest": file_digest(kata.tests),
+            "locked": report.skipped and "Skipped: locked: " in str(report.longrepr),
+            "finding": finding.as_json() if finding else None,
+        }
+
+    def finding(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> Finding | None:
+        if call.excinfo is None:
+            return None
+        comparison, self.comparison = self.comparison, None
+        code = getattr(getattr(item, "function", None), "__code__", None)
+        return read_failure(self.course, kata, call.excinfo.value, test_code=code, comparison=comparison)
+
+
+def test_name(item: pytest.Item) -> str:
+    """The test function's name within its file, without the parametrised case."""
+    return item.nodeid.split("::", 1)[-1].split("[")[0]
+
+
+def requirement_of(item: pytest.Item) -> str:
+    return requirement(getattr(getattr(item, "function", None), "__doc__", None), item.name.split("[")[0])

@@ -1,0 +1,122 @@
+"""Receipts on disk: `.harness/progress.jsonl`, one fact a line, only ever appended to.
+
+A line is written by one `write` on a file opened for appending and is framed by newlines, so a
+process killed in the middle of it spoils that line alone. On Windows, where appending is not
+atomic between processes, and on network disks, a lock file keeps writers apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FOLDER = ".harness"
+FILE = "progress.jsonl"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A fact: with this stub and these tests, these tests passed (or failed) at this time."""
+
+    kata: str
+    passed: tuple[str, ...]
+    tests_digest: str
+    stub_digest: str
+    time: str  # ISO 8601, UTC
+    failed: tuple[str, ...] = ()
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return (self.stub_digest, self.tests_digest)
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """All readable receipts in order, and the numbers of the lines that are not receipts."""
+
+    path: Path
+    entries: tuple[Receipt, ...] = ()
+    unreadable: tuple[int, ...] = ()
+    problem: str = ""  # why the file could not be read at all, else empty
+
+
+def progress_path(root: Path) -> Path:
+    return root / FOLDER / FILE
+
+
+def read_receipts(path: Path) -> Receipts:
+    """Every receipt in the file. Torn and foreign lines are counted, never fatal."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Receipts(path)
+    except OSError as error:
+        return Receipts(path, problem=error.strerror or str(error))
+    parsed = [(number, _parse(line)) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    return Receipts(
+        path,
+        tuple(receipt for _, receipt in parsed if receipt),
+        tuple(number for number, receipt in parsed if receipt is None),
+    )
+
+
+def append_receipt(path: Path, receipt: Receipt) -> None:
+    """Add one receipt. Raises OSError (read-only folder, full disk) after writing at most a torn line."""
+    append_line(path, asdict(receipt))
+
+
+def append_line(path: Path, fact: dict[str, object]) -> None:
+    """Append `fact` as one line of JSON, safely against kills and other writers."""
+    # A newline before as well as after: whatever a killed writer left stays on its own line.
+    line = b"\n" + json.dumps(fact, ensure_ascii=True).encode() + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writers_apart(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            written = os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+    if written < len(line):
+        raise OSError(28, "No space left on device", str(path))
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    """The JSON objects in a file of lines, in order; anything else in it is passed over."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return []
+    return [fact for line in lines if isinstance(fact := _json(line), dict)]
+
+
+def _writers_apart(path: Path) -> AbstractContextManager[object]:
+    from filelock import FileLock  # imported where used: reading, which `harness status` does, needs none
+
+    return FileLock(path.with_suffix(".lock"), timeout=10)  # a Timeout is an OSError: told, not fatal
+
+
+def _json(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _parse(line: bytes) -> Receipt | None:
+    fact = _json(line)
+    if not isinstance(fact, dict):
+        return None
+    texts = [fact.get(key) for key in ("kata", "tests_digest", "stub_digest", "time")]
+    names = [fact.get("passed"), fact.get("failed", [])]
+    if not all(isinstance(text, str) for text in texts) or not all(_is_texts(name) for name in names):
+        return None
+    kata, tests_digest, stub_digest, time = texts
+    passed, failed = names
+    return Receipt(kata, tuple(passed), tests_digest, stub_digest, time, tuple(failed))
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

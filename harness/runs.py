@@ -1,0 +1,187 @@
+"""How one pytest run is to go: read from its command line, then carried out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import standins, supervisor
+from harness.course import Course
+from harness.flight import Recorder
+from harness.ledger import Ledger
+from harness.progress import bare_run
+from harness.selection import BadArgument, bare_touches_katas, inside_kata, select
+from harness.words import Line, printable
+
+ALL_LOCKED = 10  # the exit code when every selected test is locked
+_STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
+_NARROWING = ("keyword", "markexpr", "lf", "failedfirst", "newfirst", "stepwise", "collectonly", "all", "solutions")
+_ANSWERS_ONLY = ("help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
+_IDE_PLUGINS = ("vscode_pytest", "teamcity.pytest_plugin")
+_IDE_VARIABLES = ("TEST_RUN_PIPE", "PYCHARM_HOSTED", "TEAMCITY_VERSION")
+
+
+@dataclass
+class Run:
+    """The decisions about a run."""
+
+    course: Course
+    args: list[str]
+    learning: bool  # against the learner's katas, with locks and recording
+    compact: bool  # one block instead of pytest's report
+    supervise: bool  # do the work in a child process
+    records: bool  # this process writes the receipts
+    imports: bool  # this process runs tests
+    enforces_locks: bool
+    stops_at_first_failure: bool
+    time_limit: float
+    flight: Path | None = None  # where to record, in a supervised child
+
+    @property
+    def node_ids(self) -> list[str]:
+        return [arg for arg in self.args if "::" in arg]
+
+
+def plan(config: pytest.Config, course: Course) -> Run | None:
+    """What the command line asks for; None when it is not about the katas.
+
+    Raises UsageError for a KATA argument that names nothing.
+    """
+    option = config.option
+    if any(getattr(option, name, False) for name in _ANSWERS_ONLY):
+        return None
+    args = _arguments(config, course)
+    if args is None:
+        return None
+    learning = not option.solutions
+    worker = hasattr(config, "workerinput")
+    distributing = bool(getattr(option, "numprocesses", None) or getattr(option, "tx", None))
+    single_tests = any("::" in arg for arg in args) or _in_an_ide(config)
+    flight = os.environ.pop(supervisor.FLIGHT_VARIABLE, None)
+    return Run(
+        course=course,
+        args=args,
+        learning=learning,
+        compact=learning and not worker and not option.collectonly and _wants_block(config),
+        supervise=learning and not flight and not worker and not distributing and _may_be_supervised(config),
+        records=learning and not worker,
+        imports=not distributing or worker,
+        enforces_locks=learning and not (option.all and (worker or distributing)),
+        stops_at_first_failure=learning and not (option.all or single_tests or worker or distributing),
+        time_limit=option.time_limit,
+        flight=Path(flight) if flight else None,
+    )
+
+
+def _arguments(config: pytest.Config, course: Course) -> list[str] | None:
+    here = config.invocation_params.dir.resolve()
+    if not config.option.file_or_dir:
+        return _bare_arguments(config, course, here)
+    try:
+        selection = select(course, config.option.file_or_dir, here)
+    except BadArgument as error:
+        raise pytest.UsageError(str(error)) from None
+    return list(selection.args) if selection.touches_katas else None
+
+
+def _bare_arguments(config: pytest.Config, course: Course, here: Path) -> list[str] | None:
+    if not bare_touches_katas(course, here):
+        return None
+    if inside_kata(course, here):
+        return [str(here)]
+    if any(getattr(config.option, name, False) for name in _NARROWING):
+        return [str(course.root / "katas")]
+    return [str(kata.folder) for kata in bare_run(Ledger(course).progress())]
+
+
+def _wants_block(config: pytest.Config) -> bool:
+    return config.option.verbose <= 0 and config.option.tbstyle == "auto"
+
+
+def _may_be_supervised(config: pytest.Config) -> bool:
+    option = config.option
+    asks_for_one_process = option.usepdb or option.trace or option.collectonly
+    return not asks_for_one_process and not _in_an_ide(config)
+
+
+def _in_an_ide(config: pytest.Config) -> bool:
+    by_plugin = any(config.pluginmanager.hasplugin(name) for name in _IDE_PLUGINS)
+    return by_plugin or any(name in os.environ for name in _IDE_VARIABLES)
+
+
+def quieten(config: pytest.Config) -> None:
+    """Leave the screen to the one block; what was asked for explicitly (--durations) still shows."""
+    config.option.verbose = -2
+    config.option.tbstyle = "no"
+    config.option.reportchars = ""
+    config.option.disable_warnings = True
+    config.option.no_header = True
+    config.option.maxfail = 0  # the run stops at the first failure by itself, without a line about it
+
+
+def prepare_imports(run: Run, recorder: Recorder) -> standins.KataImporter:
+    """Make the katas importable and import torch, which no step of the learner's is charged for."""
+    standins.purge_compiled_tests(run.course)
+    with contextlib.suppress(ImportError):
+        import torch  # noqa: F401  # for its time only; a missing torch is told where it is used
+    return standins.install(run.course, recorder, solutions=not run.learning)
+
+
+def start_child(config: pytest.Config, run: Run, flight: Path) -> supervisor.Child | None:
+    """The process that does the work; None where it can neither be forked nor started anew."""
+    if supervisor.fork_is_safe():
+        run.flight = flight
+        child = supervisor.fork(lambda: _work(config))
+        run.flight = None
+        return child
+    if config.invocation_params.plugins:
+        return None  # plugin objects of a calling program do not travel to a new process
+    arguments = [str(arg) for arg in config.invocation_params.args]
+    return supervisor.spawn(arguments, config.invocation_params.dir, flight)
+
+
+def _work(config: pytest.Config) -> int:
+    """The rest of pytest's run, in the forked child."""
+    try:
+        return int(config.hook.pytest_cmdline_main(config=config))
+    except pytest.UsageError as error:
+        writer = config.get_terminal_writer()
+        for message in error.args:
+            writer.line(f"ERROR: {message}", red=True)
+        return int(pytest.ExitCode.USAGE_ERROR)
+
+
+def supervised(config: pytest.Config, run: Run) -> supervisor.Ending | None:
+    """Let a child do the work and say how it ended; None where no child could be started."""
+    flight = Path(tempfile.mkdtemp(prefix="harness-"))
+    try:
+        child = start_child(config, run, flight)
+        return supervisor.supervise(child, flight, _STARTING_LIMIT) if child else None
+    finally:
+        shutil.rmtree(flight, ignore_errors=True)
+
+
+_MARKUP: dict[str, dict[str, bool]] = {
+    "": {},
+    "title": {"bold": True},
+    "good": {"green": True},
+    "bad": {"red": True},
+    "dim": {"light": True},
+}
+
+
+def write(config: pytest.Config, lines: Sequence[Line]) -> None:
+    """Print lines on pytest's terminal."""
+    writer = config.get_terminal_writer()
+    encoding = getattr(getattr(writer, "_file", None), "encoding", None)
+    for line in lines:
+        writer.line(printable(line.text, encoding), **_MARKUP[line.style])
+    writer.flush()
+

@@ -1,0 +1,267 @@
+"""Reads a jaxtyping error in terms of the signature: which value, which axis, expected and got."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any, get_args
+
+_ORDINALS = {-1: "last", -2: "second-last", -3: "third-last"}
+
+
+@dataclass(frozen=True)
+class WrongAxis:
+    """One axis whose size is not what the signature says."""
+
+    name: str
+    where: str  # "last", "second-last", …
+    expected: int
+    got: int
+    bound_by: str  # the argument that fixed the expected size; empty if the signature itself did
+
+
+@dataclass(frozen=True)
+class TypeProblem:
+    """A value that does not fit its annotation."""
+
+    function: str
+    argument: str | None  # None: the return value
+    annotation: str
+    expected_shape: str  # "(2, 3, 5)" as far as it is known, "" for what is not a tensor
+    got: str  # "float32 (2, 3, 4)", "None", "int 3"
+    returned_none: bool
+    wrong_dtype: bool
+    axes: tuple[WrongAxis, ...]
+    code: Any  # the function's code object, to find its line
+
+
+@dataclass
+class _Binding:
+    size: int
+    source: str
+
+
+def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
+    """What a jaxtyping.TypeCheckError with this traceback is about; None if it cannot be told."""
+    frame = _checking_frame(traceback)
+    if frame is None:
+        return None
+    try:
+        return _examine(frame.f_locals)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None  # An annotation of a kind that is not read here: the plain message serves.
+
+
+def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
+    """jaxtyping's frame in which the check failed (a test pins that it can be found)."""
+    found = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name == "wrapped_fn_impl":
+            found = traceback.tb_frame
+        traceback = traceback.tb_next
+    return found
+
+
+def _examine(frame: Mapping[str, Any]) -> TypeProblem | None:
+    function, arguments = frame["fn"], frame["bound"].arguments
+    hints = dict(inspect.signature(function).parameters)
+    bindings: dict[str, _Binding] = {}
+    for name, value in arguments.items():
+        problem = _check(function, name, hints[name].annotation, value, bindings, arguments)
+        if problem:
+            return problem
+    if "out" not in frame:
+        return None
+    returned = inspect.signature(function).return_annotation
+    return _check(function, None, returned, frame["out"], bindings, arguments)
+
+
+def _check(
+    function: Callable[..., Any],
+    argument: str | None,
+    annotation: Any,
+    value: Any,
+    bindings: dict[str, _Binding],
+    arguments: Mapping[str, Any],
+) -> TypeProblem | None:
+    """The problem of one value, else None after its axes have been bound."""
+    tensor_type = _tensor_type(annotation)
+    if tensor_type is None or (value is None and type(None) in get_args(annotation)):
+        return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
+    if not isinstance(value, tensor_type.array_type):
+        return _problem(function, argument, annotation, value, "a tensor")
+    tokens = tensor_type.dim_str.split()
+    expected, wrong = _compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
+    wrong_dtype = str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
+    if expected is None and not wrong_dtype:
+        return None
+    return _problem(function, argument, annotation, value, expected or "", wrong, wrong_dtype)
+
+
+def _problem(
+    function: Callable[..., Any],
+    argument: str | None,
+    annotation: Any,
+    value: Any,
+    expected: str = "",
+    axes: Sequence[WrongAxis] = (),
+    wrong_dtype: bool = False,
+) -> TypeProblem:
+    return TypeProblem(
+        function=function.__qualname__,
+        argument=argument,
+        annotation=_annotation_text(annotation),
+        expected_shape=expected,
+        got=describe(value),
+        returned_none=argument is None and value is None,
+        wrong_dtype=wrong_dtype,
+        axes=tuple(axes),
+        code=function.__code__,
+    )
+
+
+def describe(value: Any) -> str:
+    """A value in a few words: dtype and shape of a tensor, type and value of anything else."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if value is None:
+        return "None"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _compare(
+    tokens: Sequence[str],
+    shape: Sequence[int],
+    source: str,
+    bindings: dict[str, _Binding],
+    arguments: Mapping[str, Any],
+) -> tuple[str | None, list[WrongAxis]]:
+    """(expected shape, wrong axes), or (None, []) if the shape fits, binding what was free."""
+    aligned = _align(tokens, shape)
+    sizes = [_known_size(token, bindings, arguments) for token in tokens]
+    texts = [_shown(token, size, bindings) for token, size in zip(tokens, sizes, strict=True)]
+    shown = "(" + ", ".join(filter(None, texts)) + ")"
+    if aligned is None:
+        return shown, []
+    wrong = []
+    for token, axis, got in aligned:
+        known = _known_size(token, bindings, arguments)
+        if known is None:
+            continue
+        if got != known and not ("#" in token and got == 1):
+            by = bindings[_name(token)].source if _name(token) in bindings else ""
+            wrong.append(WrongAxis(_name(token), _ORDINALS.get(axis, f"axis {axis}"), known, got, by))
+    variadic_problem = _variadic_mismatch(tokens, shape, bindings)
+    if wrong or variadic_problem:
+        return shown, wrong
+    _bind(aligned, tokens, shape, source, bindings)
+    return None, []
+
+
+def _align(tokens: Sequence[str], shape: Sequence[int]) -> list[tuple[str, int, int]] | None:
+    """Pairs of token and axis (counted from the end); None if the number of axes cannot fit."""
+    variadic = [i for i, token in enumerate(tokens) if _is_variadic(token)]
+    if len(shape) < len(tokens) - len(variadic) or (not variadic and len(shape) != len(tokens)):
+        return None
+    before = tokens[: variadic[0]] if variadic else tokens
+    after = tokens[variadic[0] + 1 :] if variadic else []
+    head = [(token, i - len(shape), shape[i]) for i, token in enumerate(before)]
+    tail = [(t, i - len(after), shape[len(shape) - len(after) + i]) for i, t in enumerate(after)]
+    return head + tail
+
+
+def _bind(
+    aligned: Sequence[tuple[str, int, int]],
+    tokens: Sequence[str],
+    shape: Sequence[int],
+    source: str,
+    bindings: dict[str, _Binding],
+) -> None:
+    for token, _, size in aligned:
+        if _name(token).isidentifier() and "#" not in token:
+            bindings.setdefault(_name(token), _Binding(size, source))
+    for token in tokens:
+        if _is_variadic(token) and "#" not in token:
+            for i, size in enumerate(_variadic_shape(tokens, shape)):
+                bindings.setdefault(f"{token}[{i}]", _Binding(size, source))
+            bindings.setdefault(token, _Binding(len(_variadic_shape(tokens, shape)), source))
+
+
+def _variadic_shape(tokens: Sequence[str], shape: Sequence[int]) -> tuple[int, ...]:
+    index = next(i for i, token in enumerate(tokens) if _is_variadic(token))
+    return tuple(shape[index : len(shape) - (len(tokens) - index - 1)])
+
+
+def _bound_shape(token: str, bindings: Mapping[str, _Binding]) -> tuple[int, ...] | None:
+    bare = token.replace("#", "")
+    if bare not in bindings:
+        return None
+    return tuple(bindings[f"{bare}[{i}]"].size for i in range(bindings[bare].size))
+
+
+def _variadic_mismatch(
+    tokens: Sequence[str], shape: Sequence[int], bindings: Mapping[str, _Binding]
+) -> bool:
+    for token in tokens:
+        if _is_variadic(token) and token != "...":
+            bound = _bound_shape(token, bindings)
+            got = _variadic_shape(tokens, shape)
+            if bound is not None and not _agrees(got, bound, broadcast="#" in token):
+                return True
+    return False
+
+
+def _agrees(got: tuple[int, ...], bound: tuple[int, ...], *, broadcast: bool) -> bool:
+    if not broadcast:
+        return got == bound
+    pairs = zip(reversed(got), reversed(bound), strict=False)
+    return all(g == b or 1 in (g, b) for g, b in pairs)
+
+
+def _known_size(token: str, bindings: Mapping[str, _Binding], arguments: Mapping[str, Any]) -> int | None:
+    name = _name(token)
+    if name.isdigit():
+        return int(name)
+    if name.startswith("{"):
+        value = arguments.get(name.strip("{}"))
+        return value if isinstance(value, int) else None
+    return bindings[name].size if name in bindings and not _is_variadic(token) else None
+
+
+def _shown(token: str, size: int | None, bindings: Mapping[str, _Binding]) -> str:
+    bound = _bound_shape(token, bindings) if _is_variadic(token) else None
+    if bound is not None:
+        return ", ".join(map(str, bound))
+    return str(size) if size is not None else _name(token) if not _is_variadic(token) else "…"
+
+
+def _name(token: str) -> str:
+    return token.lstrip("*#?").split("=")[-1]
+
+
+def _is_variadic(token: str) -> bool:
+    return "*" in token.split("{")[0] or token == "..."
+
+
+def _tensor_type(annotation: Any) -> Any:
+    """The jaxtyping annotation in `annotation` (itself, or a member of a union), if there is one."""
+    members = [annotation, *get_args(annotation)]
+    return next((member for member in members if hasattr(member, "dim_str")), None)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether beartype finds `value` to be of a type without axes."""
+    if annotation is inspect.Parameter.empty or annotation is Any:
+        return True
+    from beartype import BeartypeConf
+    from beartype.door import is_bearable
+
+    return bool(is_bearable(value, annotation, conf=BeartypeConf(is_pep484_tower=True)))
+
+
+def _annotation_text(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return text.replace("jaxtyping.", "").replace("torch.", "").replace("'", '"')

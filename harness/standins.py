@@ -1,0 +1,184 @@
+"""How a learner's module is imported: freshly, type-checked, and never fatally.
+
+A module under katas/ is always compiled from its source, never loaded from a `.pyc` (an edit of
+equal length within the same second would run the old code). When it cannot be imported, its
+public names become stand-ins that raise the very error when used; a name that is missing becomes
+one likewise. So every test stays listed and fails singly, with the reason.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from harness.course import Course, Kata
+from harness.flight import Recorder
+from harness.stubs import read_contract
+from harness.suite import digest
+from harness.typecheck import checked
+
+TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # jaxtyping takes it by name
+
+
+class CannotImport(Exception):
+    """A learner's file fails to import; `__cause__` is the error it fails with."""
+
+    def __init__(self, path: Path, cause: BaseException) -> None:
+        super().__init__(f"{path.name} cannot be imported: {type(cause).__name__}: {cause}")
+        self.path = path
+        self.__cause__ = cause
+
+
+class MissingName(Exception):
+    """A learner's file lacks a name that its contract promises."""
+
+    def __init__(self, path: Path, name: str, present: Sequence[str]) -> None:
+        super().__init__(f"{path.name} defines no {name!r}")
+        self.path = path
+        self.missing = name
+        self.present = tuple(present)  # public names that the contract does not have
+
+
+class _StandInType(type):
+    """The type of stand-ins: classes, so that they may stand in annotations and as bases."""
+
+    _error: Exception
+
+    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
+        raise cls._error
+
+    def __getattr__(cls, name: str) -> NoReturn:
+        if name.startswith("__"):  # introspection (inspect, pytest, doctest) must not trip over it
+            raise AttributeError(name)
+        raise cls._error
+
+
+def stand_in(name: str, error: Exception) -> type:
+    """A class that raises `error` whenever it is called or an attribute of it is read."""
+    return _StandInType(name, (), {"_error": error})
+
+
+class KataLoader(Loader):
+    """Executes one learner's module through the type-checking loader it wraps."""
+
+    def __init__(self, inner: InspectLoader, kata: Kata, path: Path, importer: KataImporter) -> None:
+        self._inner = inner
+        self._kata = kata
+        self._path = path
+        self._importer = importer
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def get_source(self, fullname: str) -> str:
+        return self._path.read_text(encoding="utf-8")
+
+    def exec_module(self, module: ModuleType) -> None:
+        expected = self._importer.expected_names(self._kata, self._path)
+        try:
+            with self._importer.recorder.importing(self._path):
+                self._execute(module)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: `sys.exit()` in a stub must not end the run
+            cause = CannotImport(self._path, error)
+            module.__dict__.update({name: stand_in(name, cause) for name in expected})
+        else:
+            self._fill_missing(module, expected)
+
+    def _execute(self, module: ModuleType) -> None:
+        data = self._path.read_bytes()
+        if self._path.name == self._kata.stub.name:
+            self._importer.stub_digests[self._kata.name] = digest(data)
+        code = self._inner.source_to_code(data, str(self._path))  # compiled afresh: no .pyc
+        exec(code, module.__dict__)
+
+    def _fill_missing(self, module: ModuleType, expected: Sequence[str]) -> None:
+        own = [name for name, value in vars(module).items() if _is_own(name, value, module)]
+        extra = [name for name in own if name not in expected]
+        for name in expected:
+            if name not in module.__dict__:
+                module.__dict__[name] = stand_in(name, MissingName(self._path, name, extra))
+
+
+def _is_own(name: str, value: object, module: ModuleType) -> bool:
+    return not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+
+
+class KataImporter(MetaPathFinder):
+    """Finds the modules of the katas and wraps their loaders."""
+
+    def __init__(self, course: Course, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
+        self._katas = {
+            f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
+        }
+
+    @property
+    def modules(self) -> list[str]:
+        return list(self._katas)
+
+    def expected_names(self, kata: Kata, path: Path) -> list[str]:
+        return list(read_contract(kata.solution_folder / path.name))
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._katas:
+            return None
+        spec = self._found_by_the_others(fullname, path, target)
+        if spec and spec.origin and isinstance(spec.loader, InspectLoader):
+            spec.loader = KataLoader(spec.loader, self._katas[fullname], Path(spec.origin), self)
+        return spec
+
+    def _found_by_the_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+
+def install(course: Course, recorder: Recorder, *, solutions: bool) -> KataImporter:
+    """Make `katas.…` importable from `course`: the learner's own, or with `solutions` the reference."""
+    if sys.path[:1] != [str(course.root)]:
+        sys.path.insert(0, str(course.root))
+    from jaxtyping import install_import_hook
+
+    importer = KataImporter(course, recorder)
+    install_import_hook(importer.modules, TYPECHECKER)
+    sys.meta_path.insert(0, importer)
+    if solutions:
+        for kata in course.katas:
+            _prefer_solution(kata)
+    return importer
+
+
+def purge_compiled_tests(course: Course) -> None:
+    """Delete compiled test modules, for the same reason that stubs are never loaded from `.pyc`."""
+    for kata in course.katas:
+        for path in (kata.folder / "__pycache__").glob("test_*.pyc"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                pass  # A read-only folder: nothing was compiled into it either.
+
+
+def _modules(kata: Kata) -> list[Path]:
+    paths = (path for folder in (kata.folder, kata.solution_folder) for path in folder.glob("*.py"))
+    return [path for path in paths if path.stem != "__init__" and not path.stem.startswith("test_")]
+
+
+def _prefer_solution(kata: Kata) -> None:
+    package = importlib.import_module(kata.package)
+    package.__path__.insert(0, str(kata.solution_folder))

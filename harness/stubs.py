@@ -1,0 +1,148 @@
+"""Stubs made from solutions, and the contract (names and signatures) that both share.
+
+A stub is the solution's text with every body replaced by `raise NotImplementedError`. Docstrings,
+imports, constants and whatever is marked with a comment `# given` stay; private names go.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+GIVEN = "# given"
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One public function or class of a kata as the shipped file declares it."""
+
+    name: str
+    text: str  # "softmax(x, dim)": names and defaults, which a caller relies on
+    summary: str  # the first paragraph of its docstring
+    declaration: str  # the lines of its `def` or `class`, as a learner sees them in the stub
+
+
+def make_stub(source: str) -> str:
+    """The stub that belongs to a solution's source."""
+    lines = source.splitlines()
+    edits = [edit for node in ast.parse(source).body for edit in _edits(node, lines)]
+    for first, last, replacement in sorted(edits, reverse=True):
+        lines[first - 1 : last] = replacement
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def contract(source: str) -> dict[str, Signature]:
+    """The public functions and classes of a module by name, in the order they are written."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, _Function | ast.ClassDef)]
+    public = [node for node in nodes if not node.name.startswith("_")]
+    return {node.name: _signature(node, source.splitlines()) for node in public}
+
+
+def read_contract(path: Path) -> dict[str, Signature]:
+    """`contract` of a file; empty if it is missing or does not parse."""
+    try:
+        return contract(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return {}
+
+
+def definition_line(source: str, name: str) -> int | None:
+    """The line that defines a public function or class (for a class its forward, if it has one)."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return None
+    for node in body:
+        if isinstance(node, _Function | ast.ClassDef) and node.name == name:
+            return _interesting_line(node)
+    return None
+
+
+def _interesting_line(node: _Function | ast.ClassDef) -> int:
+    methods = node.body if isinstance(node, ast.ClassDef) else []
+    forward = [item for item in methods if isinstance(item, _Function) and item.name == "forward"]
+    return forward[0].lineno if forward else node.lineno
+
+
+def _edits(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]:
+    """What to replace for one top-level statement: (first line, last line, new lines)."""
+    if not isinstance(node, _Function | ast.ClassDef) or _is_given(node, lines):
+        return []
+    if node.name.startswith("_"):
+        return [_removal(node, lines)]
+    if isinstance(node, _Function):
+        return [_emptied(node)]
+    methods = [item for item in node.body if isinstance(item, _Function) and not _is_given(item, lines)]
+    return [_removal(m, lines) if _is_private(m.name) else _emptied(m) for m in methods]
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _is_given(node: _Function | ast.ClassDef, lines: list[str]) -> bool:
+    header = lines[node.lineno - 1 : node.body[0].lineno]
+    return any(line.rstrip().endswith(GIVEN) for line in header)
+
+
+def _first_line(node: _Function | ast.ClassDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _removal(node: _Function | ast.ClassDef, lines: list[str]) -> tuple[int, int, list[str]]:
+    """Take a definition out, with the comment lines and the blank lines above it."""
+    first = _first_line(node)
+    while first > 1 and (not lines[first - 2].strip() or lines[first - 2].lstrip().startswith("#")):
+        first -= 1
+    return (first, node.end_lineno or first, [])
+
+
+def _emptied(node: _Function) -> tuple[int, int, list[str]]:
+    """Replace what follows the docstring (comments included) by `raise NotImplementedError`."""
+    has_docstring = ast.get_docstring(node, clean=False) is not None
+    kept_until = (node.body[0].end_lineno or node.lineno) if has_docstring else node.body[0].lineno - 1
+    indent = " " * node.body[0].col_offset
+    return (kept_until + 1, node.end_lineno or kept_until, [f"{indent}raise NotImplementedError"])
+
+
+def _signature(node: _Function | ast.ClassDef, lines: list[str]) -> Signature:
+    summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
+    function = _constructor(node) if isinstance(node, ast.ClassDef) else node
+    if function is None:
+        return Signature(node.name, node.name, summary, lines[node.lineno - 1].strip())
+    arguments = _without_self(function.args) if function is not node else function.args
+    bare = ast.unparse(_without_annotations(arguments))
+    return Signature(node.name, f"{node.name}({bare})", summary, _header(node, lines))
+
+
+def _header(node: _Function | ast.ClassDef, lines: list[str]) -> str:
+    """The lines from `def` or `class` to the colon, as they are written."""
+    return "\n".join(lines[node.lineno - 1 : max(node.lineno, node.body[0].lineno - 1)])
+
+
+def _constructor(node: ast.ClassDef) -> _Function | None:
+    for item in node.body:
+        if isinstance(item, _Function) and item.name == "__init__":
+            return item
+    return None
+
+
+def _copy(arguments: ast.arguments) -> ast.arguments:
+    function = ast.parse(f"def f({ast.unparse(arguments)}): ...").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    return function.args
+
+
+def _without_self(arguments: ast.arguments) -> ast.arguments:
+    copied = _copy(arguments)
+    copied.args = copied.args[1:]
+    return copied
+
+
+def _without_annotations(arguments: ast.arguments) -> ast.arguments:
+    copied = _copy(arguments)
+    for argument in (*copied.posonlyargs, *copied.args, *copied.kwonlyargs):
+        argument.annotation = None
+    return copied

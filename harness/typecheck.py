@@ -1,0 +1,15 @@
+"""The run-time checker behind every jaxtyping signature in katas/ and solutions/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def checked(function: _F) -> _F:
+    """`function` with its annotations checked by beartype; an int passes for a float (PEP 484)."""
+    from beartype import BeartypeConf, beartype
+
+    return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)

@@ -1,0 +1,380 @@
+"""Every sentence that a learner reads in the terminal. Facts in, lines of text out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.course import Kata
+from harness.findings import Finding
+from harness.progress import KataProgress
+
+WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of output. The style adds colour where there is any; meaning never depends on it."""
+
+    text: str = ""
+    style: str = ""  # "", title, good, bad, dim
+
+
+_WITHOUT_GLYPHS = str.maketrans(
+    {"·": "-", "✓": "+", "✗": "x", "…": "...", "→": "->", "—": "-", "√": "sqrt ", "×": "x", "ᵀ": "^T", "–": "-"}
+)
+
+
+def printable(text: str, encoding: str | None) -> str:
+    """`text` as a terminal with this encoding can show it."""
+    try:
+        text.encode(encoding or "ascii")
+        return text
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_WITHOUT_GLYPHS).encode("ascii", "replace").decode()
+
+
+# --- the block that ends a run -------------------------------------------------------------------
+
+
+def failure_block(
+    kata: Kata,
+    test: str,
+    requirement: str,
+    finding: Finding,
+    *,
+    passed: int,
+    total: int,
+    newly_passed: Sequence[str] = (),
+) -> list[Line]:
+    """Where you are, what is required, what happened, your line, and what to type next."""
+    lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
+    lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), Line(f"  {test}", "dim"), Line()]
+    lines += _explanation(finding)
+    lines += _printed(finding.printed)
+    if finding.place:
+        where = f"  {finding.place.path}:{finding.place.line}"
+        lines += [Line(), Line(f"{where}   {finding.place.text}".rstrip()[: WIDTH + 20])]
+    return [*lines, Line(), *_next_after_failure(kata, finding)]
+
+
+def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
+    """One line for each further failing test of a run that did not stop at the first."""
+    if not failures:
+        return []
+    lines = [Line(), Line(f"{_count(len(failures), 'more test')} failed in this run:", "title")]
+    return lines + [Line(f"  ✗ {test}: {headline(finding)}") for test, finding in failures]
+
+
+def complete_line(kata: Kata, total: int, newly_passed: Sequence[str] = ()) -> list[Line]:
+    """A kata is complete."""
+    return [Line(f"kata {kata.title} · {total}/{total} complete ✓", "good"), *_newly(newly_passed)]
+
+
+def after_completion(current: KataProgress | None, *, unlocked: bool) -> list[Line]:
+    """What to do when all that ran is complete; `unlocked`: this run opened it."""
+    if current is None:
+        return [Line(), Line(ALL_COMPLETE, "good")]
+    news = [Line(f"Unlocked: kata {current.kata.title}", "good")] if unlocked else []
+    reading = "" if current.passed else f"read katas/{current.kata.name}/README.md, then run  "
+    return [Line(), *news, Line(f"Next: {reading}{current.kata.command}")]
+
+
+def passing_line(progress: KataProgress) -> list[Line]:
+    """Nothing failed, but the kata is not complete: only a part of it was run."""
+    kata = progress.kata
+    lines = [Line(f"kata {kata.title} · {len(progress.passed)}/{len(progress.tests)}", "title")]
+    lines.append(Line("  What you selected passes.", "good"))
+    return [*lines, Line(), Line(f"Next: {kata.command}")]
+
+
+def locked_line(progress: KataProgress, blocker: KataProgress) -> list[Line]:
+    """Why a kata's tests were skipped, and what opens it."""
+    return [
+        Line(f"kata {progress.kata.title} is locked: {lock_reason(blocker)}.", "bad"),
+        Line(f"Next: {blocker.kata.command}"),
+    ]
+
+
+def lock_reason(blocker: KataProgress) -> str:
+    done = f"{len(blocker.passed)}/{len(blocker.tests)}"
+    return f"kata {blocker.kata.title} is not complete ({done})"
+
+
+def nothing_selected(kata_names: Sequence[str]) -> list[Line]:
+    where = ", ".join(kata_names) if kata_names else "katas/"
+    return [
+        Line(f"No test of {where} matches what you selected.", "bad"),
+        Line(f"Next: list them with  pytest --co -q {'katas/' + kata_names[0][1:3] if kata_names else 'katas'}"),
+    ]
+
+
+def broken_tests(path: str, error: str) -> list[Line]:
+    """A test file itself cannot be loaded."""
+    last = [line for line in error.strip().splitlines() if line.strip()][-1:]
+    return [
+        Line(f"{path} cannot be loaded, so no test of it could run:", "bad"),
+        *(Line(f"  {line.strip()[:WIDTH * 2]}") for line in last),
+        Line(f"Next: git diff {path}   (git checkout {path} restores the shipped tests)"),
+    ]
+
+
+def died_outside_a_step(how: str, path: str) -> list[Line]:
+    """The process went away while no test ran and no kata was imported."""
+    during = f" after {path}" if path else ""
+    return [
+        Line(f"The test process ended unexpectedly{during} ({how}).", "bad"),
+        Line("Next: harness verify checks the installation; --pdb runs the tests in this process."),
+    ]
+
+
+# --- what a finding means ------------------------------------------------------------------------
+
+
+def headline(finding: Finding) -> str:
+    """A finding in one sentence."""
+    return _explanation(finding)[0].text.strip()
+
+
+def _explanation(finding: Finding) -> list[Line]:
+    return [Line(f"  {line}" if line else "") for line in _EXPLAIN[finding.kind](finding.facts)]
+
+
+def _unwritten(facts: Mapping[str, Any]) -> list[str]:
+    lines = [f"{facts['name']} is not written yet."]
+    if facts["elsewhere"]:
+        lines.append(f"It belongs to kata {facts['elsewhere']}, which this one builds on.")
+    lines += ["", *(f"  {line}" for line in facts["declaration"].splitlines()), ""]
+    return lines + textwrap.wrap(facts["summary"], WIDTH - 2)
+
+
+def _unimportable(facts: Mapping[str, Any]) -> list[str]:
+    name = facts["file"].rsplit("/", 1)[-1]
+    if facts["type"] == "SystemExit":
+        return [f"{name} ends the program (sys.exit) while it is imported; a kata only defines things."]
+    lines = _text(f"{name} cannot be imported: {facts['type']}: {facts['message']}")
+    if facts.get("module"):
+        lines.append("The katas need only the standard library, torch, numpy and jaxtyping.")
+    if facts["type"] == "TooSlow":
+        lines = [f"Importing {name} did not come to an end: {facts['message']}."]
+    return lines
+
+
+def _missing(facts: Mapping[str, Any]) -> list[str]:
+    name = facts["file"].rsplit("/", 1)[-1]
+    lines = [f"{name} defines no {facts['name']}; the tests import it by that name."]
+    if facts["present"]:
+        lines.append(f"It does define {', '.join(facts['present'])}: was it renamed?")
+    return lines
+
+
+def _type(facts: Mapping[str, Any]) -> list[str]:
+    function, argument = facts["function"], facts["argument"]
+    if facts["returned_none"]:
+        return [f"{function} returned None: is a `return` missing?", f"It is to return {facts['annotation']}."]
+    subject = f"{function} was called with {argument} =" if argument else f"{function} returned"
+    wanted = facts["expected_shape"] or facts["annotation"]
+    lines = [
+        f"{subject} {facts['got']}",
+        f"expected {' ' * max(0, len(subject) - 9)} {wanted}".rstrip(),
+        f"as the signature says: {facts['annotation']}",
+    ]
+    if facts["wrong_dtype"]:
+        lines.append(f"The dtype is wrong: a {facts['annotation'].split('[')[0]} tensor is required.")
+    return lines + [_axis(axis) for axis in facts["axes"]]
+
+
+def _axis(axis: Mapping[str, Any]) -> str:
+    same_as = f", as in {axis['bound_by']}" if axis["bound_by"] else ""
+    name = "" if axis["name"].isdigit() else f" ({axis['name'].strip('{}')})"
+    return f"The {axis['where']} axis{name} is {axis['got']}; expected {axis['expected']}{same_as}."
+
+
+def _signature(facts: Mapping[str, Any]) -> list[str]:
+    return [
+        "The signature is not the shipped one, so the test's call does not fit:",
+        f"shipped  {facts['shipped']}",
+        f"yours    {facts['own']}",
+    ]
+
+
+def _compared(facts: Mapping[str, Any]) -> list[str]:
+    if facts["by"] == "assert_close":
+        kept = [line for line in facts["message"].splitlines() if line.strip()][:4]
+        return [*kept, "", *facts["table"]]
+    message = facts["message"].splitlines()
+    own_words = message[:1] if message and not message[0].startswith("assert ") else []
+    return [*(own_words or ["The value is not the expected one:"]), *facts["table"]]
+
+
+def _raised(facts: Mapping[str, Any]) -> list[str]:
+    kind, message = facts["type"], facts["message"]
+    if kind == "RecursionError":
+        return ["The function calls itself without end (RecursionError)."]
+    if kind == "OSError" and "reading from stdin" in message:
+        return ["Your code reads from the keyboard; a kata gets everything from its arguments."]
+    if kind == "Failed" and message.startswith("DID NOT RAISE"):
+        expected = message.removeprefix("DID NOT RAISE ").strip("<>").removeprefix("class ").strip("'")
+        return [f"No error was raised; the test expects {expected}."]
+    if kind == "SystemExit":
+        return ["Your code calls sys.exit(); a kata returns a value or raises an error."]
+    if kind == "AssertionError":
+        return _text(message or "The assertion does not hold.", 6)
+    return _text(f"{kind}: {message}".rstrip(": "), 6)
+
+
+def _slow(facts: Mapping[str, Any]) -> list[str]:
+    if "seconds" not in facts:
+        return [f"It did not come to an end: {facts['message']}"]
+    what = f"Importing {facts['file'].rsplit('/', 1)[-1]}" if facts["during"] == "import" else "The test"
+    return [
+        f"{what} was still running after {facts['seconds']:g} s and was stopped: an endless loop?",
+        "The line below is where it was." if facts["located"] else "It was not in a line of yours.",
+    ]
+
+
+def _left(facts: Mapping[str, Any]) -> list[str]:
+    return [f"Your code ended the whole Python process (os._exit({facts['status']})) during this step."]
+
+
+def _crashed(facts: Mapping[str, Any]) -> list[str]:
+    return [f"Python itself crashed ({facts['how']}); no error could be raised."]
+
+
+_EXPLAIN: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "unwritten": _unwritten,
+    "unimportable": _unimportable,
+    "missing": _missing,
+    "type": _type,
+    "signature": _signature,
+    "compared": _compared,
+    "raised": _raised,
+    "slow": _slow,
+    "left": _left,
+    "crashed": _crashed,
+}
+
+
+def _next_after_failure(kata: Kata, finding: Finding) -> list[Line]:
+    if finding.kind == "unwritten":
+        return [
+            Line(f"Next: write it, save, and run  {kata.command}"),
+            Line(f"Its idea: katas/{kata.name}/theory.md · Stuck? harness hint {kata.number}", "dim"),
+        ]
+    return [Line(f"Next: change it, save, and run  {kata.command}"), Line(f"Stuck? harness hint {kata.number}", "dim")]
+
+
+def _newly(tests: Sequence[str]) -> list[Line]:
+    shown = [Line(f"  ✓ {test}", "good") for test in tests[-4:]]
+    hidden = len(tests) - len(shown)
+    return [Line(f"  ✓ {_count(hidden, 'test')} and", "good"), *shown] if hidden > 0 else shown
+
+
+def _printed(text: str) -> list[Line]:
+    if not text.strip():
+        return []
+    tail = text[-4000:].rstrip().splitlines()[-5:]
+    size = f", the last of {len(text):,} characters" if len(text) > sum(map(len, tail)) + 20 else ""
+    return [Line(), Line(f"  Your code printed{size}:"), *(Line(f"    {line[: WIDTH - 4]}", "dim") for line in tail)]
+
+
+def _wrapped(text: str, start: str, style: str) -> list[Line]:
+    wrapped = textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    return [Line(line, style) for line in wrapped]
+
+
+def _text(message: str, most: int = 4) -> list[str]:
+    lines = [part for line in message.splitlines() for part in textwrap.wrap(line, WIDTH - 4)]
+    return lines[:most] + (["…"] if len(lines) > most else [])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+# --- notices and errors --------------------------------------------------------------------------
+
+
+def tests_differ(path: str) -> Line:
+    return Line(f"Note: {path} differs from the shipped tests (git diff {path}).", "dim")
+
+
+def unreadable_lines(path: str, numbers: Sequence[int]) -> Line:
+    which = ", ".join(map(str, numbers[:5])) + ("…" if len(numbers) > 5 else "")
+    noun = "line" if len(numbers) == 1 else "lines"
+    return Line(f"Note: {path}: {noun} {which} cannot be read and {_are(numbers)} ignored.", "dim")
+
+
+def _are(items: Sequence[object]) -> str:
+    return "is" if len(items) == 1 else "are"
+
+
+def unreadable_file(path: str, problem: str) -> Line:
+    return Line(f"Note: {path} cannot be read ({problem}); progress is counted from nothing.", "bad")
+
+
+def not_saved(path: str, problem: str) -> Line:
+    return Line(f"Note: progress is not saved ({problem}). Make {path} writable, then run the tests again.", "bad")
+
+
+def partial_cases(test: str) -> Line:
+    return Line(f"Note: only some cases of {test} ran, so it does not count as passed yet.", "dim")
+
+
+NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
+ALL_COMPLETE = "Every kata that there is, is complete."
+
+
+# --- harness status ------------------------------------------------------------------------------
+
+
+def state_of(progress: KataProgress, current: KataProgress | None) -> str:
+    """A kata's state in a word or two."""
+    if progress.edited_since_pass:
+        return "edited since pass"
+    if progress.complete:
+        return "complete"
+    if progress is current:
+        return "current"
+    return "locked"
+
+
+def status_next(current: KataProgress | None) -> list[Line]:
+    if current is None:
+        return [Line(ALL_COMPLETE, "good")]
+    test = f"   ({current.next_test})" if current.next_test else ""
+    return [Line(f"Next: {current.kata.command}{test}")]
+
+
+# --- harness hint --------------------------------------------------------------------------------
+
+
+def hint_block(kata: Kata, test: str, requirement: str, levels: Sequence[tuple[str, str]], left: int) -> list[Line]:
+    """The hints shown so far for a test, the newest last."""
+    lines = [Line(f"kata {kata.title} · {test}", "title"), *_wrapped(requirement, "  ", "")]
+    for name, text in levels:
+        lines += [Line(), Line(f"{name}:", "title")]
+        lines += [Line(f"  {line}".rstrip()) for line in _paragraph(text)]
+    more = f"harness hint {kata.number} again shows the next of {left} more." if left else "That was the last hint."
+    return [*lines, Line(), Line(more, "dim")]
+
+
+def _paragraph(text: str) -> list[str]:
+    stripped = textwrap.dedent(text).strip("\n")
+    if "\n" in stripped:
+        return stripped.splitlines()
+    return textwrap.wrap(stripped, WIDTH - 2)
+
+
+def no_hint(kata: Kata, test: str) -> str:
+    return f"katas/{kata.name}/hints.toml has no hint for {test}. Its idea is in katas/{kata.name}/theory.md."
+
+
+def nothing_to_hint(kata: Kata) -> str:
+    return f"Kata {kata.title} is complete: there is no failing test to hint at. Next: harness status"
+
+
+def hint_locked(progress: KataProgress, blocker: KataProgress) -> str:
+    return f"Kata {progress.kata.title} is locked: {lock_reason(blocker)}. Type: harness hint {blocker.kata.number}"
