@@ -77,20 +77,22 @@ class Account:
         step = ending.step
         kata = self._kata_of_step(step)
         if kata is None:
-            return words.died_outside_a_step(_how(ending), step.get("path", ""))
+            return [Line(), *words.died_outside_a_step(_how(ending), step.get("path", ""))]
         finding = self._ending_finding(ending)
         if step["event"] == "test":
             self._record_death(step)
             self._fail(step, finding)
         else:
             self._fail(self._first_test(kata), finding)
-        return self.closing_lines()
+        return [Line(), *self.closing_lines()]
 
     # --- the body ---
 
     def _body(self, progress: Mapping[str, KataProgress]) -> list[Line]:
         if self.collection_errors:
-            return [line for path, error in self.collection_errors for line in words.broken_tests(path, error)]
+            return [
+                line for path, error in self.collection_errors for line in words.broken_tests(path, error)
+            ]
         if self.failures:
             return [*self._complete_lines(progress), *self._failure_lines(progress)]
         if self.everything_was_locked:
@@ -185,7 +187,12 @@ class Account:
         """An import that killed the process stands for the kata's next test."""
         standing = self.ledger.of(kata)
         test = standing.next_test or standing.tests[0]
-        return {"kata": kata.name, "test": test, "case": test, "requirement": self.ledger.requirement(kata, test)}
+        return {
+            "kata": kata.name,
+            "test": test,
+            "case": test,
+            "requirement": self.ledger.requirement(kata, test),
+        }
 
     def _fail(self, facts: Mapping[str, Any], finding: Finding) -> None:
         kata = next(kata for kata in self.course.katas if kata.name == facts["kata"])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.course import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
 
-_STYLES: dict[str, dict[str, object]] = {
+if TYPE_CHECKING:
+    from harness.words import Line
+
+_STYLES: dict[str, dict[str, Any]] = {
     "": {},
     "title": {"bold": True},
     "good": {"fg": "green"},
@@ -102,15 +108,9 @@ def _kata(course: Course, argument: str | None) -> Kata | None:
         raise click.UsageError(str(error)) from None
 
 
-def _print(lines: list) -> None:  # type: ignore[type-arg]  # of words.Line, which is imported late
+def _print(lines: Iterable[Line]) -> None:
     from harness.words import printable
 
+    colour = False if os.environ.get("NO_COLOR") else None  # None: colour on a terminal only
     for line in lines:
-        text = printable(line.text, sys.stdout.encoding)
-        click.secho(text, **_STYLES[line.style], color=None if "NO_COLOR" not in _environment() else False)
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
+        click.secho(printable(line.text, sys.stdout.encoding), color=colour, **_STYLES[line.style])

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-ROWS, COLUMNS = 6, 5  # what fits beside its twin in 80 columns
+ROWS, COLUMNS = 6, 4  # what fits beside its twin in 80 columns, indented
+SIDE = 36  # characters for either twin
 MARK = "*"
 
 
@@ -28,7 +29,7 @@ def summary(value: Any) -> str:
         return text if len(text) <= 66 else text[:63] + "..."
     head = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if value.numel() <= COLUMNS and value.device.type != "meta":
-        return f"{_entries(value.reshape(-1).tolist())}  {head}"
+        return f"{_entries(value.reshape(-1).tolist()).strip()}  {head}"
     return head
 
 
@@ -52,7 +53,7 @@ def _worst_matrix(expected: Any, actual: Any) -> tuple[list[int], Any, Any]:
         expected, actual = expected.unsqueeze(0), actual.unsqueeze(0)
     difference = (expected.double() - actual.double()).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     # Infinities that agree differ by NaN; they are no difference.
-    difference = difference.masked_fill(_agree(expected, actual), 0.0)
+    difference = difference.masked_fill(~_differs(expected, actual), 0.0)
     per_matrix = difference.flatten(-2).amax(-1).reshape(-1)
     worst = int(per_matrix.argmax())
     index: list[int] = []
@@ -67,29 +68,48 @@ def _agree(expected: Any, actual: Any) -> Any:
     return (expected == actual) | (expected.isnan() & actual.isnan())
 
 
+def _differs(expected: Any, actual: Any) -> Any:
+    """Where a mark goes; where only less than that differs, every difference."""
+    left, right = expected.double(), actual.double()
+    larger = left.abs().maximum(right.abs())
+    floats = expected.is_floating_point() and actual.is_floating_point()
+    near = (left - right).abs() <= (larger * 1e-4).clamp(min=1e-6)
+    unequal = ~_agree(expected, actual)
+    marked = unequal & ~(near & larger.isfinite() & floats)  # as `_close` decides for one entry
+    return marked if marked.any() else unequal
+
+
 def _window(left: Any, right: Any) -> tuple[list[list[Any]], list[list[Any]], bool]:
     """A part of both matrices small enough to show, moved to the first difference."""
     rows, columns = left.shape
-    differing = (~_agree(left, right)).nonzero()
+    shown = _columns_that_fit(left, right)
+    differing = _differs(left, right).nonzero()
     row, column = differing[0].tolist() if len(differing) else (0, 0)
     top = min(max(0, row - 1), max(0, rows - ROWS))
-    start = min(max(0, column - 1), max(0, columns - COLUMNS))
-    part = (slice(top, top + ROWS), slice(start, start + COLUMNS))
-    return left[part].tolist(), right[part].tolist(), rows > ROWS or columns > COLUMNS
+    start = min(max(0, column - (shown > 1)), max(0, columns - shown))
+    part = (slice(top, top + ROWS), slice(start, start + shown))
+    return left[part].tolist(), right[part].tolist(), rows > ROWS or columns > shown
+
+
+def _columns_that_fit(left: Any, right: Any) -> int:
+    """How many entries of a row fit: fewer than COLUMNS for integers of many digits."""
+    extremes = [value.item() for matrix in (left, right) for value in (matrix.min(), matrix.max())]
+    widest = max(len(_number(value)) for value in extremes)
+    return max(1, min(COLUMNS, SIDE // (widest + 1)))
 
 
 def _columns(left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]], cut: bool) -> list[str]:
     left_rows = [_entries(row) for row in left]
     right_rows = [_entries(row, against) for row, against in zip(right, left, strict=True)]
-    width = max(len(text) for text in (*left_rows, "expected"))
+    width = max(len(text.rstrip()) for text in (*left_rows, "expected"))
     lines = [f"{'expected':<{width}}   actual ({MARK} differs)"]
-    lines += [f"{a:<{width}}   {b}" for a, b in zip(left_rows, right_rows, strict=True)]
+    lines += [f"{a.rstrip():<{width}}   {b.rstrip()}" for a, b in zip(left_rows, right_rows, strict=True)]
     return [*lines, "…"] if cut else lines
 
 
 def _entries(values: Sequence[Any], against: Sequence[Any] | None = None) -> str:
     twins = values if against is None else against
-    return " ".join(_entry(value, twin) for value, twin in zip(values, twins, strict=True))
+    return "".join(_entry(value, twin) for value, twin in zip(values, twins, strict=True))
 
 
 def _entry(value: Any, twin: Any) -> str:
@@ -108,4 +128,10 @@ def _number(value: Any) -> str:
     if not isinstance(value, float):
         return f"{value!s:>5}"
     small_or_large = value != 0 and math.isfinite(value) and not 1e-3 <= abs(value) < 1e4
-    return f"{value:8.1e}" if small_or_large else f"{value:7.4f} "[:8] if math.isfinite(value) else f"{value!s:>7} "
+    return (
+        f"{value:8.1e}"
+        if small_or_large
+        else f"{value:7.4f} "[:8]
+        if math.isfinite(value)
+        else f"{value!s:>7} "
+    )

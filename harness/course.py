@@ -128,4 +128,6 @@ def _kata_names(root: Path) -> list[str]:
     folder = root / "katas"
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if _FOLDER.fullmatch(entry.name) and entry.is_dir())
+    return sorted(
+        entry.name for entry in folder.iterdir() if _FOLDER.fullmatch(entry.name) and entry.is_dir()
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import re
 import traceback as tracebacks
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,10 +18,12 @@ from typing import Any
 
 from harness.comparison import side_by_side
 from harness.course import Course, Kata
-from harness.flight import TooSlow
 from harness.shape_errors import read_type_error
 from harness.standins import CannotImport, MissingName
 from harness.stubs import definition_line, read_contract
+
+
+_TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\) from pytest-timeout")
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,18 @@ def _names(code: CodeType) -> set[str]:
 
 def _stand_in(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
     if isinstance(error, MissingName):
-        facts = {"name": error.missing, "file": course.relative(error.path), "present": list(error.present)}
-        return Finding("missing", facts, Place(course.relative(error.path), 1))
+        promised = {"name": error.missing, "file": course.relative(error.path)}
+        return Finding(
+            "missing", {**promised, "present": list(error.present)}, Place(course.relative(error.path), 1)
+        )
     if not isinstance(error, CannotImport) or error.__cause__ is None:
         return None
     cause = error.__cause__
-    facts = {"file": course.relative(error.path), "type": type(cause).__name__, "message": _message(cause)}
+    facts: dict[str, Any] = {
+        "file": course.relative(error.path),
+        "type": type(cause).__name__,
+        "message": _message(cause),
+    }
     if isinstance(cause, ModuleNotFoundError):
         facts["module"] = cause.name
     return Finding("unimportable", facts, _import_place(course, error.path, cause))
@@ -187,7 +196,9 @@ def _return_place(course: Course, code: CodeType) -> Place | None:
     return place_at(course, code.co_filename, returns[0] if len(returns) == 1 else definition)
 
 
-def _signature(course: Course, kata: Kata, error: BaseException, test_code: CodeType | None) -> Finding | None:
+def _signature(
+    course: Course, kata: Kata, error: BaseException, test_code: CodeType | None
+) -> Finding | None:
     """A call that does not fit: the learner's signature is not the shipped one."""
     if not isinstance(error, TypeError):
         return None
@@ -203,10 +214,12 @@ def _signature(course: Course, kata: Kata, error: BaseException, test_code: Code
 
 
 def _slow(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
-    """A time limit that was enforced inside the process (where nobody supervises it)."""
-    if not isinstance(error, TooSlow) and not str(error).startswith("Timeout ("):
+    """A time limit that pytest-timeout enforced, by raising where the test was."""
+    timeout = _TIMEOUT.match(str(error))
+    if not timeout:
         return None
-    return Finding("slow", {"message": str(error)}, learner_place(course, error.__traceback__))
+    place = learner_place(course, error.__traceback__)
+    return Finding("slow", {"seconds": float(timeout[1]), "during": "test", "located": bool(place)}, place)
 
 
 def _compared(error: BaseException, comparison: Comparison | None) -> dict[str, Any]:

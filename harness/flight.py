@@ -11,6 +11,7 @@ import faulthandler
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,13 +89,11 @@ def _note_hard_exits(recorder: Recorder) -> None:
         recorder.note("os._exit", status=status, stack=_stack())
         leave(status)
 
-    os._exit = exit_after_a_note  # type: ignore[assignment]  # same signature, but a Python function
+    os._exit = exit_after_a_note
 
 
 def _stack() -> list[tuple[str, int]]:
     """File and line of every frame below the caller, innermost first."""
-    import sys
-
     frame: FrameType | None = sys._getframe(2)
     found: list[tuple[str, int]] = []
     while frame is not None:

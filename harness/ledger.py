@@ -106,4 +106,6 @@ class Ledger:
         if receipt.failed:
             return bool(same) and same[-1].failed == receipt.failed and same[-1].pair == receipt.pair
         latest_pair = bool(same) and same[-1].pair == receipt.pair
-        return latest_pair and any(each.pair == receipt.pair and receipt.passed[0] in each.passed for each in same)
+        return latest_pair and any(
+            each.pair == receipt.pair and receipt.passed[0] in each.passed for each in same
+        )

@@ -23,8 +23,12 @@ RUN = pytest.StashKey[Run]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("katas")
-    group.addoption("--all", action="store_true", help="run every kata without stopping, unlocking as it goes")
-    group.addoption("--solutions", action="store_true", help="test the reference solutions: no locks, no recording")
+    group.addoption(
+        "--all", action="store_true", help="run every kata without stopping, unlocking as it goes"
+    )
+    group.addoption(
+        "--solutions", action="store_true", help="test the reference solutions: no locks, no recording"
+    )
     group.addoption(
         "--time-limit",
         type=float,

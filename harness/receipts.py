@@ -12,6 +12,7 @@ import os
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 FOLDER = ".harness"
 FILE = "progress.jsonl"
@@ -95,28 +96,32 @@ def read_lines(path: Path) -> list[dict[str, object]]:
 def _writers_apart(path: Path) -> AbstractContextManager[object]:
     from filelock import FileLock  # imported where used: reading, which `harness status` does, needs none
 
-    return FileLock(path.with_suffix(".lock"), timeout=10)  # a Timeout is an OSError: told, not fatal
+    lock: AbstractContextManager[object] = FileLock(path.with_suffix(".lock"), timeout=10)
+    return lock  # its Timeout is an OSError: told, not fatal
 
 
 def _json(line: bytes) -> object:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # a foreign line may be nested beyond what can be read
         return None
 
 
 def _parse(line: bytes) -> Receipt | None:
-    fact = _json(line)
-    if not isinstance(fact, dict):
-        return None
-    texts = [fact.get(key) for key in ("kata", "tests_digest", "stub_digest", "time")]
-    names = [fact.get("passed"), fact.get("failed", [])]
-    if not all(isinstance(text, str) for text in texts) or not all(_is_texts(name) for name in names):
-        return None
-    kata, tests_digest, stub_digest, time = texts
-    passed, failed = names
-    return Receipt(kata, tuple(passed), tests_digest, stub_digest, time, tuple(failed))
+    match _json(line):
+        case {
+            "kata": str(kata),
+            "passed": list(passed),
+            "tests_digest": str(tests_digest),
+            "stub_digest": str(stub_digest),
+            "time": str(time),
+            **others,
+        }:
+            failed = others.get("failed", [])
+            if _is_texts(passed) and _is_texts(failed):
+                return Receipt(kata, tuple(passed), tests_digest, stub_digest, time, tuple(failed))
+    return None
 
 
-def _is_texts(value: object) -> bool:
+def _is_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest._io import TerminalWriter  # pytest offers no public way to its colours before a run
+from _pytest.config import create_terminal_writer
 
 from harness import standins, supervisor
 from harness.course import Course
@@ -22,7 +25,17 @@ from harness.words import Line, printable
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
 _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
-_NARROWING = ("keyword", "markexpr", "lf", "failedfirst", "newfirst", "stepwise", "collectonly", "all", "solutions")
+_NARROWING = (
+    "keyword",
+    "markexpr",
+    "lf",
+    "failedfirst",
+    "newfirst",
+    "stepwise",
+    "collectonly",
+    "all",
+    "solutions",
+)
 _ANSWERS_ONLY = ("help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
 _IDE_PLUGINS = ("vscode_pytest", "teamcity.pytest_plugin")
 _IDE_VARIABLES = ("TEST_RUN_PIPE", "PYCHARM_HOSTED", "TEAMCITY_VERSION")
@@ -102,7 +115,7 @@ def _bare_arguments(config: pytest.Config, course: Course, here: Path) -> list[s
 
 
 def _wants_block(config: pytest.Config) -> bool:
-    return config.option.verbose <= 0 and config.option.tbstyle == "auto"
+    return bool(config.option.verbose <= 0 and config.option.tbstyle == "auto")
 
 
 def _may_be_supervised(config: pytest.Config) -> bool:
@@ -152,7 +165,7 @@ def _work(config: pytest.Config) -> int:
     try:
         return int(config.hook.pytest_cmdline_main(config=config))
     except pytest.UsageError as error:
-        writer = config.get_terminal_writer()
+        writer = create_terminal_writer(config, sys.stderr)
         for message in error.args:
             writer.line(f"ERROR: {message}", red=True)
         return int(pytest.ExitCode.USAGE_ERROR)
@@ -177,11 +190,16 @@ _MARKUP: dict[str, dict[str, bool]] = {
 }
 
 
+def _terminal_writer(config: pytest.Config) -> TerminalWriter:
+    """Pytest's own; the supervising process, which is never configured, makes one like it."""
+    has_own = config.pluginmanager.hasplugin("terminalreporter")
+    return config.get_terminal_writer() if has_own else create_terminal_writer(config, sys.stdout)
+
+
 def write(config: pytest.Config, lines: Sequence[Line]) -> None:
     """Print lines on pytest's terminal."""
-    writer = config.get_terminal_writer()
+    writer = _terminal_writer(config)
     encoding = getattr(getattr(writer, "_file", None), "encoding", None)
     for line in lines:
         writer.line(printable(line.text, encoding), **_MARKUP[line.style])
     writer.flush()
-

@@ -51,7 +51,9 @@ def _resolve(course: Course, arg: str, here: Path) -> str:
         raise BadArgument(f"{arg}: {error} For all of them: harness status") from None
     if separator:
         target = f"{course.relative(kata.tests)}::{test}"
-        raise BadArgument(f"{arg}: a number stands for a kata's folder, not for its test file. Type: pytest {target}")
+        raise BadArgument(
+            f"{arg}: a number stands for a kata's folder, not for its test file. Type: pytest {target}"
+        )
     return str(kata.folder)
 
 

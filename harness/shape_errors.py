@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import Any, get_args
+from types import FrameType, TracebackType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 _ORDINALS = {-1: "last", -2: "second-last", -3: "third-last"}
 
@@ -50,7 +50,7 @@ def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
         return None
     try:
         return _examine(frame.f_locals)
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, NameError):
         return None  # An annotation of a kind that is not read here: the plain message serves.
 
 
@@ -66,16 +66,27 @@ def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
 
 def _examine(frame: Mapping[str, Any]) -> TypeProblem | None:
     function, arguments = frame["fn"], frame["bound"].arguments
-    hints = dict(inspect.signature(function).parameters)
+    signature = inspect.signature(function, eval_str=True)  # from __future__ import annotations
     bindings: dict[str, _Binding] = {}
-    for name, value in arguments.items():
-        problem = _check(function, name, hints[name].annotation, value, bindings, arguments)
+    for name, value in _each(signature, arguments):
+        problem = _check(function, name, signature.parameters[name].annotation, value, bindings, arguments)
         if problem:
             return problem
     if "out" not in frame:
         return None
-    returned = inspect.signature(function).return_annotation
-    return _check(function, None, returned, frame["out"], bindings, arguments)
+    return _check(function, None, signature.return_annotation, frame["out"], bindings, arguments)
+
+
+def _each(signature: inspect.Signature, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every value with the name of its parameter; *args and **kwargs are annotated one by one."""
+    for name, value in arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            yield from ((name, item) for item in value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            yield from ((name, item) for item in value.values())
+        else:
+            yield name, value
 
 
 def _check(
@@ -87,6 +98,13 @@ def _check(
     arguments: Mapping[str, Any],
 ) -> TypeProblem | None:
     """The problem of one value, else None after its axes have been bound."""
+    members = get_args(annotation)
+    if get_origin(annotation) is tuple and Ellipsis not in members and _has_length(value, len(members)):
+        checks = (
+            _check(function, argument, member, item, bindings, arguments)
+            for member, item in zip(members, value, strict=True)
+        )
+        return next(filter(None, checks), None)
     tensor_type = _tensor_type(annotation)
     if tensor_type is None or (value is None and type(None) in get_args(annotation)):
         return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
@@ -94,7 +112,8 @@ def _check(
         return _problem(function, argument, annotation, value, "a tensor")
     tokens = tensor_type.dim_str.split()
     expected, wrong = _compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
-    wrong_dtype = str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
+    listed = isinstance(tensor_type.dtypes, tuple | list)  # Shaped takes any dtype, and lists none
+    wrong_dtype = listed and str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
     if expected is None and not wrong_dtype:
         return None
     return _problem(function, argument, annotation, value, expected or "", wrong, wrong_dtype)
@@ -128,6 +147,8 @@ def describe(value: Any) -> str:
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if value is None:
         return "None"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(describe, value))})"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
@@ -143,16 +164,19 @@ def _compare(
     aligned = _align(tokens, shape)
     sizes = [_known_size(token, bindings, arguments) for token in tokens]
     texts = [_shown(token, size, bindings) for token, size in zip(tokens, sizes, strict=True)]
-    shown = "(" + ", ".join(filter(None, texts)) + ")"
+    joined = ", ".join(filter(None, texts))
+    shown = f"({joined},)" if joined and "," not in joined else f"({joined})"
     if aligned is None:
         return shown, []
     wrong = []
+    bound = dict(bindings)  # and what this very shape binds: "n n" wants the same size twice
     for token, axis, got in aligned:
-        known = _known_size(token, bindings, arguments)
+        known = _known_size(token, bound, arguments)
         if known is None:
-            continue
-        if got != known and not ("#" in token and got == 1):
-            by = bindings[_name(token)].source if _name(token) in bindings else ""
+            if _binds(token):
+                bound[_name(token)] = _Binding(got, source)
+        elif got != known and not ("#" in token and got == 1):
+            by = bound[_name(token)].source if _name(token) in bound else ""
             wrong.append(WrongAxis(_name(token), _ORDINALS.get(axis, f"axis {axis}"), known, got, by))
     variadic_problem = _variadic_mismatch(tokens, shape, bindings)
     if wrong or variadic_problem:
@@ -181,10 +205,10 @@ def _bind(
     bindings: dict[str, _Binding],
 ) -> None:
     for token, _, size in aligned:
-        if _name(token).isidentifier() and "#" not in token:
+        if _binds(token):
             bindings.setdefault(_name(token), _Binding(size, source))
     for token in tokens:
-        if _is_variadic(token) and "#" not in token:
+        if _is_variadic(token) and _binds(token):
             for i, size in enumerate(_variadic_shape(tokens, shape)):
                 bindings.setdefault(f"{token}[{i}]", _Binding(size, source))
             bindings.setdefault(token, _Binding(len(_variadic_shape(tokens, shape)), source))
@@ -202,9 +226,7 @@ def _bound_shape(token: str, bindings: Mapping[str, _Binding]) -> tuple[int, ...
     return tuple(bindings[f"{bare}[{i}]"].size for i in range(bindings[bare].size))
 
 
-def _variadic_mismatch(
-    tokens: Sequence[str], shape: Sequence[int], bindings: Mapping[str, _Binding]
-) -> bool:
+def _variadic_mismatch(tokens: Sequence[str], shape: Sequence[int], bindings: Mapping[str, _Binding]) -> bool:
     for token in tokens:
         if _is_variadic(token) and token != "...":
             bound = _bound_shape(token, bindings)
@@ -242,13 +264,22 @@ def _name(token: str) -> str:
     return token.lstrip("*#?").split("=")[-1]
 
 
+def _binds(token: str) -> bool:
+    """Whether an axis fixes its size for what comes later: "_" and "_x" are anonymous."""
+    return _name(token).isidentifier() and not _name(token).startswith("_") and "#" not in token
+
+
 def _is_variadic(token: str) -> bool:
-    return "*" in token.split("{")[0] or token == "..."
+    return token.lstrip("#?").startswith("*") or token == "..."
+
+
+def _has_length(value: Any, length: int) -> bool:
+    return isinstance(value, tuple) and len(value) == length and not any(item is None for item in value)
 
 
 def _tensor_type(annotation: Any) -> Any:
     """The jaxtyping annotation in `annotation` (itself, or a member of a union), if there is one."""
-    members = [annotation, *get_args(annotation)]
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     return next((member for member in members if hasattr(member, "dim_str")), None)
 
 

@@ -8,6 +8,7 @@ one likewise. So every test stays listed and fails singly, with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -168,10 +169,8 @@ def purge_compiled_tests(course: Course) -> None:
     """Delete compiled test modules, for the same reason that stubs are never loaded from `.pyc`."""
     for kata in course.katas:
         for path in (kata.folder / "__pycache__").glob("test_*.pyc"):
-            try:
+            with contextlib.suppress(OSError):  # a read-only folder: nothing was compiled into it either
                 path.unlink(missing_ok=True)
-            except OSError:
-                pass  # A read-only folder: nothing was compiled into it either.
 
 
 def _modules(kata: Kata) -> list[Path]:

@@ -7,6 +7,7 @@ imports, constants and whatever is marked with a comment `# given` stay; private
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Signature:
 
 def make_stub(source: str) -> str:
     """The stub that belongs to a solution's source."""
-    lines = source.splitlines()
+    lines = _lines(source)
     edits = [edit for node in ast.parse(source).body for edit in _edits(node, lines)]
     for first, last, replacement in sorted(edits, reverse=True):
         lines[first - 1 : last] = replacement
@@ -37,13 +38,13 @@ def contract(source: str) -> dict[str, Signature]:
     """The public functions and classes of a module by name, in the order they are written."""
     nodes = [node for node in ast.parse(source).body if isinstance(node, _Function | ast.ClassDef)]
     public = [node for node in nodes if not node.name.startswith("_")]
-    return {node.name: _signature(node, source.splitlines()) for node in public}
+    return {node.name: _signature(node, _lines(source)) for node in public}
 
 
 def read_contract(path: Path) -> dict[str, Signature]:
     """`contract` of a file; empty if it is missing or does not parse."""
     try:
-        return contract(path.read_text(encoding="utf-8"))
+        return contract(path.read_text(encoding="utf-8-sig"))
     except (OSError, SyntaxError, ValueError):
         return {}
 
@@ -51,7 +52,7 @@ def read_contract(path: Path) -> dict[str, Signature]:
 def definition_line(source: str, name: str) -> int | None:
     """The line that defines a public function or class (for a class its forward, if it has one)."""
     try:
-        body = ast.parse(source).body
+        body = ast.parse(source.removeprefix("\ufeff")).body
     except (SyntaxError, ValueError):
         return None
     for node in body:
@@ -73,9 +74,14 @@ def _edits(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]
     if node.name.startswith("_"):
         return [_removal(node, lines)]
     if isinstance(node, _Function):
-        return [_emptied(node)]
+        return [_emptied(node, lines)]
     methods = [item for item in node.body if isinstance(item, _Function) and not _is_given(item, lines)]
-    return [_removal(m, lines) if _is_private(m.name) else _emptied(m) for m in methods]
+    return [_removal(m, lines) if _is_private(m.name) else _emptied(m, lines) for m in methods]
+
+
+def _lines(source: str) -> list[str]:
+    """The lines that `ast` counts: a form feed or a line separator inside one does not end it."""
+    return re.split(r"\r\n|\r|\n", source)
 
 
 def _is_private(name: str) -> bool:
@@ -83,7 +89,7 @@ def _is_private(name: str) -> bool:
 
 
 def _is_given(node: _Function | ast.ClassDef, lines: list[str]) -> bool:
-    header = lines[node.lineno - 1 : node.body[0].lineno]
+    header = _header(node, lines).split("\n")
     return any(line.rstrip().endswith(GIVEN) for line in header)
 
 
@@ -99,8 +105,14 @@ def _removal(node: _Function | ast.ClassDef, lines: list[str]) -> tuple[int, int
     return (first, node.end_lineno or first, [])
 
 
-def _emptied(node: _Function) -> tuple[int, int, list[str]]:
+def _emptied(node: _Function, lines: list[str]) -> tuple[int, int, list[str]]:
     """Replace what follows the docstring (comments included) by `raise NotImplementedError`."""
+    first = node.body[0]
+    header = lines[first.lineno - 1].encode()[: first.col_offset].decode()  # ast counts bytes
+    if header.strip():  # `def f(): ...`, all on one line
+        indent = " " * (node.col_offset + 4)
+        replacement = [header.rstrip(), f"{indent}raise NotImplementedError"]
+        return (first.lineno, node.end_lineno or first.lineno, replacement)
     has_docstring = ast.get_docstring(node, clean=False) is not None
     kept_until = (node.body[0].end_lineno or node.lineno) if has_docstring else node.body[0].lineno - 1
     indent = " " * node.body[0].col_offset
@@ -119,7 +131,9 @@ def _signature(node: _Function | ast.ClassDef, lines: list[str]) -> Signature:
 
 def _header(node: _Function | ast.ClassDef, lines: list[str]) -> str:
     """The lines from `def` or `class` to the colon, as they are written."""
-    return "\n".join(lines[node.lineno - 1 : max(node.lineno, node.body[0].lineno - 1)])
+    first = node.body[0]
+    body = _first_line(first) if isinstance(first, _Function | ast.ClassDef) else first.lineno
+    return "\n".join(lines[node.lineno - 1 : max(node.lineno, body - 1)])
 
 
 def _constructor(node: ast.ClassDef) -> _Function | None:
@@ -137,12 +151,14 @@ def _copy(arguments: ast.arguments) -> ast.arguments:
 
 def _without_self(arguments: ast.arguments) -> ast.arguments:
     copied = _copy(arguments)
-    copied.args = copied.args[1:]
+    positional = copied.posonlyargs or copied.args
+    del positional[:1]
     return copied
 
 
 def _without_annotations(arguments: ast.arguments) -> ast.arguments:
     copied = _copy(arguments)
-    for argument in (*copied.posonlyargs, *copied.args, *copied.kwonlyargs):
+    starred = [argument for argument in (copied.vararg, copied.kwarg) if argument]
+    for argument in (*copied.posonlyargs, *copied.args, *copied.kwonlyargs, *starred):
         argument.annotation = None
     return copied

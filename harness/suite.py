@@ -63,7 +63,7 @@ def requirement(docstring: str | None, name: str) -> str:
 def read_tests(kata: Kata) -> list[KataTest]:
     """The tests now in the kata's test file; none if it is missing or cannot be parsed."""
     try:
-        return parse_tests(kata.tests.read_text(encoding="utf-8"))
+        return parse_tests(kata.tests.read_text(encoding="utf-8-sig"))
     except (OSError, SyntaxError, ValueError):
         return []
 

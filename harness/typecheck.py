@@ -12,4 +12,5 @@ def checked(function: _F) -> _F:
     """`function` with its annotations checked by beartype; an int passes for a float (PEP 484)."""
     from beartype import BeartypeConf, beartype
 
-    return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
+    checker: Callable[[_F], _F] = beartype(conf=BeartypeConf(is_pep484_tower=True))
+    return checker(function)

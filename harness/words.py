@@ -23,7 +23,18 @@ class Line:
 
 
 _WITHOUT_GLYPHS = str.maketrans(
-    {"·": "-", "✓": "+", "✗": "x", "…": "...", "→": "->", "—": "-", "√": "sqrt ", "×": "x", "ᵀ": "^T", "–": "-"}
+    {
+        "·": "-",
+        "✓": "+",
+        "✗": "x",
+        "…": "...",
+        "→": "->",
+        "—": "-",
+        "√": "sqrt ",
+        "×": "x",
+        "ᵀ": "^T",
+        "–": "-",
+    }
 )
 
 
@@ -55,8 +66,8 @@ def failure_block(
     lines += _explanation(finding)
     lines += _printed(finding.printed)
     if finding.place:
-        where = f"  {finding.place.path}:{finding.place.line}"
-        lines += [Line(), Line(f"{where}   {finding.place.text}".rstrip()[: WIDTH + 20])]
+        where = f"  {finding.place.path}:{finding.place.line}   {finding.place.text}".rstrip()
+        lines += [Line(), Line(where if len(where) <= WIDTH else where[: WIDTH - 1] + "…")]
     return [*lines, Line(), *_next_after_failure(kata, finding)]
 
 
@@ -107,7 +118,9 @@ def nothing_selected(kata_names: Sequence[str]) -> list[Line]:
     where = ", ".join(kata_names) if kata_names else "katas/"
     return [
         Line(f"No test of {where} matches what you selected.", "bad"),
-        Line(f"Next: list them with  pytest --co -q {'katas/' + kata_names[0][1:3] if kata_names else 'katas'}"),
+        Line(
+            f"Next: list them with  pytest --co -q {'katas/' + kata_names[0][1:3] if kata_names else 'katas'}"
+        ),
     ]
 
 
@@ -116,7 +129,7 @@ def broken_tests(path: str, error: str) -> list[Line]:
     last = [line for line in error.strip().splitlines() if line.strip()][-1:]
     return [
         Line(f"{path} cannot be loaded, so no test of it could run:", "bad"),
-        *(Line(f"  {line.strip()[:WIDTH * 2]}") for line in last),
+        *(Line(f"  {line.strip()[: WIDTH * 2]}") for line in last),
         Line(f"Next: git diff {path}   (git checkout {path} restores the shipped tests)"),
     ]
 
@@ -134,8 +147,9 @@ def died_outside_a_step(how: str, path: str) -> list[Line]:
 
 
 def headline(finding: Finding) -> str:
-    """A finding in one sentence."""
-    return _explanation(finding)[0].text.strip()
+    """A finding in one line."""
+    first, *rest = (line.text.strip() for line in _explanation(finding))
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
 
 
 def _explanation(finding: Finding) -> list[Line]:
@@ -154,7 +168,7 @@ def _unimportable(facts: Mapping[str, Any]) -> list[str]:
     name = facts["file"].rsplit("/", 1)[-1]
     if facts["type"] == "SystemExit":
         return [f"{name} ends the program (sys.exit) while it is imported; a kata only defines things."]
-    lines = _text(f"{name} cannot be imported: {facts['type']}: {facts['message']}")
+    lines = [f"{name} cannot be imported:", *_text(f"{facts['type']}: {facts['message']}")]
     if facts.get("module"):
         lines.append("The katas need only the standard library, torch, numpy and jaxtyping.")
     if facts["type"] == "TooSlow":
@@ -173,7 +187,10 @@ def _missing(facts: Mapping[str, Any]) -> list[str]:
 def _type(facts: Mapping[str, Any]) -> list[str]:
     function, argument = facts["function"], facts["argument"]
     if facts["returned_none"]:
-        return [f"{function} returned None: is a `return` missing?", f"It is to return {facts['annotation']}."]
+        return [
+            f"{function} returned None: is a `return` missing?",
+            f"It is to return {facts['annotation']}.",
+        ]
     subject = f"{function} was called with {argument} =" if argument else f"{function} returned"
     wanted = facts["expected_shape"] or facts["annotation"]
     lines = [
@@ -226,8 +243,6 @@ def _raised(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _slow(facts: Mapping[str, Any]) -> list[str]:
-    if "seconds" not in facts:
-        return [f"It did not come to an end: {facts['message']}"]
     what = f"Importing {facts['file'].rsplit('/', 1)[-1]}" if facts["during"] == "import" else "The test"
     return [
         f"{what} was still running after {facts['seconds']:g} s and was stopped: an endless loop?",
@@ -263,7 +278,10 @@ def _next_after_failure(kata: Kata, finding: Finding) -> list[Line]:
             Line(f"Next: write it, save, and run  {kata.command}"),
             Line(f"Its idea: katas/{kata.name}/theory.md · Stuck? harness hint {kata.number}", "dim"),
         ]
-    return [Line(f"Next: change it, save, and run  {kata.command}"), Line(f"Stuck? harness hint {kata.number}", "dim")]
+    return [
+        Line(f"Next: change it, save, and run  {kata.command}"),
+        Line(f"Stuck? harness hint {kata.number}", "dim"),
+    ]
 
 
 def _newly(tests: Sequence[str]) -> list[Line]:
@@ -277,7 +295,11 @@ def _printed(text: str) -> list[Line]:
         return []
     tail = text[-4000:].rstrip().splitlines()[-5:]
     size = f", the last of {len(text):,} characters" if len(text) > sum(map(len, tail)) + 20 else ""
-    return [Line(), Line(f"  Your code printed{size}:"), *(Line(f"    {line[: WIDTH - 4]}", "dim") for line in tail)]
+    return [
+        Line(),
+        Line(f"  Your code printed{size}:"),
+        *(Line(f"    {line[: WIDTH - 4]}", "dim") for line in tail),
+    ]
 
 
 def _wrapped(text: str, start: str, style: str) -> list[Line]:
@@ -316,7 +338,9 @@ def unreadable_file(path: str, problem: str) -> Line:
 
 
 def not_saved(path: str, problem: str) -> Line:
-    return Line(f"Note: progress is not saved ({problem}). Make {path} writable, then run the tests again.", "bad")
+    return Line(
+        f"Note: progress is not saved ({problem}). Make {path} writable, then run the tests again.", "bad"
+    )
 
 
 def partial_cases(test: str) -> Line:
@@ -344,20 +368,25 @@ def state_of(progress: KataProgress, current: KataProgress | None) -> str:
 def status_next(current: KataProgress | None) -> list[Line]:
     if current is None:
         return [Line(ALL_COMPLETE, "good")]
-    test = f"   ({current.next_test})" if current.next_test else ""
-    return [Line(f"Next: {current.kata.command}{test}")]
+    return [Line(f"Next: {current.kata.command}")]
 
 
 # --- harness hint --------------------------------------------------------------------------------
 
 
-def hint_block(kata: Kata, test: str, requirement: str, levels: Sequence[tuple[str, str]], left: int) -> list[Line]:
+def hint_block(
+    kata: Kata, test: str, requirement: str, levels: Sequence[tuple[str, str]], left: int
+) -> list[Line]:
     """The hints shown so far for a test, the newest last."""
     lines = [Line(f"kata {kata.title} · {test}", "title"), *_wrapped(requirement, "  ", "")]
     for name, text in levels:
         lines += [Line(), Line(f"{name}:", "title")]
         lines += [Line(f"  {line}".rstrip()) for line in _paragraph(text)]
-    more = f"harness hint {kata.number} again shows the next of {left} more." if left else "That was the last hint."
+    more = (
+        f"harness hint {kata.number} again shows the next of {left} more."
+        if left
+        else "That was the last hint."
+    )
     return [*lines, Line(), Line(more, "dim")]
 
 
@@ -377,4 +406,5 @@ def nothing_to_hint(kata: Kata) -> str:
 
 
 def hint_locked(progress: KataProgress, blocker: KataProgress) -> str:
-    return f"Kata {progress.kata.title} is locked: {lock_reason(blocker)}. Type: harness hint {blocker.kata.number}"
+    reason = lock_reason(blocker)
+    return f"Kata {progress.kata.title} is locked: {reason}. Type: harness hint {blocker.kata.number}"

@@ -1,0 +1,114 @@
+"""`harness check`: the maintainers' gate. What is generated is current, and no kata lacks a part."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.course import Course, Kata
+from harness.hints import LEVELS, read_hints
+from harness.stubs import make_stub
+from harness.suite import MANIFEST, manifest_text, read_tests
+
+_FIX = "harness check --fix"
+_PARTS = ("README.md", "theory.md", "hints.toml", "notebook.ipynb")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A broken rule: where, what, and the remedy."""
+
+    path: str
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rule}. Remedy: {self.remedy}"
+
+
+def check(course: Course) -> list[Problem]:
+    """Every broken rule, kata by kata."""
+    problems = [problem for kata in course.katas for rule in _RULES for problem in rule(course, kata)]
+    return problems + list(_manifest_is_current(course))
+
+
+def fix(course: Course) -> list[str]:
+    """Write what is generated where it is not current; the paths written."""
+    wanted = {kata.stub: _stub_text(kata) for kata in course.katas if kata.solution.is_file()}
+    written = [path for path, text in wanted.items() if _replace(path, text)]
+    manifest = course.root / MANIFEST
+    if _replace(manifest, manifest_text(course)):
+        written.append(manifest)
+    return [course.relative(path) for path in written]
+
+
+def _stub_is_generated(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(kata.stub)
+    if not kata.solution.is_file():
+        yield Problem(path, "has no solution", f"write {course.relative(kata.solution)}")
+    elif _read(kata.stub) != _stub_text(kata):
+        yield Problem(path, "is not the stub made from its solution", _FIX)
+
+
+def _parts_are_there(course: Course, kata: Kata) -> Iterator[Problem]:
+    for name in _PARTS:
+        if not (kata.folder / name).is_file():
+            yield Problem(course.relative(kata.folder / name), "is missing", "write it; every kata has one")
+
+
+def _every_test_has_hints(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(kata.hints)
+    try:
+        hints = read_hints(kata)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        yield Problem(path, f"cannot be read ({error})", "make it valid TOML, one table per test")
+        return
+    names = [test.name for test in read_tests(kata)]
+    for name in names:
+        for level in LEVELS:
+            if not str(hints.get(name, {}).get(level, "")).strip():
+                yield Problem(path, f"has no {level} for {name}", f"add [{name}] {level} = …")
+    for name in hints.keys() - set(names):
+        yield Problem(path, f"hints at {name}, which is no test", f"remove [{name}] or rename it")
+
+
+def _tests_read_as_requirements(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(kata.tests)
+    tests = read_tests(kata)
+    if not 8 <= len(tests) <= 14:
+        yield Problem(path, f"has {len(tests)} tests", "a kata has 8 to 14")
+    for test in tests:
+        if not test.requirement.endswith("."):
+            yield Problem(
+                path, f"{test.name} has no sentence as docstring", "state the requirement in its first line"
+            )
+
+
+def _manifest_is_current(course: Course) -> Iterator[Problem]:
+    if _read(course.root / MANIFEST) != manifest_text(course):
+        yield Problem(MANIFEST, "does not list the tests as they are", _FIX)
+
+
+_RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
+    _stub_is_generated,
+    _parts_are_there,
+    _every_test_has_hints,
+    _tests_read_as_requirements,
+)
+
+
+def _stub_text(kata: Kata) -> str:
+    return make_stub(kata.solution.read_text(encoding="utf-8"))
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _replace(path: Path, text: str) -> bool:
+    if _read(path) == text:
+        return False
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return True

@@ -1,0 +1,137 @@
+"""`harness verify`: is this machine ready, and if not, what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.receipts import FOLDER
+
+DISTRIBUTION = "transformer-katas"
+OLDEST_PYTHON = (3, 11)
+DATA_VARIABLE = "HARNESS_DATA_DIR"
+_REINSTALL = "in your virtual environment:  python -m pip install -e ."
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check: what was found, and what to do if it is not good."""
+
+    name: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def run_and_show(root: Path) -> bool:
+    """Run every check, print each as it is done, and say whether all are good."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    results = []
+    for check in _CHECKS:
+        with console.status(f"{check.__name__} …"):
+            result = _guarded(check, root)
+        results.append(result)
+        mark, style = ("ok", "green") if result.good else ("FAILED", "bold red")
+        console.print(f"{mark:<7}", style=style, end="")
+        console.print(f"{result.name:<10} {result.found}", markup=False)
+        if not result.good:
+            console.print(f"        {result.remedy}", markup=False)
+    return all(result.good for result in results)
+
+
+def python(root: Path) -> Result:
+    """The interpreter's version."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    remedy = f"Install Python {oldest} or newer and make the virtual environment with it."
+    return Result("Python", sys.version_info >= OLDEST_PYTHON, f"{found} ({sys.executable})", remedy)
+
+
+def packages(root: Path) -> Result:
+    """The installed versions against those that the project asks for."""
+    from packaging.requirements import Requirement
+
+    wrong = []
+    wanted = [Requirement(text) for text in importlib.metadata.requires(DISTRIBUTION) or []]
+    needed = [each for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})]
+    for requirement in needed:
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
+    found = "; ".join(wrong) or f"{len(needed)} of {len(needed)} present"
+    return Result("packages", not wrong, found, f"Install what is asked for, {_REINSTALL}")
+
+
+def torch(root: Path) -> Result:
+    """Torch's version and the device that training will use."""
+    torch = importlib.import_module("torch")
+    return Result("torch", True, f"{torch.__version__}, device {best_device()}", "")
+
+
+def training(root: Path) -> Result:
+    """A real forward and backward pass on that device."""
+    torch = importlib.import_module("torch")
+    device = best_device()
+    weight = torch.ones(3, 2, device=device, requires_grad=True)
+    (torch.full((4, 3), 2.0, device=device) @ weight).sum().backward()
+    good = bool((weight.grad == 8).all())
+    remedy = f"torch computes wrong gradients on {device}; reinstall it, {_REINSTALL}"
+    return Result("training", good, f"forward and backward on {device}", remedy)
+
+
+def folders(root: Path) -> Result:
+    """The folders in which progress and runs are kept."""
+    blocked = [name for name in (FOLDER, "runs") if not _writable(root / name)]
+    found = f"cannot write to {', '.join(blocked)}" if blocked else f"{FOLDER}/ and runs/ are writable"
+    return Result("folders", not blocked, found, f"Give yourself the right to write in {root}.")
+
+
+def data(root: Path) -> Result:
+    """The folder in which corpora are looked for."""
+    chosen = os.environ.get(DATA_VARIABLE)
+    folder = Path(chosen) if chosen else root / "data"
+    good = folder.is_dir()
+    found = f"{folder}" if good else f"{folder} is not a folder"
+    return Result("data", good, found, f"Set {DATA_VARIABLE} to a folder that exists, or unset it.")
+
+
+def best_device() -> str:
+    """The fastest device that torch can use here: cuda, mps or cpu."""
+    torch = importlib.import_module("torch")
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+_CHECKS: tuple[Callable[[Path], Result], ...] = (python, packages, torch, training, folders, data)
+
+
+def _guarded(check: Callable[[Path], Result], root: Path) -> Result:
+    """A check that fails with an error is a failed check, not a crash."""
+    try:
+        return check(root)
+    except Exception as error:
+        return Result(check.__name__, False, f"{type(error).__name__}: {error}", f"Reinstall, {_REINSTALL}")
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a file can be made in `folder`, or in the nearest folder above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
