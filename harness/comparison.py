@@ -28,9 +28,10 @@ def summary(value: Any) -> str:
         text = " ".join(repr(value).split())
         return text if len(text) <= 66 else text[:63] + "..."
     head = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    if value.numel() <= COLUMNS and value.device.type != "meta":
-        return f"{_entries(value.reshape(-1).tolist()).strip()}  {head}"
-    return head
+    if value.numel() > COLUMNS or value.device.type == "meta":
+        return head
+    text = f"{_entries(value.reshape(-1).tolist()).strip()}  {head}"
+    return text if len(text) <= 66 else head
 
 
 def _is_tensor(value: Any) -> bool:
@@ -82,20 +83,16 @@ def _differs(expected: Any, actual: Any) -> Any:
 def _window(left: Any, right: Any) -> tuple[list[list[Any]], list[list[Any]], bool]:
     """A part of both matrices small enough to show, moved to the first difference."""
     rows, columns = left.shape
-    shown = _columns_that_fit(left, right)
     differing = _differs(left, right).nonzero()
     row, column = differing[0].tolist() if len(differing) else (0, 0)
     top = min(max(0, row - 1), max(0, rows - ROWS))
-    start = min(max(0, column - (shown > 1)), max(0, columns - shown))
-    part = (slice(top, top + ROWS), slice(start, start + shown))
-    return left[part].tolist(), right[part].tolist(), rows > ROWS or columns > shown
-
-
-def _columns_that_fit(left: Any, right: Any) -> int:
-    """How many entries of a row fit: fewer than COLUMNS for integers of many digits."""
-    extremes = [value.item() for matrix in (left, right) for value in (matrix.min(), matrix.max())]
-    widest = max(len(_number(value)) for value in extremes)
-    return max(1, min(COLUMNS, SIDE // (widest + 1)))
+    for shown in range(COLUMNS, 0, -1):  # fewer columns for integers of many digits
+        start = min(max(0, column - (shown > 1)), max(0, columns - shown))
+        part = (slice(top, top + ROWS), slice(start, start + shown))
+        parts = left[part].tolist(), right[part].tolist()
+        if max(len(_entries(row)) for row in (*parts[0], *parts[1])) <= SIDE:
+            break
+    return *parts, rows > ROWS or columns > shown
 
 
 def _columns(left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]], cut: bool) -> list[str]:

@@ -50,7 +50,7 @@ def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
         return None
     try:
         return _examine(frame.f_locals)
-    except (KeyError, ValueError, TypeError, AttributeError, NameError):
+    except Exception:  # jaxtyping and beartype raise kinds of their own
         return None  # An annotation of a kind that is not read here: the plain message serves.
 
 
@@ -99,12 +99,14 @@ def _check(
 ) -> TypeProblem | None:
     """The problem of one value, else None after its axes have been bound."""
     members = get_args(annotation)
-    if get_origin(annotation) is tuple and Ellipsis not in members and _has_length(value, len(members)):
-        checks = (
-            _check(function, argument, member, item, bindings, arguments)
-            for member, item in zip(members, value, strict=True)
-        )
-        return next(filter(None, checks), None)
+    if get_origin(annotation) is tuple and Ellipsis not in members:
+        if not isinstance(value, tuple) or len(value) != len(members):
+            return _problem(function, argument, annotation, value)
+        for member, item in zip(members, value, strict=True):
+            problem = _check(function, argument, member, item, bindings, arguments)
+            if problem:  # None in a tuple is no missing return
+                return _problem(function, argument, annotation, value) if item is None else problem
+        return None
     tensor_type = _tensor_type(annotation)
     if tensor_type is None or (value is None and type(None) in get_args(annotation)):
         return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
@@ -240,7 +242,7 @@ def _agrees(got: tuple[int, ...], bound: tuple[int, ...], *, broadcast: bool) ->
     if not broadcast:
         return got == bound
     pairs = zip(reversed(got), reversed(bound), strict=False)
-    return all(g == b or 1 in (g, b) for g, b in pairs)
+    return len(got) <= len(bound) and all(g in (b, 1) for g, b in pairs)
 
 
 def _known_size(token: str, bindings: Mapping[str, _Binding], arguments: Mapping[str, Any]) -> int | None:
@@ -271,10 +273,6 @@ def _binds(token: str) -> bool:
 
 def _is_variadic(token: str) -> bool:
     return token.lstrip("#?").startswith("*") or token == "..."
-
-
-def _has_length(value: Any, length: int) -> bool:
-    return isinstance(value, tuple) and len(value) == length and not any(item is None for item in value)
 
 
 def _tensor_type(annotation: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,14 @@ class Signature:
     declaration: str  # the lines of its `def` or `class`, as a learner sees them in the stub
 
 
-def make_stub(source: str) -> str:
-    """The stub that belongs to a solution's source."""
+def make_stub(source: str, solved: Collection[str] = ()) -> str:
+    """The stub that belongs to a solution's source.
+
+    What is named in `solved` stays as it is in the solution, with the private names that it may use.
+    """
     lines = _lines(source)
-    edits = [edit for node in ast.parse(source).body for edit in _edits(node, lines)]
+    nodes = [node for node in ast.parse(source).body if not _stays(getattr(node, "name", ""), solved)]
+    edits = [edit for node in nodes for edit in _edits(node, lines)]
     for first, last, replacement in sorted(edits, reverse=True):
         lines[first - 1 : last] = replacement
     return "\n".join(lines).rstrip() + "\n"
@@ -59,6 +64,10 @@ def definition_line(source: str, name: str) -> int | None:
         if isinstance(node, _Function | ast.ClassDef) and node.name == name:
             return _interesting_line(node)
     return None
+
+
+def _stays(name: str, solved: Collection[str]) -> bool:
+    return name in solved or (bool(solved) and name.startswith("_"))
 
 
 def _interesting_line(node: _Function | ast.ClassDef) -> int:

@@ -121,7 +121,9 @@ def test_an_edited_kata_that_passes_again_is_no_longer_edited():
 
 
 def test_an_edited_kata_that_fails_counts_what_passes_now():
-    progress = first(done(0), receipt("test_a", stub="edited"), receipt(stub="edited", failed="test_b"), k0="edited")
+    progress = first(
+        done(0), receipt("test_a", stub="edited"), receipt(stub="edited", failed="test_b"), k0="edited"
+    )
     assert progress.edited_since_pass
     assert (progress.passed, progress.next_test) == (("test_a",), "test_b")
 

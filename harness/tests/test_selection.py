@@ -78,7 +78,12 @@ def test_a_test_behind_a_number_gets_the_path_to_type(course: Course):
 
 @pytest.mark.parametrize(
     ("arg", "guess"),
-    [("katas/99", ""), ("99", ""), ("katas/k01_layer", " Did you mean k01_layers?"), ("katas/99::test_x", "")],
+    [
+        ("katas/99", ""),
+        ("99", ""),
+        ("katas/k01_layer", " Did you mean k01_layers?"),
+        ("katas/99::test_x", ""),
+    ],
 )
 def test_an_unknown_kata_is_refused_with_what_there_is(course: Course, arg: str, guess: str):
     with pytest.raises(BadArgument) as raised:
@@ -100,14 +105,16 @@ def test_the_harnesss_own_tests_do_not_touch_the_katas(course: Course, args: lis
 
 
 @pytest.mark.parametrize(
-    ("args", "by_node_id"), [([f"{TESTS}::test_x"], True), (["docs", f"{TESTS}::test_x"], True), ([TESTS], False)]
+    ("args", "by_node_id"),
+    [([f"{TESTS}::test_x"], True), (["docs", f"{TESTS}::test_x"], True), ([TESTS], False)],
 )
 def test_single_tests_are_told_from_whole_files(course: Course, args: list[str], by_node_id: bool):
     assert select(course, args, course.root).by_node_id is by_node_id
 
 
 @pytest.mark.parametrize(
-    ("here", "about_katas"), [(".", True), ("katas/k01_layers", True), ("docs", True), ("harness/tests", False)]
+    ("here", "about_katas"),
+    [(".", True), ("katas/k01_layers", True), ("docs", True), ("harness/tests", False)],
 )
 def test_pytest_alone_is_about_the_katas_unless_typed_in_the_harness(
     course: Course, here: str, about_katas: bool
