@@ -176,7 +176,9 @@ class Miniature:
             capture_output=True,
             timeout=120,
         )
-        return Result(done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode)
+        return Result(
+            done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode
+        )
 
 
 def make_miniature(root: Path) -> Miniature:

@@ -60,7 +60,9 @@ def test_a_shape_error_in_an_argument_names_the_call(mini: Miniature) -> None:
 
 def test_a_syntax_error_names_its_line(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * (x")
-    assert_one_block(mini.pytest("katas/00"), "SyntaxError: '(' was never closed", "doubles.py:13   return 2 * (x")
+    assert_one_block(
+        mini.pytest("katas/00"), "SyntaxError: '(' was never closed", "doubles.py:13   return 2 * (x"
+    )
 
 
 def test_an_import_of_a_missing_package_says_what_a_kata_may_use(mini: Miniature) -> None:
@@ -86,12 +88,16 @@ def test_a_changed_signature_is_shown_beside_the_shipped_one(mini: Miniature) ->
     mini.write_doubles()
     source = mini.doubles.stub.read_text().replace('"*batch n"]) ->', '"*batch n"], factor: float) ->', 1)
     mini.doubles.stub.write_text(source)
-    assert_one_block(mini.pytest("katas/00"), "shipped  double(x)", "yours    double(x, factor)", "doubles.py:8")
+    assert_one_block(
+        mini.pytest("katas/00"), "shipped  double(x)", "yours    double(x, factor)", "doubles.py:8"
+    )
 
 
 def test_sys_exit_at_import_is_told_and_ends_nothing(mini: Miniature) -> None:
     mini.doubles.stub.write_text("import sys\nsys.exit(0)\n")
-    assert_one_block(mini.pytest("katas/00"), "ends the program (sys.exit) while it is imported", "doubles.py:2")
+    assert_one_block(
+        mini.pytest("katas/00"), "ends the program (sys.exit) while it is imported", "doubles.py:2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,9 @@ def test_an_edit_of_equal_length_within_the_same_second_is_seen(mini: Miniature)
     assert_one_block(mini.pytest("katas/00"), FIRST_TEST)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="the byte-code cache's file name is spelled for 3.11 to 3.13")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="the byte-code cache's file name is spelled for 3.11 to 3.13"
+)
 def test_byte_code_left_by_another_program_is_not_loaded(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * x")
     stamp = os.stat(mini.doubles.stub)

@@ -163,14 +163,21 @@ def test_solutions_are_used_by_later_katas(mini: Miniature) -> None:
     assert mini.pytest("--solutions", "katas/01").code == 0
 
 
-@pytest.mark.parametrize("argument", ["0", "00", "k00", "katas/00", "katas/k00", "katas/0", "katas/k00_doubles"])
+@pytest.mark.parametrize(
+    "argument", ["0", "00", "k00", "katas/00", "katas/k00", "katas/0", "katas/k00_doubles"]
+)
 def test_a_kata_goes_by_its_number_or_its_folder(mini: Miniature, argument: str) -> None:
     assert "kata 00 doubles · 0/4" in mini.pytest(argument).out
 
 
 @pytest.mark.parametrize(
     ("folder", "argument"),
-    [("katas", "00"), ("katas/k01_layers", "../00"), ("solutions", "../katas/00"), ("katas/k00_doubles", ".")],
+    [
+        ("katas", "00"),
+        ("katas/k01_layers", "../00"),
+        ("solutions", "../katas/00"),
+        ("katas/k00_doubles", "."),
+    ],
 )
 def test_it_works_from_a_sub_folder(mini: Miniature, folder: str, argument: str) -> None:
     result = mini.pytest(argument, folder=folder)
@@ -191,7 +198,9 @@ def test_bare_pytest_in_a_kata_runs_that_kata(mini: Miniature) -> None:
         ("katas/00::test_outer", "Type: pytest katas/k00_doubles/test_doubles.py::test_outer"),
     ],
 )
-def test_a_mistyped_kata_gets_the_remedy_and_exits_with_4(mini: Miniature, argument: str, remedy: str) -> None:
+def test_a_mistyped_kata_gets_the_remedy_and_exits_with_4(
+    mini: Miniature, argument: str, remedy: str
+) -> None:
     result = mini.pytest(argument)
     assert result.code == 4
     assert remedy in result.err
@@ -317,7 +326,9 @@ def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
     stored = read_receipts(progress_path(mini.root))
     assert stored.unreadable == ()
-    assert {name for receipt in stored.entries for name in receipt.passed} == set(status(mini)["k00_doubles"]["tests"])
+    assert {name for receipt in stored.entries for name in receipt.passed} == set(
+        status(mini)["k00_doubles"]["tests"]
+    )
 
 
 def test_no_child_process_and_no_temporary_folder_stays_behind(mini: Miniature, tmp_path: Path) -> None:

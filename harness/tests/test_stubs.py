@@ -171,7 +171,7 @@ _FUNCTIONS = st.sampled_from(
         "def {name}(x): return 'é'\n",
         "@decorated\ndef {name}(\n    x,\n):\n    if x:\n        return 1\n    return 2\n",
         'class {name}(Base):\n    """Doc."""\n\n    def forward(self, x):\n        return x\n',
-        "class {name}:\n    def __init__(self, x):  # given\n        self.x = x\n\n    def f(self): return 1\n",
+        "class {name}:\n    def __init__(self, x):  # given\n        self.x = x\n\n    def f(self): ...\n",
         "class {name}:\n    @property\n    def f(self):\n        return 1\n\n    async def g(self): ...\n",
         "def {name}():  # given\n    return 1\n",
         "{name} = 1  # constant\n",

@@ -1,0 +1,109 @@
+"""The maintainers' gate refuses what breaks a rule, naming file, rule and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.check import check, fix
+from harness.course import load_course
+from harness.stubs import make_stub
+from harness.tests.miniature import Miniature
+
+
+def complete_parts(mini: Miniature) -> None:
+    for kata in (mini.doubles, mini.layers):
+        for name in ("README.md", "theory.md", "notebook.ipynb"):
+            (kata.folder / name).write_text("text")
+
+
+def problems(mini: Miniature) -> list[str]:
+    """What the gate says, without the number of tests, of which the miniature has too few."""
+    return [str(problem) for problem in check(load_course(mini.root)) if "8 to 14" not in problem.remedy]
+
+
+def test_the_miniature_passes(mini: Miniature) -> None:
+    complete_parts(mini)
+    assert problems(mini) == []
+
+
+def test_this_repository_passes(repository: Path) -> None:
+    assert check(load_course(repository)) == []
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+BREAKAGES = [
+    (
+        lambda mini: edit(mini.doubles.stub, "Return twice", "Return two times"),
+        "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: mini.solve(mini.doubles),
+        "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: edit(mini.doubles.solution, "def double(x:", "def double(y:"),
+        "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: mini.doubles.solution.unlink(),
+        "katas/k00_doubles/doubles.py: has no solution. Remedy: write solutions/k00_doubles/doubles.py",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").unlink(),
+        "katas/k01_layers/theory.md: is missing. Remedy: write it; every kata has one",
+    ),
+    (
+        lambda mini: edit(mini.doubles.hints, "[test_outer]", "[test_inner]"),
+        "katas/k00_doubles/hints.toml: has no nudge for test_outer. Remedy: add [test_outer] nudge = …",
+    ),
+    (
+        lambda mini: edit(mini.doubles.hints, "[test_outer]", "[test_inner]"),
+        "katas/k00_doubles/hints.toml: hints at test_inner, which is no test. Remedy: remove [test_inner] or rename it",
+    ),
+    (
+        lambda mini: mini.doubles.hints.write_text("not = = toml"),
+        "katas/k00_doubles/hints.toml: cannot be read",
+    ),
+    (
+        lambda mini: edit(mini.doubles.tests, '    """Twice one is two."""\n', ""),
+        "test_double_of_one has no sentence as docstring. Remedy: state the requirement in its first line",
+    ),
+    (
+        lambda mini: edit(mini.doubles.tests, "def test_outer", "def test_product"),
+        "katas/shipped.json: does not list the tests as they are. Remedy: harness check --fix",
+    ),
+]
+
+
+@pytest.mark.parametrize(("breakage", "message"), BREAKAGES)
+def test_a_broken_rule_is_refused(mini: Miniature, breakage, message: str) -> None:
+    complete_parts(mini)
+    breakage(mini)
+    assert any(message in problem for problem in problems(mini)), problems(mini)
+
+
+def test_too_few_tests_are_refused(mini: Miniature) -> None:
+    found = [str(problem) for problem in check(load_course(mini.root))]
+    assert "katas/k00_doubles/test_doubles.py: has 4 tests. Remedy: a kata has 8 to 14" in found
+
+
+def test_the_command_exits_with_1_and_prints_every_problem(mini: Miniature) -> None:
+    result = mini.harness("check")
+    assert result.code == 1
+    assert "katas/k00_doubles/README.md: is missing" in result.err
+    assert "2 katas checked, " in result.out
+
+
+def test_fix_writes_what_is_generated_and_nothing_else(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    course = load_course(mini.root)
+    assert fix(course) == ["katas/k00_doubles/doubles.py"]
+    assert mini.doubles.stub.read_text() == make_stub(mini.doubles.solution.read_text())
+    assert fix(course) == []

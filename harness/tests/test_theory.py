@@ -1,0 +1,43 @@
+"""The worked examples of every theory.md are true of the solutions, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.course import load_course
+from harness.tests.conftest import REPOSITORY
+
+KATAS = load_course(REPOSITORY).katas
+PAGES = sorted(path for path in REPOSITORY.rglob("*.md") if not set(path.parts) & {".venv", ".tox", ".git"})
+RUN_EXAMPLES = """
+import doctest, sys
+from pathlib import Path
+from harness import standins
+from harness.course import load_course
+from harness.flight import Recorder
+standins.install(load_course(Path.cwd()), Recorder(None, 60), solutions=True)
+text = Path(sys.argv[1]).read_text(encoding="utf-8").replace("```", "")  # a fence is no output
+examples = doctest.DocTestParser().get_doctest(text, {}, "theory.md", sys.argv[1], 0)
+result = doctest.DocTestRunner().run(examples)
+sys.exit(f"{result.failed} of {result.attempted} failed" if result.failed or not result.attempted else 0)
+"""
+
+
+@pytest.mark.parametrize("kata", KATAS, ids=lambda kata: kata.name)
+def test_the_worked_example_is_true(kata) -> None:
+    theory = str(kata.folder / "theory.md")
+    command = [sys.executable, "-c", RUN_EXAMPLES, theory]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_relative_links_lead_to_files(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if not target.startswith(("http://", "https://", "mailto:"))]
+    assert [target for target in local if not (page.parent / target).exists()] == []

@@ -1,0 +1,1 @@
+"""The katas: one package each, numbered in the order in which they build on one another."""

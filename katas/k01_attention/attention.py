@@ -1,0 +1,88 @@
+"""Scaled dot-product attention: how one position of a sequence reads the others.
+
+Each position asks with a query, every position offers a key and a value; the better a key answers
+the query, the more of its value is read. Masks say who may read whom. Whatever a mask says, True
+means "may attend". No function here looks at the values in its tensors to decide what to do, so all
+of them also run on PyTorch's `meta` device, which keeps shapes and dtypes but no numbers.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def softmax(x: Float[Tensor, "*dims"], dim: int) -> Float[Tensor, "*dims"]:
+    """Return weights along axis `dim`: never negative, with sum 1, growing with the scores in `x`.
+
+    softmax(x)ᵢ = exp(xᵢ) / Σⱼ exp(xⱼ), the sum running along `dim` only; `dim` may be negative.
+
+    Scores may be of any size: ±10,000 must neither overflow nor vanish, even when other rows of the
+    same tensor lie far away. A score of -inf gets weight zero. Where all scores along `dim` are
+    -inf the quotient is 0/0: there return zeros, with finite gradients.
+
+    Source: Goodfellow, Bengio and Courville, Deep Learning (2016), section 4.1.
+    """
+    raise NotImplementedError
+
+
+def causal_mask(
+    queries: int, keys: int | None = None, device: torch.device | str | None = None
+) -> Bool[Tensor, "{queries} keys"]:
+    """Return the mask that shows each query its own position and all earlier ones, none later.
+
+    The queries are the last positions of the sequence that the keys cover: the last query lines up
+    with the last key. `keys` defaults to `queries`. With fewer queries than keys (the older
+    positions were dealt with before) every query also sees the keys from before the first query;
+    with more queries than keys the first queries see nothing.
+
+    The mask is made on `device`, by default on PyTorch's default device.
+
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.3.
+    """
+    raise NotImplementedError
+
+
+def padding_mask(lengths: Int[Tensor, "batch"], max_len: int) -> Bool[Tensor, "batch 1 {max_len}"]:
+    """Return the mask that shows the first `lengths[b]` positions of sequence b, not its padding.
+
+    Each length lies in 0 … max_len. The axis of size 1 stands where the queries would: padding is
+    hidden from every query alike. The mask is made on the device of `lengths`.
+    """
+    raise NotImplementedError
+
+
+def attention_weights(
+    query: Float[Tensor, "*batch queries d_k"],
+    key: Float[Tensor, "*batch keys d_k"],
+    mask: Bool[Tensor, "*#batch #queries #keys"] | None = None,
+) -> Float[Tensor, "*batch queries keys"]:
+    """Return how much each query attends to each key.
+
+    softmax(q kᵀ / √d_k), over the keys: the weights of one query sum to 1.
+
+    Where `mask` is False the weight is exactly zero, and the others are what they would be if that
+    key did not exist. A query for which `mask` is False everywhere gets zeros, with finite
+    gradients. An axis of `mask` that has size 1 or is missing applies to all along that axis.
+
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.1.
+    """
+    raise NotImplementedError
+
+
+def scaled_dot_product_attention(
+    query: Float[Tensor, "*batch queries d_k"],
+    key: Float[Tensor, "*batch keys d_k"],
+    value: Float[Tensor, "*batch keys d_v"],
+    mask: Bool[Tensor, "*#batch #queries #keys"] | None = None,
+) -> Float[Tensor, "*batch queries d_v"]:
+    """Return for each query the average of the values, weighted by its attention to their keys.
+
+    softmax(q kᵀ / √d_k) v
+
+    `mask` is read as in `attention_weights`. A query that may attend to nothing gets zeros.
+
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.1, equation 1.
+    """
+    raise NotImplementedError

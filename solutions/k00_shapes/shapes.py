@@ -1,0 +1,134 @@
+"""The small tools that every later kata leans on.
+
+Five exercises in thinking by shape: every pair of two lists of vectors, a mean that knows what to
+leave out, ids turned into vectors, the layer of which a transformer mostly consists, and a way to
+check any gradient by hand.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int
+from torch import Tensor, nn
+
+
+def pairwise_dot(
+    x: Float[Tensor, "*batch n d"], y: Float[Tensor, "*batch m d"]
+) -> Float[Tensor, "*batch n m"]:
+    """Return the dot product of every vector in x with every vector in y.
+
+    out[…, i, j] = Σ_k x[…, i, k] · y[…, j, k]
+
+    Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1: the q kᵀ inside
+    attention is this function.
+    """
+    # A matrix product sums over the last axis of the left and the next-to-last of the right
+    # operand. Only those two trade places, so that any number of batch axes stays in front.
+    return x @ y.transpose(-2, -1)  # (*batch, n, d) @ (*batch, d, m) -> (*batch, n, m)
+
+
+def masked_mean(
+    x: Float[Tensor, "*batch seq d"], mask: Bool[Tensor, "*batch seq"]
+) -> Float[Tensor, "*batch d"]:
+    """Return the mean over the sequence of those vectors whose mask is True.
+
+    out[…, k] = Σ_s mask[…, s] · x[…, s, k] / Σ_s mask[…, s]
+
+    What the mask hides has no influence on the result or on any gradient, even if it is NaN or
+    infinite. A NaN that counts is not covered up: the mean is NaN in that feature. Where nothing
+    counts the mean is zero, and the gradients are zero too.
+    """
+    # Select rather than multiply: NaN · 0 is NaN, in the value and again in the gradient.
+    kept = torch.where(mask.unsqueeze(-1), x, 0.0)  # (*batch, seq, 1) decides for every feature
+    total = kept.sum(dim=-2)  # (*batch, d)
+    count = mask.sum(dim=-1, keepdim=True)  # (*batch, 1): each row has a count of its own
+    # Where nothing counts the total is zero already. A divisor of at least one keeps 0/0 from
+    # ever arising: a NaN is easier to avoid than to mend, in the value and in the gradient.
+    return total / count.clamp(min=1)
+
+
+def one_hot(ids: Int[Tensor, "*batch"], num_classes: int) -> Float[Tensor, "*batch {num_classes}"]:
+    """Return for every id a vector that is one at the position of the id and zero elsewhere.
+
+    out[…, c] = 1 if ids[…] = c, else 0
+
+    The ids may have any integer type and any shape, also that of a single number or of an empty
+    batch. The result has the default floating-point type (`torch.get_default_dtype()`) and is on
+    the device of the ids.
+
+    Raises IndexError if an id is outside 0 … num_classes - 1; a negative id is outside.
+    """
+    # A comparison alone would turn a wrong id into a row of zeros, and indexing would read -1 as
+    # "the last one": both hide a mistake in the data, so the range is checked first.
+    ids = ids.long()  # a narrow type may be too small to hold num_classes
+    outside = (ids < 0) | (ids >= num_classes)
+    if outside.any():
+        first = ids[outside][0].item()
+        raise IndexError(f"id {first} is outside 0 … {num_classes - 1}")
+    classes = torch.arange(num_classes, device=ids.device)  # (num_classes)
+    # (*batch, 1) compared with (num_classes) broadcasts to (*batch, num_classes).
+    hits = ids.unsqueeze(-1) == classes
+    return hits.to(torch.get_default_dtype())
+
+
+class Linear(nn.Module):
+    """An affine map of the last axis, y = x Wᵀ + b, with a learned W and b.
+
+    The parameters are called `weight`, of shape (out_features, in_features), and `bias`, of shape
+    (out_features), as in `torch.nn.Linear`, so that the two can load each other's state dict.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
+        """Create the parameters, every entry drawn from U(-1/√in_features, 1/√in_features).
+
+        With bias=False the attribute `bias` is None and the state dict holds `weight` only.
+        Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward
+        neural networks" (2010), equation 1, for the weight.
+        """
+        super().__init__()
+        # Inputs of variance one then give outputs whose variance does not grow with in_features.
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features).uniform_(-bound, bound))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(out_features).uniform_(-bound, bound))
+        else:
+            # Registered as an absent parameter: the module knows the name, and stores nothing.
+            self.register_parameter("bias", None)
+
+    def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
+        """Return x Wᵀ + b, or x Wᵀ if there is no bias."""
+        # Row o of the weight holds what output o takes from each input: hence the transpose.
+        y = x @ self.weight.T  # (*batch, in) @ (in, out) -> (*batch, out)
+        return y if self.bias is None else y + self.bias
+
+
+def numerical_gradient(
+    f: Callable[[Tensor], Tensor | float], x: Float64[Tensor, "*shape"], eps: float = 1e-6
+) -> Float64[Tensor, "*shape"]:
+    """Return the gradient of the scalar function f at x, estimated by central differences.
+
+    out[i] = (f(x + eps · e_i) - f(x - eps · e_i)) / (2 · eps)
+
+    where e_i is one at entry i and zero elsewhere. f returns a Python float or a tensor without
+    axes, which may even be a view of its argument. x keeps its values and is never written to,
+    whatever its memory layout; the result does not take part in autograd.
+
+    Raises ValueError naming eps unless eps is positive.
+    Source: Baydin et al., "Automatic Differentiation in Machine Learning: a Survey" (2018),
+    section 2.1, on numerical differentiation and its two kinds of error.
+    """
+    if not eps > 0:
+        raise ValueError(f"eps must be positive, not {eps}")
+    # Made without regard to the strides of x, these are contiguous: .view(-1) is then a window
+    # onto the same memory, which numbers the entries whatever the shape.
+    gradient = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+    with torch.no_grad():  # nothing here is to be recorded, even if x requires gradients
+        for i in range(x.numel()):
+            step = torch.zeros_like(gradient)
+            step.view(-1)[i] = eps
+            # x ± step are new tensors, so x stays as it is. float() takes the number out at once,
+            # in case f returns a view of its argument.
+            above, below = float(f(x + step)), float(f(x - step))
+            gradient.view(-1)[i] = (above - below) / (2 * eps)
+    return gradient
