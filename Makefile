@@ -12,6 +12,7 @@ endif
 
 start: verify  ## install, check this machine, and show the first failing test
 	@$(BIN)/pytest; status=$$?; test $$status -le 1
+	@test -n "$$VIRTUAL_ENV" || echo "First, in this terminal:  source $(BIN)/activate"
 
 verify: install  ## check Python, packages, torch, device and folders
 	@$(BIN)/harness verify

@@ -56,6 +56,22 @@ class Account:
             finding = replace(from_json(facts["finding"]), printed=printed)
             self._fail(facts, finding)
 
+    def take_foreign(self, report: pytest.TestReport) -> None:
+        """Note a failure that no test reported: the process that ran it died."""
+        file, _, test = report.nodeid.partition("::")
+        kata = self.course.kata_of((self.course.root / file).resolve())
+        if not report.failed or kata is None:
+            return
+        name = test.split("[")[0]
+        facts = {
+            "kata": kata.name,
+            "test": name,
+            "case": test,
+            "requirement": self.ledger.requirement(kata, name),
+        }
+        _add(self.ran, kata.name)
+        self._fail(facts, Finding("crashed", {"how": "its worker process ended"}))
+
     def lock_reason(self, kata: Kata) -> str | None:
         """Why a kata may not be run yet; None if it may."""
         progress = {each.kata.name: each for each in self.ledger.progress()}
@@ -66,10 +82,11 @@ class Account:
     def everything_was_locked(self) -> bool:
         return bool(self.locked) and not self.ran
 
-    def closing_lines(self) -> list[Line]:
-        """The block that ends a run."""
+    def closing_lines(self, *, interrupted: bool = False) -> list[Line]:
+        """The block that ends a run; after Ctrl-C it claims nothing about what did not run."""
         progress = {each.kata.name: each for each in self.ledger.progress()}
-        return [*self._body(progress), *self._notices(progress)]
+        body = [words.INTERRUPTED] if interrupted and not self.failures else self._body(progress)
+        return [*body, *self._notices(progress)]
 
     def lines_after(self, ending: Ending) -> list[Line]:
         """The block that ends a run whose process was stopped or died."""

@@ -22,7 +22,6 @@ from harness.shape_errors import read_type_error
 from harness.standins import CannotImport, MissingName
 from harness.stubs import definition_line, read_contract
 
-
 _TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\) from pytest-timeout")
 
 

@@ -49,7 +49,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     config.stash[RUN] = run
     config.args[:] = run.args
     if run.compact:
-        runs.quieten(config)
+        runs.quieten(config, run)
     hooks = KataHooks(config, run)
     config.pluginmanager.register(hooks, "katas")
     ending = runs.supervised(config, run) if run.supervise else None
@@ -132,6 +132,7 @@ class KataHooks:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         facts = getattr(report, "kata_facts", None)
         if facts is None:
+            self.account.take_foreign(report)  # made by pytest-xdist for a worker that died
             return
         self.account.take(report, facts)
         self.stopped = self.stopped or (report.failed and self.run.stops_at_first_failure)
@@ -156,9 +157,10 @@ class KataHooks:
         if session.exitstatus == pytest.ExitCode.OK and self.account.everything_was_locked:
             session.exitstatus = runs.ALL_LOCKED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, exitstatus: int) -> None:
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self.account.collection_errors
         if self.run.learning:
-            runs.write(self.config, self.account.closing_lines())
+            runs.write(self.config, self.account.closing_lines(interrupted=interrupted))
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

@@ -129,14 +129,15 @@ def _in_an_ide(config: pytest.Config) -> bool:
     return by_plugin or any(name in os.environ for name in _IDE_VARIABLES)
 
 
-def quieten(config: pytest.Config) -> None:
+def quieten(config: pytest.Config, run: Run) -> None:
     """Leave the screen to the one block; what was asked for explicitly (--durations) still shows."""
     config.option.verbose = -2
     config.option.tbstyle = "no"
     config.option.reportchars = ""
     config.option.disable_warnings = True
     config.option.no_header = True
-    config.option.maxfail = 0  # the run stops at the first failure by itself, without a line about it
+    if run.stops_at_first_failure:
+        config.option.maxfail = 0  # what -x asks for happens anyway, without pytest's line about it
 
 
 def prepare_imports(run: Run, recorder: Recorder) -> standins.KataImporter:

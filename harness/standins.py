@@ -69,7 +69,7 @@ def stand_in(name: str, error: Exception) -> type:
 class KataLoader(Loader):
     """Executes one learner's module through the type-checking loader it wraps."""
 
-    def __init__(self, inner: InspectLoader, kata: Kata, path: Path, importer: KataImporter) -> None:
+    def __init__(self, inner: InspectLoader | None, kata: Kata, path: Path, importer: KataImporter) -> None:
         self._inner = inner
         self._kata = kata
         self._path = path
@@ -98,6 +98,7 @@ class KataLoader(Loader):
         data = self._path.read_bytes()
         if self._path.name == self._kata.stub.name:
             self._importer.stub_digests[self._kata.name] = digest(data)
+        assert self._inner is not None  # it was found, so it can be read
         code = self._inner.source_to_code(data, str(self._path))  # compiled afresh: no .pyc
         exec(code, module.__dict__)
 
@@ -135,9 +136,13 @@ class KataImporter(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname not in self._katas:
             return None
+        kata = self._katas[fullname]
         spec = self._found_by_the_others(fullname, path, target)
-        if spec and spec.origin and isinstance(spec.loader, InspectLoader):
-            spec.loader = KataLoader(spec.loader, self._katas[fullname], Path(spec.origin), self)
+        if spec is None:  # deleted by the learner: its names become stand-ins that say so
+            missing = kata.folder / f"{fullname.rpartition('.')[2]}.py"
+            return ModuleSpec(fullname, KataLoader(None, kata, missing, self), origin=str(missing))
+        if spec.origin and isinstance(spec.loader, InspectLoader):
+            spec.loader = KataLoader(spec.loader, kata, Path(spec.origin), self)
         return spec
 
     def _found_by_the_others(

@@ -201,6 +201,24 @@ def test_a_broken_file_leaves_every_test_listed(mini: Miniature) -> None:
     assert result.out.count("::test_") == 7  # one of the six functions has two cases
 
 
+def test_a_deleted_stub_is_told(mini: Miniature) -> None:
+    mini.doubles.stub.unlink()
+    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "FileNotFoundError")
+
+
+def test_a_stub_in_another_encoding_is_told(mini: Miniature) -> None:
+    mini.doubles.stub.write_bytes("# caf\u00e9\n".encode("latin-1"))
+    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "SyntaxError")
+
+
+def test_a_crash_of_a_parallel_worker_is_told(mini: Miniature) -> None:
+    mini.write_doubles(outer="import os; os._exit(0)")
+    result = mini.pytest("katas/00", "-n", "1")
+    assert result.code == 1
+    assert "Row i holds x[i] times every entry of y." in result.out
+    assert "Python itself crashed (its worker process ended)" in result.out
+
+
 def test_a_broken_test_file_says_how_to_restore_it(mini: Miniature) -> None:
     mini.doubles.tests.write_text("import torch\nthis is no Python\n")
     result = mini.pytest("katas/00")

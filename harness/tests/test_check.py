@@ -65,7 +65,7 @@ BREAKAGES = [
     ),
     (
         lambda mini: edit(mini.doubles.hints, "[test_outer]", "[test_inner]"),
-        "katas/k00_doubles/hints.toml: hints at test_inner, which is no test. Remedy: remove [test_inner] or rename it",
+        "katas/k00_doubles/hints.toml: hints at test_inner, which is no test. Remedy: remove [test_inner]",
     ),
     (
         lambda mini: mini.doubles.hints.write_text("not = = toml"),

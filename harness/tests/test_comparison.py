@@ -111,6 +111,13 @@ def test_a_single_difference_in_a_large_matrix_is_in_sight(index: tuple[int, int
     assert len(shown) == ROWS + 2
 
 
+@pytest.mark.parametrize(
+    ("shape", "cut"), [((ROWS, COLUMNS), False), ((ROWS + 1, 1), True), ((1, COLUMNS + 1), True)]
+)
+def test_dots_tell_that_there_is_more(shape: tuple[int, int], cut: bool):
+    assert (lines(torch.zeros(shape), torch.ones(shape))[-1] == "…") is cut
+
+
 def test_rounding_everywhere_does_not_hide_the_difference():
     noise = 1e-9 * torch.rand(LARGE.shape, dtype=torch.float64)
     assert marks(lines(LARGE, changed(LARGE + noise, 40, 70))) == 1

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -317,9 +321,6 @@ def test_a_run_that_changes_nothing_writes_nothing(mini: Miniature) -> None:
 
 
 def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
-    import subprocess
-    import sys
-
     mini.solve(mini.doubles)
     command = [sys.executable, "-m", "pytest", "katas/00"]
     runs = [subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL) for _ in range(2)]
@@ -337,6 +338,35 @@ def test_no_child_process_and_no_temporary_folder_stays_behind(mini: Miniature, 
     mini.write_doubles(double="while True:\n    try:\n        x = x + 1\n    except:\n        pass")
     mini.pytest("katas/00", "--time-limit", "0.5", TMPDIR=str(folder))
     assert [path.name for path in folder.iterdir() if path.name.startswith("harness-")] == []
+
+
+ANOTHER_THREAD = """
+import sys, threading, time, pytest
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+sys.exit(pytest.main(["katas/00", "--time-limit", "0.5"]))
+"""
+
+
+def test_where_a_fork_is_not_safe_a_new_process_is_supervised(mini: Miniature) -> None:
+    mini.write_doubles(outer="import os; os._exit(0)")
+    result = mini.run(sys.executable, "-c", ANOTHER_THREAD)
+    assert result.code == 1
+    assert "kata 00 doubles · 3/4" in result.out
+    assert "os._exit(0)" in result.out
+    assert "katas/k00_doubles/doubles.py:18" in result.out
+
+
+def test_ctrl_c_stops_an_endless_loop_and_keeps_what_passed(mini: Miniature) -> None:
+    mini.write_doubles(outer="while True:\n    open('looping', 'w').close()")
+    command = [sys.executable, "-m", "pytest", "katas/00"]
+    run = subprocess.Popen(command, cwd=mini.root, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    while not (mini.root / "looping").exists():
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert "Interrupted. What had passed is kept." in out
+    assert len(status(mini)["k00_doubles"]["passed"]) == 3
 
 
 def test_it_is_inert_where_there_are_no_katas(tmp_path: Path, mini: Miniature) -> None:

@@ -145,6 +145,12 @@ def test_between_an_edit_and_the_next_run_the_latest_run_is_shown():
     assert (progress.passed, progress.next_test) == (("test_a", "test_b"), "test_c")
 
 
+def test_back_at_an_earlier_stub_its_passes_are_shown_before_the_next_run():
+    runs = [receipt("test_a", "test_b"), receipt(stub="edited", failed="test_a")]
+    progress = first(*runs, k0="s")
+    assert (progress.passed, progress.next_test) == (("test_a", "test_b"), "test_c")
+
+
 def test_after_an_edit_and_a_run_older_passes_are_forgotten():
     progress = first(receipt("test_a", "test_b"), receipt(stub="edited", failed="test_a"), k0="edited")
     assert (progress.passed, progress.next_test) == ((), "test_a")

@@ -41,6 +41,10 @@ def helper_test():
 
 
 class TestGroup:
+    """Tests that share a size."""
+
+    size = 3
+
     def test_in_a_group(self):
         """Groups count."""
 

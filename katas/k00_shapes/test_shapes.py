@@ -255,9 +255,7 @@ def test_autograd_agrees_with_the_numerical_gradient(case, generator):
         "pairwise_dot, y": lambda v: pairwise_dot(other, v),
         "masked_mean, x": lambda v: masked_mean(v, mask),
         "Linear, x": lambda v: functional_call(layer, weights, v),
-        "Linear, parameters": lambda v: functional_call(
-            layer, {"weight": v, "bias": v[:, 0]}, other
-        ),
+        "Linear, parameters": lambda v: functional_call(layer, {"weight": v, "bias": v[:, 0]}, other),
     }[case]
     cotangent = torch.randn(run(x).shape, generator=generator, dtype=torch.float64)
     expected = numerical_gradient(lambda v: (run(v) * cotangent).sum(), x.detach())
