@@ -205,7 +205,7 @@ def test_numerical_gradient_looks_an_eps_to_either_side(f, eps, expected):
     # Exact for eps = 0.5; 1e-6 leaves rounding of about 1e-15 / 1e-6, a one-sided difference 6e-6.
     expected = torch.tensor(expected, dtype=torch.float64)
     torch.testing.assert_close(numerical_gradient(f, x, eps), expected, rtol=0, atol=1e-7)
-    with pytest.raises(ValueError, match="-0.5"):
+    with pytest.raises(ValueError, match=r"-0\.5"):
         numerical_gradient(f, x, eps=-0.5)
     with pytest.raises(ValueError):
         numerical_gradient(f, x, eps=0.0)
