@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from harness.flight import Recorder
 from harness.ledger import Ledger
 from harness.progress import bare_run
 from harness.selection import BadArgument, bare_touches_katas, inside_kata, select
-from harness.words import Line, printable
+from harness.words import IMPORTING_TORCH, Line, printable
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
 _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
@@ -143,9 +143,22 @@ def quieten(config: pytest.Config, run: Run) -> None:
 def prepare_imports(run: Run, recorder: Recorder) -> standins.KataImporter:
     """Make the katas importable and import torch, which no step of the learner's is charged for."""
     standins.purge_compiled_tests(run.course)
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(ImportError), _shown_meanwhile(IMPORTING_TORCH, run.compact):
         import torch  # noqa: F401  # for its time only; a missing torch is told where it is used
     return standins.install(run.course, recorder, solutions=not run.learning)
+
+
+@contextlib.contextmanager
+def _shown_meanwhile(text: str, wanted: bool) -> Iterator[None]:
+    """`text` on the terminal's last line for as long as something takes; nothing where output is kept."""
+    visible = wanted and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if visible:
+        print(printable(text, sys.stdout.encoding), end="\r", flush=True)
+    try:
+        yield
+    finally:
+        if visible:
+            print(" " * len(text), end="\r", flush=True)
 
 
 def start_child(config: pytest.Config, run: Run, flight: Path) -> supervisor.Child | None:

@@ -347,6 +347,7 @@ def partial_cases(test: str) -> Line:
     return Line(f"Note: only some cases of {test} ran, so it does not count as passed yet.", "dim")
 
 
+IMPORTING_TORCH = "importing torch …"
 INTERRUPTED = Line("Interrupted. What had passed is kept.")
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
 ALL_COMPLETE = "Every kata that there is, is complete."
