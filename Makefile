@@ -27,7 +27,7 @@ test: .venv/tox  ## run every check against the reference solutions
 	@touch $@
 
 .venv/tox: | .venv
-	$(BIN)/python -m pip install --disable-pip-version-check "tox>=4.20"
+	$(BIN)/python -m pip install --disable-pip-version-check "tox>=4.20,<5"
 	@touch $@
 
 .venv:
