@@ -120,15 +120,10 @@ def _close(value: Any, twin: Any) -> bool:
 
 
 def _number(value: Any) -> str:
-    if isinstance(value, bool):
-        return f"{value!s:>5}"
     if not isinstance(value, float):
         return f"{value!s:>5}"
-    small_or_large = value != 0 and math.isfinite(value) and not 1e-3 <= abs(value) < 1e4
-    return (
-        f"{value:8.1e}"
-        if small_or_large
-        else f"{value:7.4f} "[:8]
-        if math.isfinite(value)
-        else f"{value!s:>7} "
-    )
+    if not math.isfinite(value):
+        return f"{value!s:>7} "
+    if value and not 1e-3 <= abs(value) < 1e4:
+        return f"{value:8.1e}"
+    return f"{value:7.4f} "[:8]

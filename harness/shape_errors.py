@@ -8,18 +8,7 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-_ORDINALS = {-1: "last", -2: "second-last", -3: "third-last"}
-
-
-@dataclass(frozen=True)
-class WrongAxis:
-    """One axis whose size is not what the signature says."""
-
-    name: str
-    where: str  # "last", "second-last", …
-    expected: int
-    got: int
-    bound_by: str  # the argument that fixed the expected size; empty if the signature itself did
+from harness.axes import Binding, WrongAxis, compare
 
 
 @dataclass(frozen=True)
@@ -35,12 +24,6 @@ class TypeProblem:
     wrong_dtype: bool
     axes: tuple[WrongAxis, ...]
     code: Any  # the function's code object, to find its line
-
-
-@dataclass
-class _Binding:
-    size: int
-    source: str
 
 
 def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
@@ -67,7 +50,7 @@ def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
 def _examine(frame: Mapping[str, Any]) -> TypeProblem | None:
     function, arguments = frame["fn"], frame["bound"].arguments
     signature = inspect.signature(function, eval_str=True)  # from __future__ import annotations
-    bindings: dict[str, _Binding] = {}
+    bindings: dict[str, Binding] = {}
     for name, value in _each(signature, arguments):
         problem = _check(function, name, signature.parameters[name].annotation, value, bindings, arguments)
         if problem:
@@ -94,7 +77,7 @@ def _check(
     argument: str | None,
     annotation: Any,
     value: Any,
-    bindings: dict[str, _Binding],
+    bindings: dict[str, Binding],
     arguments: Mapping[str, Any],
 ) -> TypeProblem | None:
     """The problem of one value, else None after its axes have been bound."""
@@ -113,7 +96,7 @@ def _check(
     if not isinstance(value, tensor_type.array_type):
         return _problem(function, argument, annotation, value, "a tensor")
     tokens = tensor_type.dim_str.split()
-    expected, wrong = _compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
+    expected, wrong = compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
     listed = isinstance(tensor_type.dtypes, tuple | list)  # Shaped takes any dtype, and lists none
     wrong_dtype = listed and str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
     if expected is None and not wrong_dtype:
@@ -153,126 +136,6 @@ def describe(value: Any) -> str:
         return f"({', '.join(map(describe, value))})"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def _compare(
-    tokens: Sequence[str],
-    shape: Sequence[int],
-    source: str,
-    bindings: dict[str, _Binding],
-    arguments: Mapping[str, Any],
-) -> tuple[str | None, list[WrongAxis]]:
-    """(expected shape, wrong axes), or (None, []) if the shape fits, binding what was free."""
-    aligned = _align(tokens, shape)
-    sizes = [_known_size(token, bindings, arguments) for token in tokens]
-    texts = [_shown(token, size, bindings) for token, size in zip(tokens, sizes, strict=True)]
-    joined = ", ".join(filter(None, texts))
-    shown = f"({joined},)" if joined and "," not in joined else f"({joined})"
-    if aligned is None:
-        return shown, []
-    wrong = []
-    bound = dict(bindings)  # and what this very shape binds: "n n" wants the same size twice
-    for token, axis, got in aligned:
-        known = _known_size(token, bound, arguments)
-        if known is None:
-            if _binds(token):
-                bound[_name(token)] = _Binding(got, source)
-        elif got != known and not ("#" in token and got == 1):
-            by = bound[_name(token)].source if _name(token) in bound else ""
-            wrong.append(WrongAxis(_name(token), _ORDINALS.get(axis, f"axis {axis}"), known, got, by))
-    variadic_problem = _variadic_mismatch(tokens, shape, bindings)
-    if wrong or variadic_problem:
-        return shown, wrong
-    _bind(aligned, tokens, shape, source, bindings)
-    return None, []
-
-
-def _align(tokens: Sequence[str], shape: Sequence[int]) -> list[tuple[str, int, int]] | None:
-    """Pairs of token and axis (counted from the end); None if the number of axes cannot fit."""
-    variadic = [i for i, token in enumerate(tokens) if _is_variadic(token)]
-    if len(shape) < len(tokens) - len(variadic) or (not variadic and len(shape) != len(tokens)):
-        return None
-    before = tokens[: variadic[0]] if variadic else tokens
-    after = tokens[variadic[0] + 1 :] if variadic else []
-    head = [(token, i - len(shape), shape[i]) for i, token in enumerate(before)]
-    tail = [(t, i - len(after), shape[len(shape) - len(after) + i]) for i, t in enumerate(after)]
-    return head + tail
-
-
-def _bind(
-    aligned: Sequence[tuple[str, int, int]],
-    tokens: Sequence[str],
-    shape: Sequence[int],
-    source: str,
-    bindings: dict[str, _Binding],
-) -> None:
-    for token, _, size in aligned:
-        if _binds(token):
-            bindings.setdefault(_name(token), _Binding(size, source))
-    for token in tokens:
-        if _is_variadic(token) and _binds(token):
-            for i, size in enumerate(_variadic_shape(tokens, shape)):
-                bindings.setdefault(f"{token}[{i}]", _Binding(size, source))
-            bindings.setdefault(token, _Binding(len(_variadic_shape(tokens, shape)), source))
-
-
-def _variadic_shape(tokens: Sequence[str], shape: Sequence[int]) -> tuple[int, ...]:
-    index = next(i for i, token in enumerate(tokens) if _is_variadic(token))
-    return tuple(shape[index : len(shape) - (len(tokens) - index - 1)])
-
-
-def _bound_shape(token: str, bindings: Mapping[str, _Binding]) -> tuple[int, ...] | None:
-    bare = token.replace("#", "")
-    if bare not in bindings:
-        return None
-    return tuple(bindings[f"{bare}[{i}]"].size for i in range(bindings[bare].size))
-
-
-def _variadic_mismatch(tokens: Sequence[str], shape: Sequence[int], bindings: Mapping[str, _Binding]) -> bool:
-    for token in tokens:
-        if _is_variadic(token) and token != "...":
-            bound = _bound_shape(token, bindings)
-            got = _variadic_shape(tokens, shape)
-            if bound is not None and not _agrees(got, bound, broadcast="#" in token):
-                return True
-    return False
-
-
-def _agrees(got: tuple[int, ...], bound: tuple[int, ...], *, broadcast: bool) -> bool:
-    if not broadcast:
-        return got == bound
-    pairs = zip(reversed(got), reversed(bound), strict=False)
-    return len(got) <= len(bound) and all(g in (b, 1) for g, b in pairs)
-
-
-def _known_size(token: str, bindings: Mapping[str, _Binding], arguments: Mapping[str, Any]) -> int | None:
-    name = _name(token)
-    if name.isdigit():
-        return int(name)
-    if name.startswith("{"):
-        value = arguments.get(name.strip("{}"))
-        return value if isinstance(value, int) else None
-    return bindings[name].size if name in bindings and not _is_variadic(token) else None
-
-
-def _shown(token: str, size: int | None, bindings: Mapping[str, _Binding]) -> str:
-    bound = _bound_shape(token, bindings) if _is_variadic(token) else None
-    if bound is not None:
-        return ", ".join(map(str, bound))
-    return str(size) if size is not None else _name(token) if not _is_variadic(token) else "…"
-
-
-def _name(token: str) -> str:
-    return token.lstrip("*#?").split("=")[-1]
-
-
-def _binds(token: str) -> bool:
-    """Whether an axis fixes its size for what comes later: "_" and "_x" are anonymous."""
-    return _name(token).isidentifier() and not _name(token).startswith("_") and "#" not in token
-
-
-def _is_variadic(token: str) -> bool:
-    return token.lstrip("#?").startswith("*") or token == "..."
 
 
 def _tensor_type(annotation: Any) -> Any:

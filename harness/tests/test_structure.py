@@ -16,8 +16,8 @@ PACKAGE = Path(harness.__file__).parent
 
 # From the leaves up: a module imports only from layers above its own line.
 LAYERS = [
-    {"course", "comparison", "flight", "shape_errors", "stubs", "receipts", "typecheck"},
-    {"suite", "selection", "supervisor"},
+    {"axes", "course", "comparison", "flight", "stubs", "receipts", "typecheck"},
+    {"shape_errors", "suite", "selection", "supervisor"},
     {"progress", "standins"},
     {"findings"},
     {"words"},
