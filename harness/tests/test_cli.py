@@ -97,6 +97,12 @@ def test_hint_is_for_the_test_that_failed_last(mini: Miniature) -> None:
     assert "test_outer" in mini.harness("hint", "0").out
 
 
+def test_hint_follows_pytest_to_a_kata_that_an_edit_broke(mini: Miniature) -> None:
+    solved(mini).write_doubles(outer="return None")
+    mini.pytest()
+    assert "kata 00 doubles · test_outer" in mini.harness("hint").out
+
+
 @pytest.mark.parametrize(
     ("kata", "message", "code"),
     [
@@ -105,12 +111,6 @@ def test_hint_is_for_the_test_that_failed_last(mini: Miniature) -> None:
         ("layer", "Did you mean k01_layers?", 2),
     ],
 )
-def test_hint_follows_pytest_to_a_kata_that_an_edit_broke(mini: Miniature) -> None:
-    solved(mini).write_doubles(outer="return None")
-    mini.pytest()
-    assert "kata 00 doubles · test_outer" in mini.harness("hint").out
-
-
 def test_hint_refuses_with_the_remedy(mini: Miniature, kata: str, message: str, code: int) -> None:
     result = mini.harness("hint", kata)
     assert result.code == code
