@@ -71,9 +71,55 @@ def hint(kata: str | None) -> None:
 
     course = _course()
     try:
-        _print(hints.next_hint(course, Ledger(course).progress(), _kata(course, kata)))
+        chosen = _kata(course, kata) if kata else None
+        _print(hints.next_hint(course, Ledger(course).progress(), chosen))
     except hints.NoHint as reason:
         raise click.ClickException(str(reason)) from None
+
+
+@main.command()
+@click.argument("kata")
+@click.option("--undo", is_flag=True, help="Put back what the last reset took away.")
+def reset(kata: str, undo: bool) -> None:
+    """Put a kata's shipped stub in place of your code, which is kept as a backup."""
+    from harness import reset as resets
+    from harness import words
+
+    course = _course()
+    chosen = _kata(course, kata)
+    now = resets.utc_now()
+    try:
+        backup = resets.undo(course, chosen, now) if undo else resets.reset(course, chosen, now)
+    except resets.NothingToUndo:
+        raise click.ClickException(words.nothing_to_undo(chosen)) from None
+    except OSError as error:
+        raise click.ClickException(words.not_changed(chosen, error.strerror or str(error))) from None
+    if backup is None:
+        _print(words.is_shipped_already(chosen))
+    else:
+        _print((words.was_put_back if undo else words.was_reset)(chosen, course.relative(backup)))
+
+
+@main.command()
+@click.argument("kata")
+@click.option("--give-up", "giving_up", is_flag=True, help="Show it before the kata is complete (recorded).")
+def solution(kata: str, giving_up: bool) -> None:
+    """Show your code beside the reference, once the kata is complete."""
+    from harness import solution as solutions
+    from harness import words
+    from harness.ledger import Ledger
+    from harness.reset import utc_now
+
+    course = _course()
+    progress = Ledger(course).of(_kata(course, kata))
+    if not progress.complete and not solutions.gave_up(course, progress.kata):
+        if not giving_up:
+            raise click.ClickException(words.solution_refused(progress))
+        try:
+            solutions.give_up(course, progress.kata, utc_now().isoformat(timespec="seconds"))
+        except OSError as error:
+            _print([words.not_saved(".harness/", error.strerror or str(error))])
+    solutions.show(progress.kata)
 
 
 @main.command()
@@ -85,11 +131,12 @@ def check(fix: bool) -> None:
     course = _course()
     for path in gate.fix(course) if fix else []:
         click.echo(f"wrote {path}")
-    problems = gate.check(course)
-    for problem in problems:
+    count = 0
+    for problem in gate.check(course):
         click.echo(str(problem), err=True)
-    click.echo(f"{len(course.katas)} katas checked, {len(problems)} problems")
-    sys.exit(1 if problems else 0)
+        count += 1
+    click.echo(f"{len(course.katas)} katas checked, {count} problems")
+    sys.exit(1 if count else 0)
 
 
 def _course() -> Course:
@@ -101,9 +148,9 @@ def _course() -> Course:
     return load_course(root)
 
 
-def _kata(course: Course, argument: str | None) -> Kata | None:
+def _kata(course: Course, argument: str) -> Kata:
     try:
-        return resolve_kata(course, argument) if argument else None
+        return resolve_kata(course, argument)
     except UnknownKata as error:
         raise click.UsageError(str(error)) from None
 

@@ -79,7 +79,7 @@ class KataHooks:
     def pytest_configure(self, config: pytest.Config) -> None:
         self.recorder = Recorder(self.run.flight, self.run.time_limit)
         if self.run.imports:
-            self.importer = runs.prepare_imports(self.run, self.recorder)
+            self.importer = runs.prepare_imports(config, self.run, self.recorder)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -95,7 +95,8 @@ class KataLoader(Loader):
             self._fill_missing(module, expected)
 
     def _execute(self, module: ModuleType) -> None:
-        data = self._path.read_bytes()
+        replaced = self._importer.sources.get(module.__name__)
+        data = self._path.read_bytes() if replaced is None else replaced.encode()
         if self._path.name == self._kata.stub.name:
             self._importer.stub_digests[self._kata.name] = digest(data)
         assert self._inner is not None  # it was found, so it can be read
@@ -117,8 +118,9 @@ def _is_own(name: str, value: object, module: ModuleType) -> bool:
 class KataImporter(MetaPathFinder):
     """Finds the modules of the katas and wraps their loaders."""
 
-    def __init__(self, course: Course, recorder: Recorder) -> None:
+    def __init__(self, course: Course, recorder: Recorder, sources: Mapping[str, str]) -> None:
         self.recorder = recorder
+        self.sources = sources  # text to execute instead of a module's file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
         self._katas = {
             f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
@@ -155,13 +157,18 @@ class KataImporter(MetaPathFinder):
         return None
 
 
-def install(course: Course, recorder: Recorder, *, solutions: bool) -> KataImporter:
-    """Make `katas.…` importable from `course`: the learner's own, or with `solutions` the reference."""
+def install(
+    course: Course, recorder: Recorder, *, solutions: bool, sources: Mapping[str, str] | None = None
+) -> KataImporter:
+    """Make `katas.…` importable from `course`: the learner's own, or with `solutions` the reference.
+
+    A module named in `sources` gets that text instead of its file's.
+    """
     if sys.path[:1] != [str(course.root)]:
         sys.path.insert(0, str(course.root))
     from jaxtyping import install_import_hook
 
-    importer = KataImporter(course, recorder)
+    importer = KataImporter(course, recorder, sources or {})
     install_import_hook(importer.modules, TYPECHECKER)
     sys.meta_path.insert(0, importer)
     if solutions:

@@ -353,6 +353,46 @@ NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/
 ALL_COMPLETE = "Every kata that there is, is complete."
 
 
+# --- harness reset and harness solution ----------------------------------------------------------
+
+
+def was_reset(kata: Kata, backup: str) -> list[Line]:
+    return [
+        Line(f"katas/{kata.name}/{kata.topic}.py is the shipped stub again."),
+        Line(f"What you had is kept in {backup}"),
+        Line(f"Next: {kata.command}   (harness reset {kata.number} --undo puts yours back)"),
+    ]
+
+
+def is_shipped_already(kata: Kata) -> list[Line]:
+    return [Line(f"katas/{kata.name}/{kata.topic}.py is the shipped stub already; nothing was changed.")]
+
+
+def was_put_back(kata: Kata, backup: str) -> list[Line]:
+    return [
+        Line(f"katas/{kata.name}/{kata.topic}.py is again what you had (from {backup})."),
+        Line(f"Next: {kata.command}"),
+    ]
+
+
+def nothing_to_undo(kata: Kata) -> str:
+    return (
+        f"There is no backup of kata {kata.title} that differs from the file as it is; nothing was changed."
+    )
+
+
+def not_changed(kata: Kata, problem: str) -> str:
+    return f"katas/{kata.name}/{kata.topic}.py was not changed, as no backup could be written: {problem}"
+
+
+def solution_refused(progress: KataProgress) -> str:
+    kata, done = progress.kata, f"{len(progress.passed)}/{len(progress.tests)}"
+    return (
+        f"Kata {kata.title} is not complete ({done}); its solution waits until it is. "
+        f"Next: harness hint {kata.number}   (harness solution {kata.number} --give-up shows it now)"
+    )
+
+
 # --- harness status ------------------------------------------------------------------------------
 
 
