@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from harness import words
 from harness.course import Course, Kata
 from harness.findings import Finding, from_json, is_learners, place_at
 from harness.ledger import Ledger, Outcome
-from harness.progress import KataProgress, current_kata
+from harness.progress import KataProgress, next_kata
 from harness.supervisor import Ending
 from harness.words import Line
 
@@ -41,20 +42,42 @@ class Account:
     failures: list[Failure] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)  # katas of which a test ran
     locked: list[str] = field(default_factory=list)  # katas of which a test was skipped as locked
+    skipped: list[str] = field(default_factory=list)  # tests that skipped themselves
     collection_errors: list[tuple[str, str]] = field(default_factory=list)
+    _called: set[str] = field(default_factory=set)  # cases whose call has passed
+    _process: int = field(default_factory=os.getpid)
 
     def take(self, report: pytest.TestReport, facts: Mapping[str, Any]) -> None:
-        """Note one report of a kata's test."""
+        """Note one of the reports of a kata's test: of its set-up, its call, its tear-down."""
+        if os.getpid() != self._process:
+            return  # a process that the learner's code forked is not the run
         if facts["locked"]:
             _add(self.locked, facts["kata"])
-        elif report.when == "call" or report.failed:
+        elif report.failed:
+            self._take_failure(report, facts)
+        elif report.skipped:
+            _add(self.skipped, facts["test"])
             _add(self.ran, facts["kata"])
-            if self.records and (report.failed or report.passed):
-                self.ledger.record(Outcome.from_facts(facts, passed=report.passed))
-        if report.failed and facts["finding"]:
+        elif report.when == "call":
+            self._called.add(facts["case"])
+            _add(self.ran, facts["kata"])
+        elif report.when == "teardown" and facts["case"] in self._called:  # all three passed
+            self._record(facts, passed=True)
+
+    def _take_failure(self, report: pytest.TestReport, facts: Mapping[str, Any]) -> None:
+        _add(self.ran, facts["kata"])
+        self._record(facts, passed=False)
+        if facts["finding"]:
             printed = report.capstdout + report.capstderr
-            finding = replace(from_json(facts["finding"]), printed=printed)
-            self._fail(facts, finding)
+            self._fail(facts, replace(from_json(facts["finding"]), printed=printed))
+
+    def _record(self, facts: Mapping[str, Any], *, passed: bool) -> None:
+        if self.records and facts["shipped"]:
+            self.ledger.record(Outcome.from_facts(facts, passed=passed))
+
+    def start(self) -> None:
+        """From here on the reports are those of this process."""
+        self._process = os.getpid()
 
     def take_foreign(self, report: pytest.TestReport) -> None:
         """Note a failure that no test reported: the process that ran it died."""
@@ -71,6 +94,11 @@ class Account:
         }
         _add(self.ran, kata.name)
         self._fail(facts, Finding("crashed", {"how": "its worker process ended"}))
+
+    def take_unusable(self, kata: Kata, finding: Finding) -> None:
+        """Note that a test file could not be loaded because of the learner's file."""
+        _add(self.ran, kata.name)
+        self._fail(self._first_test(kata), finding)
 
     def lock_reason(self, kata: Kata) -> str | None:
         """Why a kata may not be run yet; None if it may."""
@@ -127,12 +155,16 @@ class Account:
             first.test,
             first.requirement,
             first.finding,
+            case=first.case,
             passed=len(standing.passed),
             total=len(standing.tests),
             newly_passed=self.ledger.newly_passed.get(first.kata.name, ()),
         )
         further = {other.test: other.finding for other in others if other.test != first.test}
-        return [*block, *words.other_failures(list(further.items()))]
+        return [*block, *words.other_failures(list(further.items())), *self._also_locked(progress)]
+
+    def _also_locked(self, progress: Mapping[str, KataProgress]) -> list[Line]:
+        return [Line(), *self._locked_lines(progress)[:1]] if self.locked else []
 
     def _complete_lines(self, progress: Mapping[str, KataProgress]) -> list[Line]:
         done = [progress[name] for name in self.ran if self._is_green(progress[name])]
@@ -151,9 +183,9 @@ class Account:
         partial = [progress[name] for name in self.ran if not self._is_green(progress[name])]
         lines = self._complete_lines(progress)
         if partial:
-            return lines + [line for each in partial for line in words.passing_line(each)]
+            return lines + [line for each in partial for line in words.passing_line(each, self.skipped)]
         news = any(name not in self.ledger.complete_before for name in self.ran)
-        return lines + words.after_completion(current_kata(list(progress.values())), unlocked=news)
+        return lines + words.after_completion(next_kata(list(progress.values())), self.ran[-1], unlocked=news)
 
     def _locked_lines(self, progress: Mapping[str, KataProgress]) -> list[Line]:
         first = progress[self.locked[0]]
@@ -197,8 +229,7 @@ class Account:
         return Finding("crashed", {"how": _how(ending)}, place)
 
     def _record_death(self, step: Mapping[str, Any]) -> None:
-        facts = {**step, "cases": 1}
-        self.ledger.record(Outcome.from_facts(facts, passed=False))
+        self._record({**step, "cases": 1, "shipped": True}, passed=False)
 
     def _first_test(self, kata: Kata) -> dict[str, str]:
         """An import that killed the process stands for the kata's next test."""
@@ -221,7 +252,7 @@ def _how(ending: Ending) -> str:
     if ending.status is None:
         return "stopped: it took too long"
     if ending.status < 0:
-        return Signals(-ending.status).name
+        return next((each.name for each in Signals if each == -ending.status), f"signal {-ending.status}")
     return f"exit status {ending.status}"
 
 
@@ -233,4 +264,4 @@ def _add(names: list[str], name: str) -> None:
 def selected_names(course: Course, args: Sequence[str]) -> list[str]:
     """The katas that a command line selects."""
     katas = [course.kata_of(Path(arg.split("::")[0]).resolve()) for arg in args]
-    return [kata.name for kata in katas if kata]
+    return list(dict.fromkeys(kata.name for kata in katas if kata))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from harness import strength
 from harness.course import Course, Kata
 from harness.hints import LEVELS, read_hints
+from harness.strength import Problem
 from harness.stubs import make_stub
 from harness.suite import MANIFEST, manifest_text, read_tests
 
@@ -16,22 +17,14 @@ _FIX = "harness check --fix"
 _PARTS = ("README.md", "theory.md", "hints.toml", "notebook.ipynb")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A broken rule: where, what, and the remedy."""
-
-    path: str
-    rule: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.rule}. Remedy: {self.remedy}"
-
-
-def check(course: Course) -> list[Problem]:
-    """Every broken rule, kata by kata."""
+def check(course: Course) -> Iterator[Problem]:
+    """Every broken rule: what reading finds, then, where that is in order, what running the tests finds."""
     problems = [problem for kata in course.katas for rule in _RULES for problem in rule(course, kata)]
-    return problems + list(_manifest_is_current(course))
+    problems += _manifest_is_current(course)
+    yield from problems
+    if not problems:
+        for kata in course.katas:
+            yield from strength.check(course, kata)
 
 
 def fix(course: Course) -> list[str]:

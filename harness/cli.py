@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -156,8 +157,8 @@ def _kata(course: Course, argument: str) -> Kata:
 
 
 def _print(lines: Iterable[Line]) -> None:
-    from harness.words import printable
+    from harness.words import fitted, printable
 
     colour = False if os.environ.get("NO_COLOR") else None  # None: colour on a terminal only
-    for line in lines:
+    for line in fitted(lines, shutil.get_terminal_size().columns):
         click.secho(printable(line.text, sys.stdout.encoding), color=colour, **_STYLES[line.style])

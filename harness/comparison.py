@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-ROWS, COLUMNS = 6, 4  # what fits beside its twin in 80 columns, indented
-SIDE = 36  # characters for either twin
+ROWS, COLUMNS = 6, 4  # the most that is shown of a matrix
+SIDE = 36  # characters for either twin: both fit in 80 columns, indented
 MARK = "*"
 
 
-def side_by_side(expected: Any, actual: Any) -> list[str]:
+@dataclass(frozen=True)
+class Tolerance:
+    """How far actual may be from expected: atol + rtol · |expected|. None: not known."""
+
+    rtol: float | None = None
+    atol: float | None = None
+
+    def accepts(self, expected: Any, actual: Any) -> Any:
+        """Where two float64 tensors agree; NaN agrees with NaN."""
+        rtol = 1e-5 if self.rtol is None else self.rtol
+        atol = 1e-6 if self.atol is None else self.atol
+        near = (actual - expected).abs() <= atol + rtol * expected.abs()
+        return near & expected.isfinite() | (expected == actual) | (expected.isnan() & actual.isnan())
+
+
+def side_by_side(expected: Any, actual: Any, tolerance: Tolerance = Tolerance()) -> list[str]:
     """Lines that show `expected` and `actual` in two columns; entries that differ carry a `*`.
 
     Of a large tensor only the last two axes are shown, where the difference is greatest.
     """
     if _is_tensor(expected) and _is_tensor(actual) and expected.shape == actual.shape:
-        return _tensors(expected, actual)
-    left, right = summary(expected), summary(actual)
-    return [f"expected  {left}", f"actual    {right}"]
+        return _tensors(expected, actual, tolerance)
+    return [f"expected  {summary(expected)}", f"actual    {summary(actual)}"]
 
 
 def summary(value: Any) -> str:
@@ -28,9 +43,9 @@ def summary(value: Any) -> str:
         text = " ".join(repr(value).split())
         return text if len(text) <= 66 else text[:63] + "..."
     head = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    if value.numel() > COLUMNS or value.device.type == "meta":
+    if not 0 < value.numel() <= COLUMNS or value.device.type == "meta":
         return head
-    text = f"{_entries(value.reshape(-1).tolist()).strip()}  {head}"
+    text = f"{' '.join(_number(entry).strip() for entry in value.reshape(-1).tolist())}  {head}"
     return text if len(text) <= 66 else head
 
 
@@ -38,92 +53,98 @@ def _is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "shape")
 
 
-def _tensors(expected: Any, actual: Any) -> list[str]:
-    if expected.device.type == "meta" or actual.device.type == "meta" or expected.numel() == 0:
-        return [f"expected  {summary(expected)}", f"actual    {summary(actual)}"]
-    index, left, right = _worst_matrix(expected.detach().cpu(), actual.detach().cpu())
-    note = [f"at index [{', '.join(map(str, index))}] of shape {tuple(expected.shape)}:"] if index else []
-    if expected.dtype != actual.dtype:
-        note.insert(0, f"expected {expected.dtype}, actual {actual.dtype}")
-    return note + _columns(*_window(left, right))
+def _tensors(expected: Any, actual: Any, tolerance: Tolerance) -> list[str]:
+    notes = [
+        f"{what}: expected {getattr(expected, what)}, actual {getattr(actual, what)}"
+        for what in ("dtype", "device")
+        if getattr(expected, what) != getattr(actual, what)
+    ]
+    if "meta" in (expected.device.type, actual.device.type) or expected.numel() == 0:
+        return [*notes, f"expected  {summary(expected)}", f"actual    {summary(actual)}"]
+    left, right = expected.detach().cpu(), actual.detach().cpu()
+    index, *matrices = _worst_matrix(left, right, _marks(left, right, tolerance))
+    if index:
+        notes.append(f"at index [{', '.join(map(str, index))}] of shape {tuple(expected.shape)}:")
+    return notes + _columns(*matrices)
 
 
-def _worst_matrix(expected: Any, actual: Any) -> tuple[list[int], Any, Any]:
-    """The last two axes of both tensors at the leading index where they differ most."""
+def _marks(expected: Any, actual: Any, tolerance: Tolerance) -> Any:
+    """Where the two differ by more than the tolerance; where nothing does, every difference.
+
+    Integers are compared as they are: a double does not hold every one of them.
+    """
+    if not (expected.is_floating_point() or actual.is_floating_point()):
+        return expected != actual
+    left, right = expected.double(), actual.double()
+    beyond = ~tolerance.accepts(left, right)
+    return beyond if beyond.any() else ~Tolerance(0, 0).accepts(left, right)
+
+
+def _worst_matrix(expected: Any, actual: Any, marks: Any) -> tuple[list[int], Any, Any, Any]:
+    """The last two axes of all three at the leading index where the marked difference is greatest."""
     while expected.dim() < 2:
-        expected, actual = expected.unsqueeze(0), actual.unsqueeze(0)
+        expected, actual, marks = expected.unsqueeze(0), actual.unsqueeze(0), marks.unsqueeze(0)
     difference = (expected.double() - actual.double()).abs().nan_to_num(nan=math.inf, posinf=math.inf)
-    # Infinities that agree differ by NaN; they are no difference.
-    difference = difference.masked_fill(~_differs(expected, actual), 0.0)
-    per_matrix = difference.flatten(-2).amax(-1).reshape(-1)
+    difference = difference.clamp(min=1e-300)  # integers that differ may be the same double
+    per_matrix = difference.masked_fill(~marks, 0.0).flatten(-2).amax(-1).reshape(-1)
     worst = int(per_matrix.argmax())
     index: list[int] = []
     for size in reversed(expected.shape[:-2]):
         index.insert(0, worst % size)
         worst //= size
     where = tuple(index)
-    return index, expected[where], actual[where]
+    return index, expected[where], actual[where], marks[where]
 
 
-def _agree(expected: Any, actual: Any) -> Any:
-    return (expected == actual) | (expected.isnan() & actual.isnan())
-
-
-def _differs(expected: Any, actual: Any) -> Any:
-    """Where a mark goes; where only less than that differs, every difference."""
-    left, right = expected.double(), actual.double()
-    larger = left.abs().maximum(right.abs())
-    floats = expected.is_floating_point() and actual.is_floating_point()
-    near = (left - right).abs() <= (larger * 1e-4).clamp(min=1e-6)
-    unequal = ~_agree(expected, actual)
-    marked = unequal & ~(near & larger.isfinite() & floats)  # as `_close` decides for one entry
-    return marked if marked.any() else unequal
-
-
-def _window(left: Any, right: Any) -> tuple[list[list[Any]], list[list[Any]], bool]:
-    """A part of both matrices small enough to show, moved to the first difference."""
+def _columns(left: Any, right: Any, marks: Any) -> list[str]:
+    """As much of two matrices as fits side by side, from the first mark on."""
     rows, columns = left.shape
-    differing = _differs(left, right).nonzero()
-    row, column = differing[0].tolist() if len(differing) else (0, 0)
+    first = marks.nonzero()
+    row, column = first[0].tolist() if len(first) else (0, 0)
     top = min(max(0, row - 1), max(0, rows - ROWS))
-    for shown in range(COLUMNS, 0, -1):  # fewer columns for integers of many digits
+    for shown in range(min(COLUMNS, columns), 0, -1):  # fewer columns where numbers are long
         start = min(max(0, column - (shown > 1)), max(0, columns - shown))
         part = (slice(top, top + ROWS), slice(start, start + shown))
-        parts = left[part].tolist(), right[part].tolist()
-        if max(len(_entries(row)) for row in (*parts[0], *parts[1])) <= SIDE:
+        expected, actual = _cells(left[part].tolist(), right[part].tolist(), marks[part].tolist())
+        if max(map(len, (*expected, *actual))) <= SIDE:
             break
-    return *parts, rows > ROWS or columns > shown
-
-
-def _columns(left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]], cut: bool) -> list[str]:
-    left_rows = [_entries(row) for row in left]
-    right_rows = [_entries(row, against) for row, against in zip(right, left, strict=True)]
-    width = max(len(text.rstrip()) for text in (*left_rows, "expected"))
+    width = max(map(len, (*expected, "expected")))
     lines = [f"{'expected':<{width}}   actual ({MARK} differs)"]
-    lines += [f"{a.rstrip():<{width}}   {b.rstrip()}" for a, b in zip(left_rows, right_rows, strict=True)]
-    return [*lines, "…"] if cut else lines
+    lines += [f"{one:<{width}}   {other}".rstrip() for one, other in zip(expected, actual, strict=True)]
+    return [*lines, "…"] if rows > ROWS or columns > shown else lines
 
 
-def _entries(values: Sequence[Any], against: Sequence[Any] | None = None) -> str:
-    twins = values if against is None else against
-    return "".join(_entry(value, twin) for value, twin in zip(values, twins, strict=True))
+def _cells(
+    left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]], marks: Sequence[Sequence[bool]]
+) -> tuple[list[str], list[str]]:
+    """Both matrices row by row as text, in columns of equal width, the right one with its marks."""
+    marked = [
+        (value, twin)
+        for values, twins, row in zip(left, right, marks, strict=True)
+        for value, twin, mark in zip(values, twins, row, strict=True)
+        if mark
+    ]
+    digits = next((few for few in (4, 9) if _tells_apart(marked, few)), 17)
+    texts = [[[_number(value, digits) for value in row] for row in side] for side in (left, right)]
+    width = max(len(text) for side in texts for row in side for text in row)
+    expected = [" ".join(text.rjust(width) for text in row) for row in texts[0]]
+    actual = [
+        " ".join(text.rjust(width) + (MARK if mark else " ") for text, mark in zip(row, flags, strict=True))
+        for row, flags in zip(texts[1], marks, strict=True)
+    ]
+    return expected, [line.rstrip() for line in actual]
 
 
-def _entry(value: Any, twin: Any) -> str:
-    same = value is twin or value == twin or (value != value and twin != twin) or _close(value, twin)
-    return _number(value) + (" " if same else MARK)
+def _tells_apart(pairs: Sequence[tuple[Any, Any]], digits: int) -> bool:
+    """Whether so many digits show what differs in every pair."""
+    return all(_number(value, digits) != _number(twin, digits) for value, twin in pairs)
 
 
-def _close(value: Any, twin: Any) -> bool:
-    both_floats = isinstance(value, float) and isinstance(twin, float)
-    return both_floats and math.isclose(value, twin, rel_tol=1e-4, abs_tol=1e-6)  # marks, not verdicts
-
-
-def _number(value: Any) -> str:
-    if not isinstance(value, float):
-        return f"{value!s:>5}"
-    if not math.isfinite(value):
-        return f"{value!s:>7} "
+def _number(value: Any, digits: int = 4) -> str:
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    if digits > 4:
+        return f"{value:.{digits}g}"
     if value and not 1e-3 <= abs(value) < 1e4:
-        return f"{value:8.1e}"
-    return f"{value:7.4f} "[:8]
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}"

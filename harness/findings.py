@@ -6,21 +6,24 @@ plain JSON, so that it travels from a worker process with the test's report.
 
 from __future__ import annotations
 
+import ast
+import dis
 import inspect
 import linecache
 import re
+import textwrap
 import traceback as tracebacks
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any
 
-from harness.comparison import side_by_side
+from harness.comparison import Tolerance, side_by_side
 from harness.course import Course, Kata
 from harness.shape_errors import read_type_error
-from harness.standins import CannotImport, MissingName
-from harness.stubs import definition_line, read_contract
+from harness.standins import CannotImport, MissingName, text_of
+from harness.stubs import Signature, declaration, definition_line, read_contract
 
 _TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\) from pytest-timeout")
 
@@ -41,6 +44,7 @@ class Finding:
     kind: str  # unwritten | unimportable | missing | type | signature | compared | slow | raised
     facts: dict[str, Any] = field(default_factory=dict)
     place: Place | None = None
+    changed: tuple[str, str] | None = None  # a function that wrote into an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
 
     def as_json(self) -> dict[str, Any]:
@@ -50,7 +54,8 @@ class Finding:
 def from_json(data: Mapping[str, Any]) -> Finding:
     """The finding that `as_json` made."""
     place = Place(**data["place"]) if data["place"] else None
-    return Finding(data["kind"], dict(data["facts"]), place, data["printed"])
+    changed = tuple(data["changed"]) if data["changed"] else None
+    return Finding(data["kind"], dict(data["facts"]), place, changed, data["printed"])
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,42 @@ def read_failure(
     *,
     test_code: CodeType | None = None,
     comparison: Comparison | None = None,
+    changed: Sequence[tuple[str, str]] = (),
 ) -> Finding:
-    """The facts of a failed test of `kata`."""
+    """The facts of a failed test of `kata`; `changed`: arguments that were written to during it."""
     for reader in (_stand_in, _unwritten, _type_error, _signature, _slow):
         finding = reader(course, kata, error, test_code)
         if finding:
-            return finding
-    place = learner_place(course, error.__traceback__) or tested_place(course, kata, test_code)
-    shown = _compared(error, comparison)
-    facts = {"type": type(error).__name__, "message": str(error), "in_test": _raised_by_test(course, error)}
-    return Finding("compared", {**facts, **shown}, place) if shown else Finding("raised", facts, place)
+            break
+    else:
+        finding = _by_its_values(course, kata, error, test_code, comparison)
+    return replace(finding, changed=changed[0]) if changed else finding
+
+
+def _by_its_values(
+    course: Course,
+    kata: Kata,
+    error: BaseException,
+    test_code: CodeType | None,
+    comparison: Comparison | None,
+) -> Finding:
+    """A comparison that failed, or an error like any other."""
+    line = failing_line(error.__traceback__, test_code)
+    place = learner_place(course, error.__traceback__) or tested_place(course, kata, test_code, line)
+    facts: dict[str, Any] = {"type": type(error).__name__, "message": text_of(error)}
+    shown = _compared(error, comparison if _failed_in(test_code, error) else None)
+    if shown:
+        return Finding("compared", {**facts, **shown}, place)
+    if test_code and line:
+        facts["statement"], facts["wanted"] = read_statement(test_code.co_filename, line)
+    facts["in_test"] = _raised_by_test(course, error)
+    return Finding("raised", facts, place)
+
+
+def _failed_in(code: CodeType | None, error: BaseException) -> bool:
+    """Whether the error was raised by a line of this function itself."""
+    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_code is code
 
 
 def learner_place(course: Course, traceback: TracebackType | None) -> Place | None:
@@ -93,33 +124,95 @@ def learner_place(course: Course, traceback: TracebackType | None) -> Place | No
 def is_learners(course: Course, filename: str) -> bool:
     """Whether a file is one that a learner writes: in a kata's folder and not its tests."""
     path = Path(filename)
-    return course.kata_of(path) is not None and path.suffix == ".py" and not path.name.startswith("test_")
+    if path.suffix != ".py" or path.name.startswith("test_"):
+        return False
+    return course.kata_of(path.resolve()) is not None
 
 
 def place_at(course: Course, filename: str, line: int) -> Place:
     """A line with its text, as it stands in the file."""
     linecache.checkcache(filename)
-    return Place(course.relative(Path(filename)), line, linecache.getline(filename, line).strip())
+    return Place(course.relative(Path(filename).resolve()), line, linecache.getline(filename, line).strip())
 
 
-def tested_place(course: Course, kata: Kata, test_code: CodeType | None) -> Place | None:
-    """Where the function that a test is about is defined: the latest of the contract that it names."""
-    name = _tested_name(kata, test_code)
+def failing_line(traceback: TracebackType | None, test_code: CodeType | None) -> int | None:
+    """The line of the test at which it failed."""
+    lines = [line for frame, line in tracebacks.walk_tb(traceback) if frame.f_code is test_code]
+    return lines[-1] if lines else None
+
+
+def tested_place(
+    course: Course, kata: Kata, test_code: CodeType | None, line: int | None = None
+) -> Place | None:
+    """Where the function is defined that a test is about.
+
+    That is the one of the contract that the test names last before it fails.
+    """
+    name = _tested_name(kata, test_code, line)
     if name is None:
         return None
-    source = kata.stub.read_text(encoding="utf-8", errors="replace")
+    return _definition(course, kata, name)
+
+
+def _definition(course: Course, kata: Kata, name: str) -> Place | None:
+    """Where the learner's file defines a name; None if it does not, or is gone."""
+    try:
+        source = kata.stub.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
     line = definition_line(source, name)
     return place_at(course, str(kata.stub), line) if line else None
 
 
-def _tested_name(kata: Kata, test_code: CodeType | None) -> str | None:
-    used = _names(test_code) if test_code else set()
-    return next((name for name in reversed(list(read_contract(kata.solution))) if name in used), None)
+def _tested_name(kata: Kata, test_code: CodeType | None, line: int | None) -> str | None:
+    if test_code is None:
+        return None
+    order = list(read_contract(kata.solution))
+    used = [(at, name) for at, name in _globals_used(test_code) if name in order]
+    last = _last_line(test_code, line) if line else None
+    before = [(at, order.index(name), name) for at, name in used if last is None or at <= last]
+    return max(before)[2] if before else None
 
 
-def _names(code: CodeType) -> set[str]:
-    nested = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return set(code.co_names).union(*(_names(inner) for inner in nested))
+def _last_line(code: CodeType, line: int) -> int:
+    """The last line of what starts at a line: the arguments of a call may stand below it."""
+    ends = [end for start, end, _, _ in code.co_positions() if start == line and end]
+    return max(ends, default=line)
+
+
+def _globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
+    """(line, name) of every global that a function reads, also in the functions inside it."""
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        position = instruction.positions
+        line = position.lineno if position and position.lineno else line
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield line, instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals_used(constant)
+
+
+def read_statement(filename: str, line: int) -> tuple[str, str]:
+    """The statement at a line of a test, and the error that a `pytest.raises` around it wants (or "")."""
+    source = "".join(linecache.getlines(filename))
+    try:
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    except SyntaxError:
+        return "", ""
+    around = [node for node in nodes if node.lineno <= line <= (node.end_lineno or node.lineno)]
+    innermost = max(around, key=lambda node: node.lineno, default=None)
+    wanted = [
+        ast.unparse(item.context_expr.args[0])
+        for node in around
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call)
+        and ast.unparse(item.context_expr.func) == "pytest.raises"
+        and item.context_expr.args
+    ]
+    text = ast.get_source_segment(source, innermost, padded=True) if innermost else ""
+    return textwrap.dedent(text or ""), wanted[-1] if wanted else ""
 
 
 def _stand_in(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
@@ -131,6 +224,10 @@ def _stand_in(course: Course, kata: Kata, error: BaseException, _: CodeType | No
     if not isinstance(error, CannotImport) or error.__cause__ is None:
         return None
     cause = error.__cause__
+    while isinstance(cause, CannotImport) and cause.__cause__ is not None:
+        error, cause = cause, cause.__cause__  # an earlier kata, which this one uses while it is imported
+    if isinstance(cause, MissingName):
+        return _stand_in(course, kata, cause, None)
     facts: dict[str, Any] = {
         "file": course.relative(error.path),
         "type": type(cause).__name__,
@@ -142,7 +239,7 @@ def _stand_in(course: Course, kata: Kata, error: BaseException, _: CodeType | No
 
 
 def _message(cause: BaseException) -> str:
-    return (cause.msg or "") if isinstance(cause, SyntaxError) else str(cause)
+    return (cause.msg or "") if isinstance(cause, SyntaxError) else text_of(cause)
 
 
 def _import_place(course: Course, path: Path, cause: BaseException) -> Place | None:
@@ -154,14 +251,14 @@ def _import_place(course: Course, path: Path, cause: BaseException) -> Place | N
 def _unwritten(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
     """A `raise NotImplementedError` in a learner's own file, of this kata or an earlier one."""
     frames = list(tracebacks.walk_tb(error.__traceback__))
-    if not isinstance(error, NotImplementedError) or not frames:
-        return None
+    if not isinstance(error, NotImplementedError) or error.args or not frames:
+        return None  # torch's own NotImplementedError has a message
     frame, line = frames[-1]
-    owner = course.kata_of(Path(frame.f_code.co_filename))
+    owner = course.kata_of(Path(frame.f_code.co_filename).resolve())
     if owner is None or not is_learners(course, frame.f_code.co_filename):
         return None
-    name = frame.f_code.co_qualname if hasattr(frame.f_code, "co_qualname") else frame.f_code.co_name
-    signature = read_contract(owner.solution).get(name.split(".")[0])
+    name = frame.f_code.co_qualname.split(".<locals>")[0]
+    signature = _shipped(owner, name)
     facts = {
         "name": name,
         "declaration": signature.declaration if signature else "",
@@ -172,13 +269,23 @@ def _unwritten(course: Course, kata: Kata, error: BaseException, _: CodeType | N
     return Finding("unwritten", facts, place_at(course, frame.f_code.co_filename, line))
 
 
+def _shipped(kata: Kata, name: str) -> Signature | None:
+    """How the shipped file declares a function or method."""
+    try:
+        return declaration(kata.solution.read_text(encoding="utf-8"), name)
+    except (OSError, SyntaxError):
+        return None
+
+
 def _type_error(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
     if type(error).__name__ != "TypeCheckError":
         return None
     problem = read_type_error(error.__traceback__)
     if problem is None:
-        return Finding("raised", {"type": "TypeCheckError", "message": str(error).split("\n---")[0]})
+        facts = {"type": "TypeCheckError", "message": text_of(error).split("\n---")[0]}
+        return Finding("raised", facts, learner_place(course, error.__traceback__))
     facts = {key: value for key, value in asdict(problem).items() if key != "code"}
+    facts["axes"] = list(facts["axes"])
     caller = learner_place(course, error.__traceback__)
     if problem.argument is None or caller is None:
         caller = _return_place(course, problem.code)
@@ -189,10 +296,23 @@ def _return_place(course: Course, code: CodeType) -> Place | None:
     """The function's only `return`, or the line that defines it."""
     if not is_learners(course, code.co_filename):
         return None
-    lines, first = inspect.getsourcelines(code)
-    returns = [first + i for i, line in enumerate(lines) if line.strip().startswith("return")]
-    definition = next((first + i for i, line in enumerate(lines) if line.strip().startswith("def ")), first)
+    try:
+        lines, first = inspect.getsourcelines(code)
+        function = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    except (OSError, SyntaxError):  # the file has changed since it was imported
+        return place_at(course, code.co_filename, code.co_firstlineno)
+    returns = [first + node.lineno - 1 for node in _returns(function)]
+    definition = first + function.lineno - 1
     return place_at(course, code.co_filename, returns[0] if len(returns) == 1 else definition)
+
+
+def _returns(function: ast.AST) -> Iterator[ast.Return]:
+    """The `return` statements of a function, not those of functions inside it."""
+    for child in ast.iter_child_nodes(function):
+        if isinstance(child, ast.Return):
+            yield child
+        elif not isinstance(child, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            yield from _returns(child)
 
 
 def _signature(
@@ -202,19 +322,17 @@ def _signature(
     if not isinstance(error, TypeError):
         return None
     own = read_contract(kata.stub)
-    used = _names(test_code) if test_code else set()
+    used = {name for _, name in _globals_used(test_code)} if test_code else set()
     for name, shipped in read_contract(kata.solution).items():
         if name in used and name in own and own[name].text != shipped.text:
-            source = kata.stub.read_text(encoding="utf-8", errors="replace")
-            line = definition_line(source, name) or 1
-            facts = {"shipped": shipped.text, "own": own[name].text, "message": str(error)}
-            return Finding("signature", facts, place_at(course, str(kata.stub), line))
+            facts = {"shipped": shipped.text, "own": own[name].text, "message": text_of(error)}
+            return Finding("signature", facts, _definition(course, kata, name))
     return None
 
 
 def _slow(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
     """A time limit that pytest-timeout enforced, by raising where the test was."""
-    timeout = _TIMEOUT.match(str(error))
+    timeout = _TIMEOUT.match(text_of(error))
     if not timeout:
         return None
     place = learner_place(course, error.__traceback__)
@@ -228,17 +346,19 @@ def _compared(error: BaseException, comparison: Comparison | None) -> dict[str, 
     for frame, _ in tracebacks.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= frame.f_locals.keys():
             values = frame.f_locals
-            return {"table": _table(values["expected"], values["actual"]), "by": "assert_close"}
+            tolerance = Tolerance(values.get("rtol"), values.get("atol"))
+            return {"table": _table(values["expected"], values["actual"], tolerance), "by": "assert_close"}
     if comparison is not None and comparison.operator in ("==", "is"):
-        return {"table": _table(comparison.right, comparison.left), "by": "assert"}
+        exact = Tolerance(0.0, 0.0)
+        return {"table": _table(comparison.right, comparison.left, exact), "by": "assert"}
     return {}
 
 
-def _table(expected: Any, actual: Any) -> Sequence[str]:
+def _table(expected: Any, actual: Any, tolerance: Tolerance) -> Sequence[str]:
     try:
-        return side_by_side(expected, actual)
+        return side_by_side(expected, actual, tolerance)
     except Exception as error:  # A value whose own methods fail must not hide the failure itself.
-        return [f"(the values cannot be shown: {type(error).__name__}: {error})"]
+        return [f"(the values cannot be shown: {type(error).__name__}: {text_of(error)})"]
 
 
 def _raised_by_test(course: Course, error: BaseException) -> bool:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ class Recorder:
         self.limit = limit
         self._folder = folder
         self._pid = os.getpid()
+        self._deadlines: list[float | None] = []  # of the steps that are open, outermost first
         if folder is not None:
             self._events = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._trace = open(folder / TRACE, "wb", buffering=0)  # noqa: SIM115  # faulthandler keeps it
@@ -61,14 +63,30 @@ class Recorder:
         """Start a step that may take `limit` seconds (0: for ever)."""
         seconds = self.limit if limit is None else limit
         self.note(event, limit=seconds, **facts)
-        if self.supervised and seconds:
-            faulthandler.dump_traceback_later(seconds, file=self._trace)
+        self._deadlines.append(time.monotonic() + seconds if seconds else None)
+        self._arm()
 
     def end(self, event: str, **facts: object) -> None:
-        """Finish a step."""
-        if self.supervised:
-            faulthandler.cancel_dump_traceback_later()
+        """Finish the step that began last; the one around it goes on."""
+        if self._deadlines:
+            self._deadlines.pop()
+        self._arm()
         self.note(event, **facts)
+
+    def pause(self) -> None:
+        """No limit any more for the steps that are open: a debugger has taken over."""
+        self._deadlines = [None for _ in self._deadlines]
+        self._arm()
+        self.note("paused")
+
+    def _arm(self) -> None:
+        """Have the stack written when the innermost step runs out of time."""
+        if not self.supervised:
+            return
+        faulthandler.cancel_dump_traceback_later()
+        if self._deadlines and self._deadlines[-1] is not None:
+            left = max(self._deadlines[-1] - time.monotonic(), 0.001)
+            faulthandler.dump_traceback_later(left, file=self._trace)
 
     @contextmanager
     def importing(self, path: Path) -> Iterator[None]:
@@ -113,10 +131,13 @@ def _alarm(seconds: float) -> Iterator[None]:
     def ring(*_: object) -> NoReturn:
         raise TooSlow(seconds)
 
+    started = time.monotonic()
     previous = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        if left:  # an alarm that was running, of the test around an import, say, goes on
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001))

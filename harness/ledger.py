@@ -20,7 +20,7 @@ class Outcome:
     kata: str
     test: str
     case: str  # the node id
-    cases: int  # of this function; 0 when only some of them were selected
+    cases: int  # that this function has
     passed: bool
     stub_digest: str
     tests_digest: str
@@ -38,7 +38,6 @@ class Ledger:
     course: Course
     problem: str = ""  # why a receipt could not be saved
     newly_passed: dict[str, list[str]] = field(default_factory=dict)  # by kata: never passed before
-    partial: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._shipped = shipped_tests(self.course)
@@ -46,6 +45,7 @@ class Ledger:
         self.stored: Receipts = read_receipts(progress_path(self.course.root))
         self._receipts = list(self.stored.entries)
         self._cases: dict[tuple[str, str], set[str]] = {}
+        self._wanted: dict[tuple[str, str], int] = {}
         self._failed: set[tuple[str, str]] = set()
         self.complete_before = {each.kata.name for each in self.progress() if each.complete}
 
@@ -55,6 +55,12 @@ class Ledger:
 
     def of(self, kata: Kata) -> KataProgress:
         return next(each for each in self.progress() if each.kata == kata)
+
+    @property
+    def partial(self) -> list[str]:
+        """Tests of which some cases passed and others did not run."""
+        passed = [key for key in self._cases if key not in self._failed]
+        return [key[1] for key in passed if len(self._cases[key]) < self._wanted[key]]
 
     def requirement(self, kata: Kata, test: str) -> str:
         """The sentence that a test stands for."""
@@ -79,8 +85,7 @@ class Ledger:
             return
         seen = self._cases.setdefault(key, set())
         seen.add(outcome.case)
-        if outcome.cases == 0 and outcome.test not in self.partial:
-            self.partial.append(outcome.test)
+        self._wanted[key] = outcome.cases
         if len(seen) == outcome.cases and key not in self._failed:
             self._note_news(outcome.kata, (outcome.test,))
             self._save(outcome, passed=(outcome.test,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from harness.findings import Comparison, Finding, read_failure
 from harness.flight import Recorder
 from harness.ledger import Ledger
 from harness.runs import Run
+from harness.standins import CannotImport, MissingName
 from harness.suite import file_digest, requirement
 
 RUN = pytest.StashKey[Run]()
@@ -55,8 +55,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     ending = runs.supervised(config, run) if run.supervise else None
     if ending is None:
         return None  # no child: this process goes on and does the work
-    if ending.finished and ending.status is not None:
-        return ending.status
+    if ending.exit_status is not None:
+        return ending.exit_status
     runs.write(config, hooks.account.lines_after(ending))
     return pytest.ExitCode.TESTS_FAILED
 
@@ -69,15 +69,17 @@ class KataHooks:
         self.run = run
         self.course: Course = run.course
         self.comparison: Comparison | None = None
-        self.collected: Counter[tuple[Path, str]] = Counter()
+        self.cases: dict[tuple[Path, str], int] = {}
         selected = selected_names(run.course, run.args)
         self.account = Account(run.course, Ledger(run.course), selected, records=run.records)
         self.stopped = False
+        self.exit_status: int = pytest.ExitCode.INTERNAL_ERROR
 
     # --- set-up ---
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self.recorder = Recorder(self.run.flight, self.run.time_limit)
+        self.account.start()
         if self.run.imports:
             self.importer = runs.prepare_imports(config, self.run, self.recorder)
 
@@ -85,11 +87,17 @@ class KataHooks:
     def pytest_sessionstart(self) -> None:
         self.recorder.watch_crashes()  # after pytest's own faulthandler plugin
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
+        """Count the cases of every test before -k, --lf or a node id leaves some out."""
+        made = yield
+        for item in made if isinstance(made, list) else ():
+            self.cases[item.path, test_name(item)] = len(made)
+        return made
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.collected = Counter((item.path, test_name(item)) for item in items)
         for item in items:
-            if self.kata(item) and not item.get_closest_marker("timeout"):
+            if self.run.interrupts_tests and self.kata(item) and not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(self.run.time_limit))
 
     # --- each test ---
@@ -102,6 +110,7 @@ class KataHooks:
         if kata:
             facts = {"kata": kata.name, "test": test_name(item), "requirement": requirement_of(item)}
             digests = {"stub_digest": self.stub_digest(kata), "tests_digest": file_digest(kata.tests)}
+            self.importer.changed_arguments.clear()
             self.recorder.begin("test", self.limit(item), case=item.nodeid, **facts, **digests)
         return None
 
@@ -111,6 +120,7 @@ class KataHooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.comparison = None
         kata = self.kata(item)
         reason = self.account.lock_reason(kata) if kata and self.run.enforces_locks else None
         if reason:
@@ -138,13 +148,19 @@ class KataHooks:
         self.stopped = self.stopped or (report.failed and self.run.stops_at_first_failure)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
+        if not report.failed:
+            return
+        kata = self.course.kata_of((self.config.rootpath / report.nodeid).resolve())
+        call = getattr(report, "call", None)
+        if kata and call and isinstance(call.excinfo.value, CannotImport | MissingName):
+            self.account.take_unusable(kata, read_failure(self.course, kata, call.excinfo.value))
+        else:
             self.account.collection_errors.append((report.nodeid, report.longreprtext))
 
     # --- a debugger suspends the time limit ---
 
     def pytest_enter_pdb(self) -> None:
-        self.recorder.end("paused")
+        self.recorder.pause()
 
     # --- the end ---
 
@@ -152,19 +168,23 @@ class KataHooks:
         silent = self.run.compact and getattr(report, "kata_facts", None) is not None
         return (report.outcome, "", "") if silent else None
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         if session.exitstatus == pytest.ExitCode.OK and self.account.everything_was_locked:
             session.exitstatus = runs.ALL_LOCKED
+        try:
+            return (yield)
+        finally:
+            self.exit_status = session.exitstatus
 
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self.account.collection_errors
-        if self.run.learning:
+        if self.run.learning and not self.run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
             runs.write(self.config, self.account.closing_lines(interrupted=interrupted))
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        self.recorder.end("finished")
+        self.recorder.note("finished", status=int(self.exit_status))
 
     # --- facts ---
 
@@ -176,19 +196,20 @@ class KataHooks:
 
     def limit(self, item: pytest.Item) -> float:
         marker = item.get_closest_marker("timeout")
-        return float(marker.args[0]) if marker and marker.args else self.run.time_limit
+        given = (*marker.args, marker.kwargs.get("timeout")) if marker else (None,)
+        return float(given[0]) if given[0] is not None else self.run.time_limit
 
     def facts(
         self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> dict[str, Any]:
         """What the controlling process needs to know about a test's report, as plain data."""
         finding = self.finding(item, kata, call) if report.failed else None
-        whole = not any("[" in arg and arg.split("[")[0] in item.nodeid for arg in self.run.node_ids)
         return {
             "kata": kata.name,
             "test": test_name(item),
             "case": item.nodeid,
-            "cases": self.collected[item.path, test_name(item)] if whole else 0,
+            "cases": self.cases.get((item.path, test_name(item)), 1),
+            "shipped": item.path.resolve() == kata.tests,  # a test of the learner's own earns nothing
             "requirement": requirement_of(item),
             "stub_digest": self.stub_digest(kata),
             "tests_digest": file_digest(kata.tests),
@@ -201,7 +222,14 @@ class KataHooks:
             return None
         comparison, self.comparison = self.comparison, None
         code = getattr(getattr(item, "function", None), "__code__", None)
-        return read_failure(self.course, kata, call.excinfo.value, test_code=code, comparison=comparison)
+        return read_failure(
+            self.course,
+            kata,
+            call.excinfo.value,
+            test_code=code,
+            comparison=comparison,
+            changed=self.importer.changed_arguments,
+        )
 
 
 def test_name(item: pytest.Item) -> str:

@@ -71,6 +71,11 @@ def current_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
     return next((each for each in progress if not each.complete), None)
 
 
+def next_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
+    """The kata that needs work first, an edited one included; None when nothing does."""
+    return next((each for each in progress if not each.complete or each.edited_since_pass), None)
+
+
 def bare_run(progress: Sequence[KataProgress]) -> list[Kata]:
     """What `pytest` alone runs: what was edited since it passed, then the current kata.
 

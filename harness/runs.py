@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from harness.flight import Recorder
 from harness.ledger import Ledger
 from harness.progress import bare_run
 from harness.selection import BadArgument, bare_touches_katas, inside_kata, select
-from harness.words import IMPORTING_TORCH, Line, printable
+from harness.words import IMPORTING_TORCH, Line, fitted, printable
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
 _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
@@ -48,6 +49,7 @@ class Run:
     course: Course
     args: list[str]
     learning: bool  # against the learner's katas, with locks and recording
+    lists_only: bool  # --co
     compact: bool  # one block instead of pytest's report
     supervise: bool  # do the work in a child process
     records: bool  # this process writes the receipts
@@ -55,11 +57,8 @@ class Run:
     enforces_locks: bool
     stops_at_first_failure: bool
     time_limit: float
+    interrupts_tests: bool  # let pytest-timeout raise in a test that exceeds the limit
     flight: Path | None = None  # where to record, in a supervised child
-
-    @property
-    def node_ids(self) -> list[str]:
-        return [arg for arg in self.args if "::" in arg]
 
 
 class Sources:
@@ -85,17 +84,21 @@ def plan(config: pytest.Config, course: Course) -> Run | None:
     distributing = bool(getattr(option, "numprocesses", None) or getattr(option, "tx", None))
     single_tests = any("::" in arg for arg in args) or _in_an_ide(config)
     flight = os.environ.pop(supervisor.FLIGHT_VARIABLE, None)
+    alone = learning and not worker and not distributing
+    supervise = alone and not flight and _may_be_supervised(config)
     return Run(
         course=course,
         args=args,
         learning=learning,
+        lists_only=option.collectonly,
         compact=learning and not worker and not option.collectonly and _wants_block(config),
-        supervise=learning and not flight and not worker and not distributing and _may_be_supervised(config),
+        supervise=supervise,
         records=learning and not worker,
         imports=not distributing or worker,
         enforces_locks=learning and not (option.all and (worker or distributing)),
         stops_at_first_failure=learning and not (option.all or single_tests or worker or distributing),
         time_limit=option.time_limit,
+        interrupts_tests=_may_interrupt(config, supervised=bool(flight) or supervise),
         flight=Path(flight) if flight else None,
     )
 
@@ -122,13 +125,18 @@ def _bare_arguments(config: pytest.Config, course: Course, here: Path) -> list[s
 
 
 def _wants_block(config: pytest.Config) -> bool:
-    return bool(config.option.verbose <= 0 and config.option.tbstyle == "auto")
+    verbose, style = getattr(config.option, "verbose", 0), getattr(config.option, "tbstyle", "auto")
+    return verbose <= 0 and style == "auto" and config.pluginmanager.hasplugin("terminal")
+
+
+def _may_interrupt(config: pytest.Config, *, supervised: bool) -> bool:
+    """Where there are no alarms pytest-timeout ends the whole process, which a supervisor tells better."""
+    return config.pluginmanager.hasplugin("timeout") and (hasattr(signal, "SIGALRM") or not supervised)
 
 
 def _may_be_supervised(config: pytest.Config) -> bool:
-    option = config.option
-    asks_for_one_process = option.usepdb or option.trace or option.collectonly
-    return not asks_for_one_process and not _in_an_ide(config)
+    wanted_here = any(getattr(config.option, name, False) for name in ("usepdb", "trace", "collectonly"))
+    return not wanted_here and not _in_an_ide(config)
 
 
 def _in_an_ide(config: pytest.Config) -> bool:
@@ -223,6 +231,6 @@ def write(config: pytest.Config, lines: Sequence[Line]) -> None:
     """Print lines on pytest's terminal."""
     writer = _terminal_writer(config)
     encoding = getattr(getattr(writer, "_file", None), "encoding", None)
-    for line in lines:
+    for line in fitted(lines, writer.fullwidth):
         writer.line(printable(line.text, encoding), **_MARKUP[line.style])
     writer.flush()

@@ -62,7 +62,8 @@ def _kata_token(course: Course, path: str, here: Path) -> str | None:
     whole = Path(path)
     if path.endswith((".py", ".md", ".toml")):
         return None
-    in_katas = (here / whole.parent).resolve() == course.root / "katas"
+    # From the root, or from wherever one is: what a message told to type works in every folder.
+    in_katas = whole.parent == Path("katas") or (here / whole.parent).resolve() == course.root / "katas"
     bare_number = whole.name == path and path.removeprefix("k").isdigit()
     return whole.name if in_katas or bare_number else None
 

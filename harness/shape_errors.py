@@ -90,7 +90,8 @@ def _check(
             if problem:  # None in a tuple is no missing return
                 return _problem(function, argument, annotation, value) if item is None else problem
         return None
-    tensor_type = _tensor_type(annotation)
+    tensor_types = _tensor_types(annotation)
+    tensor_type = tensor_types[0] if len(tensor_types) == 1 else None  # of several, none is the wanted one
     if tensor_type is None or (value is None and type(None) in get_args(annotation)):
         return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
     if not isinstance(value, tensor_type.array_type):
@@ -129,7 +130,8 @@ def _problem(
 def describe(value: Any) -> str:
     """A value in a few words: dtype and shape of a tensor, type and value of anything else."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        kind = "" if hasattr(value, "detach") else f"{type(value).__name__} "  # a numpy array, say
+        return f"{kind}{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if value is None:
         return "None"
     if isinstance(value, tuple):
@@ -138,10 +140,10 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def _tensor_type(annotation: Any) -> Any:
-    """The jaxtyping annotation in `annotation` (itself, or a member of a union), if there is one."""
+def _tensor_types(annotation: Any) -> list[Any]:
+    """The jaxtyping annotations in `annotation`: itself, or members of a union."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
-    return next((member for member in members if hasattr(member, "dim_str")), None)
+    return [member for member in members if hasattr(member, "dim_str")]
 
 
 def _fits(value: Any, annotation: Any) -> bool:

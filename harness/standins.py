@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from harness.arguments import watch_arguments
 from harness.course import Course, Kata
 from harness.flight import Recorder
 from harness.stubs import read_contract
@@ -28,11 +29,19 @@ from harness.typecheck import checked
 TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # jaxtyping takes it by name
 
 
+def text_of(error: BaseException) -> str:
+    """An exception's message, also when its class is broken, as text that every encoding can hold."""
+    try:
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # a learner's own __str__
+        return ""
+
+
 class CannotImport(Exception):
     """A learner's file fails to import; `__cause__` is the error it fails with."""
 
     def __init__(self, path: Path, cause: BaseException) -> None:
-        super().__init__(f"{path.name} cannot be imported: {type(cause).__name__}: {cause}")
+        super().__init__(f"{path.name} cannot be imported: {type(cause).__name__}: {text_of(cause)}")
         self.path = path
         self.__cause__ = cause
 
@@ -53,12 +62,12 @@ class _StandInType(type):
     _error: Exception
 
     def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
-        raise cls._error
+        raise cls._error.with_traceback(None)  # one error for many uses: each starts afresh
 
     def __getattr__(cls, name: str) -> NoReturn:
         if name.startswith("__"):  # introspection (inspect, pytest, doctest) must not trip over it
             raise AttributeError(name)
-        raise cls._error
+        raise cls._error.with_traceback(None)
 
 
 def stand_in(name: str, error: Exception) -> type:
@@ -93,6 +102,7 @@ class KataLoader(Loader):
             module.__dict__.update({name: stand_in(name, cause) for name in expected})
         else:
             self._fill_missing(module, expected)
+            watch_arguments(module, expected, self._importer.changed_arguments)
 
     def _execute(self, module: ModuleType) -> None:
         replaced = self._importer.sources.get(module.__name__)
@@ -122,6 +132,7 @@ class KataImporter(MetaPathFinder):
         self.recorder = recorder
         self.sources = sources  # text to execute instead of a module's file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
+        self.changed_arguments: list[tuple[str, str]] = []  # (function, argument) written to in place
         self._katas = {
             f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import words
 from harness.course import Course
-from harness.progress import KataProgress, current_kata
+from harness.progress import KataProgress, current_kata, next_kata
 from harness.receipts import Receipts
 from harness.words import Line
 
@@ -36,7 +36,7 @@ def closing_lines(progress: Sequence[KataProgress], stored: Receipts, course: Co
     differ = [words.tests_differ(course.relative(each.kata.tests)) for each in progress if each.tests_differ]
     unreadable = [words.unreadable_lines(path, stored.unreadable)] if stored.unreadable else []
     unreadable += [words.unreadable_file(path, stored.problem)] if stored.problem else []
-    return [Line(), *words.status_next(current_kata(progress)), *differ, *unreadable]
+    return [Line(), *words.status_next(next_kata(progress)), *differ, *unreadable]
 
 
 def show_table(progress: Sequence[KataProgress]) -> None:
@@ -48,15 +48,14 @@ def show_table(progress: Sequence[KataProgress]) -> None:
     console = Console(highlight=False)
     encoding = console.encoding
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("kata", "passed", "state", "next test"):
-        table.add_column(heading, no_wrap=heading != "next test", overflow="fold")
+    for heading in ("kata", "passed", "state"):
+        table.add_column(heading)
     current = current_kata(progress)
     for each in progress:
         cells = (
             each.kata.title,
             f"{len(each.passed)}/{len(each.tests)}",
             words.state_of(each, current),
-            (each.next_test or "") if each is current or each.edited_since_pass else "",
         )
         style = {"complete": "green", "locked": "dim"}.get(cells[2], "bold")
         table.add_row(*(Text(words.printable(cell, encoding), style=style) for cell in cells))

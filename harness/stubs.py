@@ -54,26 +54,31 @@ def read_contract(path: Path) -> dict[str, Signature]:
         return {}
 
 
+def declaration(source: str, name: str) -> Signature | None:
+    """The signature of a function, a class, or a method ("Linear.forward") of a module."""
+    nodes: list[ast.stmt] = ast.parse(source).body
+    for part in name.split("."):
+        found = [node for node in nodes if isinstance(node, _Function | ast.ClassDef) and node.name == part]
+        if not found:
+            return None
+        nodes = found[0].body
+    return _signature(found[0], _lines(source))
+
+
 def definition_line(source: str, name: str) -> int | None:
-    """The line that defines a public function or class (for a class its forward, if it has one)."""
+    """The line that defines a function or class."""
     try:
         body = ast.parse(source.removeprefix("\ufeff")).body
     except (SyntaxError, ValueError):
         return None
     for node in body:
         if isinstance(node, _Function | ast.ClassDef) and node.name == name:
-            return _interesting_line(node)
+            return node.lineno
     return None
 
 
 def _stays(name: str, solved: Collection[str]) -> bool:
     return name in solved or (bool(solved) and name.startswith("_"))
-
-
-def _interesting_line(node: _Function | ast.ClassDef) -> int:
-    methods = node.body if isinstance(node, ast.ClassDef) else []
-    forward = [item for item in methods if isinstance(item, _Function) and item.name == "forward"]
-    return forward[0].lineno if forward else node.lineno
 
 
 def _edits(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]:

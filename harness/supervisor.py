@@ -6,6 +6,7 @@ this one is there to tell. It imports neither torch nor the learner's code.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -24,6 +27,7 @@ from harness.flight import EVENTS, TRACE
 FLIGHT_VARIABLE = "HARNESS_FLIGHT"  # names the recorder's folder to a child that is not a fork
 _POLL = 0.01
 _GRACE = 0.7  # after the limit, for faulthandler to write the stack
+_FAREWELL = 5.0  # seconds for a process that has nothing more to do
 _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+)')
 
 
@@ -58,7 +62,7 @@ class Ending:
     """How the child ended."""
 
     status: int | None  # None: it was stopped because a step took too long
-    finished: bool  # it reached the end of its run itself
+    exit_status: int | None = None  # pytest's own, if it came to the end of its run
     step: dict[str, Any] = field(default_factory=dict)  # the step it was in, as the recorder noted it
     hard_exit: dict[str, Any] | None = None  # the recorder's note of an os._exit
     stack: list[tuple[str, int]] = field(default_factory=list)  # innermost first
@@ -80,13 +84,24 @@ def fork(work: Callable[[], int]) -> Forked:
     pid = os.fork()
     if pid:
         return Forked(pid)
+    _die_with_parent()
+    os.register_at_fork(after_in_child=_die_with_parent)  # and so do processes that the learner forks
     status = 3  # pytest's "internal error", should `work` not return
     try:
         status = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         leave(status)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux, the only system we fork on, to end this process when its parent is gone."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, man 2 prctl
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def spawn(arguments: Sequence[str], folder: Path, flight: Path) -> subprocess.Popen[bytes]:
@@ -96,85 +111,116 @@ def spawn(arguments: Sequence[str], folder: Path, flight: Path) -> subprocess.Po
 
 
 def supervise(child: Child, flight: Path, starting_limit: float) -> Ending:
-    """Wait for the child, however it ends; stop it when a step exceeds its limit."""
-    log = _Log(flight / EVENTS)
-    deadline: float | None = time.monotonic() + starting_limit
-    while True:
-        try:
-            status = child.poll()
-            for event in log.read():
-                deadline = _deadline(event, deadline, starting_limit)
-            if status is not None:
-                return _ending(log, flight, status)
-            if deadline is not None and time.monotonic() > deadline:
-                return _stop(child, log, flight)
-            time.sleep(_POLL)
-        except KeyboardInterrupt:
-            deadline = time.monotonic() + 5  # The child got it too: let it finish, but not for ever.
+    """Wait for the child, however it ends; stop it when a step exceeds its limit.
+
+    When this process is itself told to end, the child ends with it.
+    """
+    log = _Log(flight / EVENTS, starting_limit)
+    with _terminations_raised():
+        while True:
+            try:
+                status = child.poll()
+                log.read()
+                if status is not None:
+                    return _ending(log, flight, status)
+                if log.deadline is not None and time.monotonic() > log.deadline:
+                    _stop(child)
+                    return _ending(log, flight, None)
+                time.sleep(_POLL)
+            except KeyboardInterrupt:
+                log.hurry(_FAREWELL)  # The child got it too: let it finish, but not for ever.
+            except BaseException:
+                _stop(child)
+                raise
 
 
-def _deadline(event: dict[str, Any], deadline: float | None, starting_limit: float) -> float | None:
-    now = time.monotonic()
-    if event["event"] in ("import", "test"):
-        return now + event["limit"] + _GRACE if event["limit"] else None
-    if event["event"] in ("imported", "tested"):
-        return now + starting_limit
-    if event["event"] in ("paused", "finished"):
-        return None
-    return deadline
+@contextmanager
+def _terminations_raised() -> Iterator[None]:
+    """Raise SystemExit on a signal that would end this process without another word."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may set handlers
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _stop(child: Child, log: _Log, flight: Path) -> Ending:
+def _stop(child: Child) -> None:
     child.kill()
     while child.poll() is None:
         time.sleep(_POLL)
-    return _ending(log, flight, None)
 
 
 def _ending(log: _Log, flight: Path, status: int | None) -> Ending:
-    log.read()
     stack = log.hard_exit["stack"] if log.hard_exit else _read_stack(flight / TRACE)
-    return Ending(status, log.finished, log.step, log.hard_exit, [(file, line) for file, line in stack])
+    return Ending(status, log.exit_status, log.step, log.hard_exit, [(file, line) for file, line in stack])
 
 
 def _read_stack(path: Path) -> list[tuple[str, int]]:
     """The frames of the last stack that faulthandler wrote, innermost first."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     text = text[max(text.rfind("Timeout ("), text.rfind("Fatal Python error"), 0) :]
-    return [(found["file"], int(found["line"])) for found in _FRAME.finditer(text)]
+    return [(_unescaped(found["file"]), int(found["line"])) for found in _FRAME.finditer(text)]
+
+
+def _unescaped(path: str) -> str:
+    r"""A path as it is: faulthandler writes what is not ASCII as \xhh, \uhhhh or \Uhhhhhhhh."""
+    escape = r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))"
+    return re.sub(escape, lambda found: chr(int(next(filter(None, found.groups())), 16)), path)
 
 
 class _Log:
-    """Follows the recorder's events and remembers the step that is under way."""
+    """Follows the recorder's events, and with them the steps that are under way and their deadlines."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, starting_limit: float) -> None:
         self._path = path
         self._offset = 0
-        self.step: dict[str, Any] = {}
-        self.finished = False
+        self._between = starting_limit  # seconds from one step to the next
+        self._steps: list[tuple[dict[str, Any], float | None]] = []
+        self.deadline: float | None = time.monotonic() + starting_limit
+        self.exit_status: int | None = None  # of a run that came to its end
         self.hard_exit: dict[str, Any] | None = None
 
-    def read(self) -> list[dict[str, Any]]:
-        """The events since the last call."""
+    @property
+    def step(self) -> dict[str, Any]:
+        return self._steps[-1][0] if self._steps else {}
+
+    def read(self) -> None:
+        """Take in the events since the last call."""
         if not self._path.exists():
-            return []
+            return
         with self._path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        events = [json.loads(line) for line in whole.splitlines()]
-        for event in events:
-            self._follow(event)
-        return events
+        for line in whole.splitlines():
+            self._follow(json.loads(line))
+
+    def hurry(self, seconds: float) -> None:
+        """Allow only this much more time, whatever the step."""
+        self.deadline = time.monotonic() + seconds
 
     def _follow(self, event: dict[str, Any]) -> None:
-        name = event["event"]
+        name, now = event["event"], time.monotonic()
         if name in ("import", "test"):
-            self.step = event
+            self.deadline = now + event["limit"] + _GRACE if event["limit"] else None
+            self._steps.append((event, self.deadline))
         elif name in ("imported", "tested"):
-            self.step = {}
+            self._steps = self._steps[:-1]
+            self.deadline = self._steps[-1][1] if self._steps else now + self._between
+        elif name == "paused":
+            self._steps = [(step, None) for step, _ in self._steps]
+            self.deadline = None
         elif name == "os._exit":
             self.hard_exit = event
         elif name == "finished":
-            self.finished = True
+            self.exit_status = event["status"]
+            self.hurry(_FAREWELL)  # threads that the learner's code left running may keep it

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,16 @@ _WITHOUT_GLYPHS = str.maketrans(
 )
 
 
+def fitted(lines: Iterable[Line], columns: int) -> list[Line]:
+    """Lines as a terminal of this width can show them, wrapped under their own indentation."""
+    fit: list[Line] = []
+    for line in lines:
+        indent = line.text[: len(line.text) - len(line.text.lstrip())] + "  "
+        parts = textwrap.wrap(line.text, max(columns, 20), subsequent_indent=indent) if line.text else [""]
+        fit += [line] if len(line.text) <= columns else [Line(part, line.style) for part in parts]
+    return fit
+
+
 def printable(text: str, encoding: str | None) -> str:
     """`text` as a terminal with this encoding can show it."""
     try:
@@ -56,13 +67,14 @@ def failure_block(
     requirement: str,
     finding: Finding,
     *,
+    case: str,
     passed: int,
     total: int,
     newly_passed: Sequence[str] = (),
 ) -> list[Line]:
     """Where you are, what is required, what happened, your line, and what to type next."""
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
-    lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), Line(f"  {test}", "dim"), Line()]
+    lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), Line(f"  {test}{_case(case)}", "dim"), Line()]
     lines += _explanation(finding)
     lines += _printed(finding.printed)
     if finding.place:
@@ -84,20 +96,24 @@ def complete_line(kata: Kata, total: int, newly_passed: Sequence[str] = ()) -> l
     return [Line(f"kata {kata.title} · {total}/{total} complete ✓", "good"), *_newly(newly_passed)]
 
 
-def after_completion(current: KataProgress | None, *, unlocked: bool) -> list[Line]:
-    """What to do when all that ran is complete; `unlocked`: this run opened it."""
-    if current is None:
-        return [Line(), Line(ALL_COMPLETE, "good")]
-    news = [Line(f"Unlocked: kata {current.kata.title}", "good")] if unlocked else []
-    reading = "" if current.passed else f"read katas/{current.kata.name}/README.md, then run  "
-    return [Line(), *news, Line(f"Next: {reading}{current.kata.command}")]
+def after_completion(following: KataProgress | None, done: str, *, unlocked: bool) -> list[Line]:
+    """What to do when all that ran is complete; `unlocked`: this run completed the kata `done`."""
+    notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
+    if following is None:
+        return [Line(), *notebook, Line(ALL_COMPLETE, "good")]
+    news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked else []
+    reading = "" if following.passed else f"read katas/{following.kata.name}/README.md, then run  "
+    return [Line(), *news, *notebook, Line(f"Next: {reading}{following.kata.command}")]
 
 
-def passing_line(progress: KataProgress) -> list[Line]:
+def passing_line(progress: KataProgress, skipped: Sequence[str] = ()) -> list[Line]:
     """Nothing failed, but the kata is not complete: only a part of it was run."""
     kata = progress.kata
     lines = [Line(f"kata {kata.title} · {len(progress.passed)}/{len(progress.tests)}", "title")]
-    lines.append(Line("  What you selected passes.", "good"))
+    if skipped:
+        lines.append(Line(f"  Skipped, which does not count as passed: {', '.join(skipped)}"))
+    else:
+        lines.append(Line("  What you selected passes.", "good"))
     return [*lines, Line(), Line(f"Next: {kata.command}")]
 
 
@@ -130,7 +146,8 @@ def broken_tests(path: str, error: str) -> list[Line]:
     return [
         Line(f"{path} cannot be loaded, so no test of it could run:", "bad"),
         *(Line(f"  {line.strip()[: WIDTH * 2]}") for line in last),
-        Line(f"Next: git diff {path}   (git checkout {path} restores the shipped tests)"),
+        Line(f"Next: git checkout {path}"),
+        Line("That restores the shipped tests; git diff shows first what is different."),
     ]
 
 
@@ -143,24 +160,39 @@ def died_outside_a_step(how: str, path: str) -> list[Line]:
     ]
 
 
+def _case(node_id: str) -> str:
+    """Which case of a parametrised test failed, as pytest names it."""
+    _, bracket, case = node_id.partition("[")
+    return f"  (case {case.removesuffix(']')})" if bracket else ""
+
+
 # --- what a finding means ------------------------------------------------------------------------
 
 
 def headline(finding: Finding) -> str:
     """A finding in one line."""
     first, *rest = (line.text.strip() for line in _explanation(finding))
-    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
+    return f"{first} {rest[0]}" if finding.kind == "unimportable" and rest else first.removesuffix(":")
 
 
 def _explanation(finding: Finding) -> list[Line]:
-    return [Line(f"  {line}" if line else "") for line in _EXPLAIN[finding.kind](finding.facts)]
+    lines = _EXPLAIN[finding.kind](finding.facts)
+    if finding.changed:
+        function, argument = finding.changed
+        lines = [
+            f"{function} writes into its argument {argument}; arguments are to stay as they are.",
+            "",
+            *lines,
+        ]
+    return [Line(f"  {line}" if line else "") for line in lines]
 
 
 def _unwritten(facts: Mapping[str, Any]) -> list[str]:
     lines = [f"{facts['name']} is not written yet."]
     if facts["elsewhere"]:
         lines.append(f"It belongs to kata {facts['elsewhere']}, which this one builds on.")
-    lines += ["", *(f"  {line}" for line in facts["declaration"].splitlines()), ""]
+    declared = textwrap.dedent(facts["declaration"]).splitlines()
+    lines += ["", *(f"  {line}" for line in declared), ""]
     return lines + textwrap.wrap(facts["summary"], WIDTH - 2)
 
 
@@ -171,8 +203,10 @@ def _unimportable(facts: Mapping[str, Any]) -> list[str]:
     lines = [f"{name} cannot be imported:", *_text(f"{facts['type']}: {facts['message']}")]
     if facts.get("module"):
         lines.append("The katas need only the standard library, torch, numpy and jaxtyping.")
+    if facts["type"] == "FileNotFoundError" and name in facts["message"]:
+        return [f"{name} is gone; `harness reset` brings the shipped file back."]
     if facts["type"] == "TooSlow":
-        lines = [f"Importing {name} did not come to an end: {facts['message']}."]
+        lines = [f"Importing {name} was {facts['message']} and was stopped: an endless loop?"]
     return lines
 
 
@@ -192,12 +226,10 @@ def _type(facts: Mapping[str, Any]) -> list[str]:
             f"It is to return {facts['annotation']}.",
         ]
     subject = f"{function} was called with {argument} =" if argument else f"{function} returned"
-    wanted = facts["expected_shape"] or facts["annotation"]
-    lines = [
-        f"{subject} {facts['got']}",
-        f"expected {' ' * max(0, len(subject) - 9)} {wanted}".rstrip(),
-        f"as the signature says: {facts['annotation']}",
-    ]
+    lines = [f"{subject} {facts['got']}"]
+    if facts["expected_shape"]:
+        lines.append(f"expected {' ' * max(0, len(subject) - 9)} {facts['expected_shape']}")
+    lines.append(f"as the signature says: {facts['annotation']}")
     if facts["wrong_dtype"]:
         lines.append(f"The dtype is wrong: a {facts['annotation'].split('[')[0]} tensor is required.")
     return lines + [_axis(axis) for axis in facts["axes"]]
@@ -218,28 +250,89 @@ def _signature(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _compared(facts: Mapping[str, Any]) -> list[str]:
+    message = [line.strip() for line in facts["message"].splitlines() if line.strip()]
     if facts["by"] == "assert_close":
-        kept = [line for line in facts["message"].splitlines() if line.strip()][:4]
-        return [*kept, "", *facts["table"]]
-    message = facts["message"].splitlines()
+        return [*_how_far(message), "", *facts["table"]]
     own_words = message[:1] if message and not message[0].startswith("assert ") else []
     return [*(own_words or ["The value is not the expected one:"]), *facts["table"]]
 
 
+def _how_far(message: Sequence[str]) -> list[str]:
+    """torch's message about two tensors in one sentence; one of another form as it is."""
+    share = re.search(r"Mismatched elements: (\d+) / (\d+)", "\n".join(message))
+    distance = re.search(
+        r"Greatest absolute difference: (\S+)(?:.*\(up to (\S+) allowed)?", "\n".join(message)
+    )
+    if not share or not distance:
+        return list(message[:4])
+    allowed = f" (allowed: {distance[2]})" if distance[2] else ""
+    return [f"{share[1]} of {share[2]} entries differ, by up to {_short(distance[1])}{allowed}:"]
+
+
+def _short(number: str) -> str:
+    try:
+        return f"{float(number):.3g}"
+    except ValueError:
+        return number
+
+
 def _raised(facts: Mapping[str, Any]) -> list[str]:
     kind, message = facts["type"], facts["message"]
-    if kind == "RecursionError":
-        return ["The function calls itself without end (RecursionError)."]
-    if kind == "OSError" and "reading from stdin" in message:
-        return ["Your code reads from the keyboard; a kata gets everything from its arguments."]
+    wanted = facts.get("wanted")
     if kind == "Failed" and message.startswith("DID NOT RAISE"):
-        expected = message.removeprefix("DID NOT RAISE ").strip("<>").removeprefix("class ").strip("'")
-        return [f"No error was raised; the test expects {expected}."]
-    if kind == "SystemExit":
-        return ["Your code calls sys.exit(); a kata returns a value or raises an error."]
-    if kind == "AssertionError":
-        return _text(message or "The assertion does not hold.", 6)
-    return _text(f"{kind}: {message}".rstrip(": "), 6)
+        return [f"No error was raised; the test expects {wanted}.", *_statement(facts)]
+    if wanted and kind not in (wanted, "AssertionError", "Failed"):
+        return [f"The test expects {wanted}; your code raised", *_text(f"{kind}: {message}".rstrip(": "))]
+    if kind == "AssertionError" and wanted:  # the message of the error does not match
+        return [f"The {wanted} is right, its text is not:", *_text(message)]
+    if kind == "AssertionError" and facts.get("in_test"):
+        return _failed_assertion(facts)
+    return _ERRORS[kind](message) if kind in _ERRORS else _other_error(kind, message)
+
+
+def _failed_assertion(facts: Mapping[str, Any]) -> list[str]:
+    """The author's words if there are any, and the assertion as it is written."""
+    message = facts["message"].splitlines()
+    own_words = message and not message[0].startswith("assert ")
+    return [message[0] if own_words else "This does not hold:", *_statement(facts)]
+
+
+def _statement(facts: Mapping[str, Any]) -> list[str]:
+    lines = textwrap.dedent(facts.get("statement") or "").splitlines()
+    return [f"  {line}" for line in lines[:6]]
+
+
+def _other_error(kind: str, message: str) -> list[str]:
+    lines = _text(f"{kind}: {message}".rstrip(": "), 6)
+    if "device meta" in message or "meta tensor" in message:
+        lines += [
+            "The meta device keeps shapes but no numbers. What a function makes has to be made on the",
+            "device of its inputs (device=x.device), without looking at values.",
+        ]
+    if kind == "AttributeError" and ("_pre_hooks" in message or "'_parameters'" in message):
+        lines.append("Is super().__init__() the first line of __init__?")
+    return lines
+
+
+def _own_exit(message: str) -> list[str]:
+    return ["Your code calls sys.exit(); a kata returns a value or raises an error."]
+
+
+def _endless_recursion(message: str) -> list[str]:
+    return ["The function calls itself without end (RecursionError)."]
+
+
+def _operating_system(message: str) -> list[str]:
+    if "reading from stdin" in message:
+        return ["Your code reads from the keyboard; a kata gets everything from its arguments."]
+    return _other_error("OSError", message)
+
+
+_ERRORS: dict[str, Callable[[str], list[str]]] = {
+    "RecursionError": _endless_recursion,
+    "OSError": _operating_system,
+    "SystemExit": _own_exit,
+}
 
 
 def _slow(facts: Mapping[str, Any]) -> list[str]:
@@ -348,7 +441,7 @@ def partial_cases(test: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
-INTERRUPTED = Line("Interrupted. What had passed is kept.")
+INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
 ALL_COMPLETE = "Every kata that there is, is complete."
 
@@ -407,10 +500,11 @@ def state_of(progress: KataProgress, current: KataProgress | None) -> str:
     return "locked"
 
 
-def status_next(current: KataProgress | None) -> list[Line]:
-    if current is None:
+def status_next(following: KataProgress | None) -> list[Line]:
+    if following is None:
         return [Line(ALL_COMPLETE, "good")]
-    return [Line(f"Next: {current.kata.command}")]
+    test = [Line(f"      {following.next_test}", "dim")] if following.next_test else []
+    return [Line(f"Next: {following.kata.command}"), *test]
 
 
 # --- harness hint --------------------------------------------------------------------------------

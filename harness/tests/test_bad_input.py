@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import pytest
@@ -34,7 +35,7 @@ def assert_one_block(result, *texts: str) -> None:
         ("return (2 * x).long()", ["double returned int64 (3,)", "The dtype is wrong"]),
         ("return (2 * x)[:-1]", ["The last axis (n) is 2; expected 3, as in x."]),
         ("return (2 * x)[None]", ["double returned float32 (1, 3)", "expected        (3,)"]),
-        ("return 3 * x", ["expected", "actual", "2.0000", "3.0000 *"]),
+        ("return 3 * x", ["expected", "actual", "2.0000", "3.0000*"]),
         ("return 2 * y", ["NameError: name 'y' is not defined"]),
         ("return double(x)", ["The function calls itself without end"]),
         ("return x * float(input())", ["Your code reads from the keyboard"]),
@@ -110,7 +111,7 @@ def test_sys_exit_at_import_is_told_and_ends_nothing(mini: Miniature) -> None:
 )
 def test_an_endless_loop_in_a_call_names_its_line(mini: Miniature, body: str) -> None:
     mini.write_doubles(double=body)
-    result = mini.pytest("katas/00", "--time-limit", "0.5")
+    result = mini.pytest("katas/00", "--time-limit", "2")
     assert_one_block(result, FIRST_TEST, "doubles.py:1")
 
 
@@ -121,7 +122,7 @@ def test_an_endless_loop_in_a_call_names_its_line(mini: Miniature, body: str) ->
 )
 def test_an_endless_loop_at_import_names_its_line(mini: Miniature, loop: str) -> None:
     mini.doubles.stub.write_text(loop)
-    result = mini.pytest("katas/00", "--time-limit", "0.5")
+    result = mini.pytest("katas/00", "--time-limit", "2")
     assert_one_block(result, "Importing doubles.py", "katas/k00_doubles/doubles.py:")
 
 
@@ -203,7 +204,9 @@ def test_a_broken_file_leaves_every_test_listed(mini: Miniature) -> None:
 
 def test_a_deleted_stub_is_told(mini: Miniature) -> None:
     mini.doubles.stub.unlink()
-    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "FileNotFoundError")
+    assert_one_block(
+        mini.pytest("katas/00"), "doubles.py is gone; `harness reset` brings the shipped file back."
+    )
 
 
 def test_a_stub_in_another_encoding_is_told(mini: Miniature) -> None:
@@ -225,3 +228,74 @@ def test_a_broken_test_file_says_how_to_restore_it(mini: Miniature) -> None:
     assert "cannot be loaded" in result.out
     assert "git checkout katas/k00_doubles/test_doubles.py" in result.out
     assert result.code in (1, 2)
+
+
+BROKEN_ERROR = "class Broken(Exception):\n    def __str__(self):\n        raise RuntimeError\nraise Broken"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (BROKEN_ERROR, "Broken"),
+        ("raise ValueError('\\udcff')", "ValueError: \\udcff"),
+        ("raise AssertionError(' ')", "AssertionError"),
+        ("return torch.softmax(x.long(), -1)", "NotImplementedError: "),
+        ("assert x.sum() == 9, 'want nine'", "want nine"),
+    ],
+)
+def test_an_odd_error_is_told_like_any_other(mini: Miniature, body: str, text: str) -> None:
+    mini.write_doubles(double=body)
+    assert_one_block(mini.pytest("katas/00"), text, "katas/k00_doubles/doubles.py:1")
+
+
+def test_a_broken_error_at_import_is_told(mini: Miniature) -> None:
+    mini.doubles.stub.write_text(f"{BROKEN_ERROR}\n")
+    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "Broken", "doubles.py:4")
+
+
+def test_an_earlier_kata_broken_while_a_later_is_imported_is_named(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    mini.layers.stub.write_text(mini.layers.solution.read_text() + "\n\nEIGHT = double(torch.ones(1))\n")
+    mini.write_doubles(double="return 2 * (x")
+    assert_one_block(mini.pytest("katas/01"), "doubles.py cannot be imported:", "doubles.py:13")
+
+
+def test_a_test_file_of_ones_own_earns_nothing(mini: Miniature) -> None:
+    names = re.findall(r"def (test_\w+)", mini.doubles.tests.read_text())
+    own = "".join(f"def {name}():\n    pass\n" for name in names)
+    (mini.doubles.folder / "test_mine.py").write_text(own)
+    mini.pytest("katas/k00_doubles/test_mine.py")
+    assert "0/4" in mini.harness("status").out
+
+
+@pytest.mark.parametrize("prefix", ["", "./", "{root}/"])
+def test_one_case_earns_nothing_however_it_is_named(mini: Miniature, prefix: str) -> None:
+    mini.solve(mini.doubles)
+    file = f"{prefix.format(root=mini.root)}katas/k00_doubles/test_doubles.py"
+    mini.pytest(f"{file}::test_double_of_any[0.5]")
+    assert "0/4" in mini.harness("status").out
+
+
+def test_cases_that_pass_in_turns_do_not_make_a_test_pass(mini: Miniature) -> None:
+    mini.write_doubles(double="return 2 * x if (x > 0).all() else x")
+    mini.pytest("katas/00", "-k", "any")
+    mini.write_doubles(double="return 2 * x if (x < 0).all() else x")
+    mini.pytest("katas/00", "--lf")
+    assert "test_double_of_any" not in mini.harness("status", "--json").out.split('"passed"')[1].split("]")[0]
+
+
+def test_a_test_that_skips_itself_is_not_passed(mini: Miniature) -> None:
+    mini.write_doubles(double="import pytest\npytest.skip('no')")
+    result = mini.pytest("katas/00", "-k", "of_one")
+    assert "Skipped, which does not count as passed: test_double_of_one" in result.out
+
+
+def test_a_comparison_that_was_expected_to_fail_is_not_shown(mini: Miniature) -> None:
+    mini.write_doubles(double="assert x.sum() == 9, 'want nine'")
+    caught = "    with pytest.raises(AssertionError):\n        assert 1 == 2\n"
+    first = '    """Twice one is two."""\n'
+    mini.doubles.tests.write_text(mini.doubles.tests.read_text().replace(first, first + caught))
+    result = mini.pytest("katas/00")
+    assert "want nine" in result.out
+    assert "expected  2" not in result.out

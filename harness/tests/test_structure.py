@@ -16,7 +16,7 @@ PACKAGE = Path(harness.__file__).parent
 
 # From the leaves up: a module imports only from layers above its own line.
 LAYERS = [
-    {"axes", "course", "comparison", "flight", "stubs", "receipts", "typecheck"},
+    {"arguments", "axes", "course", "comparison", "flight", "stubs", "receipts", "typecheck"},
     {"reset", "shape_errors", "slips", "solution", "suite", "selection", "supervisor"},
     {"progress", "standins"},
     {"findings"},

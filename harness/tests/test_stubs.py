@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stubs import contract, definition_line, make_stub, read_contract
+from harness.stubs import contract, declaration, definition_line, make_stub, read_contract
 
 
 def text(source: str) -> str:
@@ -310,9 +310,25 @@ def test_a_definition_is_found_at_its_def_or_class(name: str, line: str):
     assert SOLUTION.splitlines()[definition_line(SOLUTION, name) - 1] == line
 
 
-def test_a_layer_is_found_at_its_forward():
+def test_a_layer_is_found_at_its_class():
     line = definition_line(SOLUTION, "Layer")
-    assert SOLUTION.splitlines()[line - 1].strip() == "def forward(self, x: Tensor) -> Tensor:"
+    assert SOLUTION.splitlines()[line - 1].startswith("class Layer")
+
+
+def test_a_method_is_declared_as_it_is_written():
+    found = declaration(SOLUTION, "Layer.forward")
+    assert found.declaration.strip() == "def forward(self, x: Tensor) -> Tensor:"
+    assert declaration(SOLUTION, "Layer.backward") is None
+
+
+def test_what_is_solved_stays_with_the_private_names_it_may_use():
+    source = (
+        "def _half(x):\n    return x / 2\n\n\ndef f(x):\n    return _half(x)\n\n\ndef g(x):\n    return x\n"
+    )
+    stub = make_stub(source, solved=["f"])
+    assert "return _half(x)" in stub
+    assert "return x / 2" in stub
+    assert "def g(x):\n    raise NotImplementedError" in stub
 
 
 def test_a_byte_order_mark_hides_no_definition():

@@ -1,0 +1,107 @@
+"""Proof that a kata's tests are strong and fair: they refuse every slip and accept every alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness import trial
+from harness.course import Course, Kata
+from harness.slips import (
+    BadSlip,
+    Slip,
+    alternative_sources,
+    alternatives_path,
+    read_slips,
+    replaced_name,
+    slips_path,
+)
+from harness.stubs import contract, make_stub
+
+FEWEST_SLIPS = 8
+_TIME_LIMIT = 30.0  # seconds for one test; a slip may make it endless
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A broken rule: where, what, and the remedy."""
+
+    path: str
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rule}. Remedy: {self.remedy}"
+
+
+def check(course: Course, kata: Kata) -> Iterator[Problem]:
+    """What running the kata's tests on many versions of its solution shows."""
+    source = kata.solution.read_text(encoding="utf-8")
+    broken = list(_solution_passes(course, kata, source))
+    yield from broken
+    yield from _stub_fails_everything(course, kata, source)
+    if not broken:  # otherwise every slip and alternative would fail for that reason
+        yield from _slips_are_caught(course, kata, source)
+        yield from _alternatives_pass(course, kata, source)
+
+
+def _solution_passes(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    verdict = _run(course, kata, source, stop=False)
+    if verdict.problem:
+        yield Problem(course.relative(kata.tests), f"cannot run ({verdict.problem})", "mend what it imports")
+    for name in verdict.failed:
+        yield Problem(course.relative(kata.solution), f"fails {name}", "mend the solution or the test")
+
+
+def _stub_fails_everything(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path = course.relative(kata.tests)
+    for name in _run(course, kata, make_stub(source), stop=False).passed:
+        yield Problem(path, f"{name} passes on the untouched stub", "let it use the function")
+
+
+def _slips_are_caught(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path = course.relative(slips_path(kata))
+    try:
+        slips = read_slips(kata)
+    except (OSError, BadSlip) as error:
+        yield Problem(path, f"cannot be read ({error})", "write [[slip]] tables; see another kata's")
+        return
+    if len(slips) < FEWEST_SLIPS:
+        yield Problem(path, f"has {len(slips)} slips", f"a kata has at least {FEWEST_SLIPS}")
+    for id in sorted({slip.id for slip in slips if [each.id for each in slips].count(slip.id) > 1}):
+        yield Problem(path, f"has more than one slip {id}", "give each an id of its own")
+    for slip in slips:
+        yield from _slip_is_caught(course, kata, source, slip)
+
+
+def _slip_is_caught(course: Course, kata: Kata, source: str, slip: Slip) -> Iterator[Problem]:
+    path = course.relative(slips_path(kata))
+    try:
+        verdict = _run(course, kata, slip.apply(source), stop=True)
+    except BadSlip as error:
+        yield Problem(path, str(error), "quote the solution as it is now, and enough of it")
+        return
+    if verdict.first_failure is None:
+        yield Problem(path, f"{slip.id} passes every test", f"strengthen {course.relative(kata.tests)}")
+    elif verdict.first_failure != slip.caught_by:
+        found = f"{slip.id} is caught by {verdict.first_failure}, not by {slip.caught_by}"
+        yield Problem(path, found, "name the test that catches it first, or move the tests")
+
+
+def _alternatives_pass(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path = alternatives_path(kata)
+    if not path.is_file():
+        yield Problem(course.relative(path), "is missing", "write other correct versions of every function")
+        return
+    sources = alternative_sources(source, path.read_text(encoding="utf-8"))
+    for name in contract(source).keys() - {replaced_name(alternative) for alternative in sources}:
+        yield Problem(course.relative(path), f"has no alternative to {name}", f"add {name}__… ")
+    for alternative, text in sources.items():
+        verdict = _run(course, kata, text, stop=True)
+        if verdict.first_failure or verdict.problem:
+            why = verdict.first_failure or verdict.problem
+            yield Problem(course.relative(path), f"{alternative} is refused by {why}", "mend the test, or it")
+
+
+def _run(course: Course, kata: Kata, source: str, *, stop: bool) -> trial.Verdict:
+    return trial.run(course, kata, {kata.module: source}, stop=stop, time_limit=_TIME_LIMIT)
