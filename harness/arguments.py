@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from itertools import chain, cycle
 from types import ModuleType
 from typing import Any
 
@@ -30,11 +31,13 @@ def _watch_methods(owner: type, changed: list[tuple[str, str]]) -> None:
 
 
 def _watched(function: Callable[..., Any], changed: list[tuple[str, str]]) -> Callable[..., Any]:
-    names = list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters.values()
+    names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
+    rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
 
     @functools.wraps(function)
     def watched(*args: Any, **kwargs: Any) -> Any:
-        given = [*zip(names, args, strict=False), *kwargs.items()]
+        given = [*zip(chain(names, cycle(rest)), args, strict=False), *kwargs.items()]
         before = [(name, value, version) for name, value in given if (version := _version(value)) is not None]
         try:
             return function(*args, **kwargs)

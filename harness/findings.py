@@ -284,12 +284,12 @@ def _type_error(course: Course, kata: Kata, error: BaseException, _: CodeType | 
     if problem is None:
         facts = {"type": "TypeCheckError", "message": text_of(error).split("\n---")[0]}
         return Finding("raised", facts, learner_place(course, error.__traceback__))
-    facts = {key: value for key, value in asdict(problem).items() if key != "code"}
-    facts["axes"] = list(facts["axes"])
+    described = {key: value for key, value in asdict(problem).items() if key != "code"}
+    described["axes"] = list(described["axes"])  # as JSON has it
     caller = learner_place(course, error.__traceback__)
     if problem.argument is None or caller is None:
         caller = _return_place(course, problem.code)
-    return Finding("type", facts, caller)
+    return Finding("type", described, caller)
 
 
 def _return_place(course: Course, code: CodeType) -> Place | None:
@@ -319,8 +319,11 @@ def _signature(
     course: Course, kata: Kata, error: BaseException, test_code: CodeType | None
 ) -> Finding | None:
     """A call that does not fit: the learner's signature is not the shipped one."""
-    if not isinstance(error, TypeError):
+    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
+    if not isinstance(error, TypeError) or not frames:
         return None
+    if is_learners(course, frames[-1].f_code.co_filename):
+        return None  # not at the call: by what the learner's code does
     own = read_contract(kata.stub)
     used = {name for _, name in _globals_used(test_code)} if test_code else set()
     for name, shipped in read_contract(kata.solution).items():

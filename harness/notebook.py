@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from harness import standins
+from harness import standins, words
 from harness.course import find_root, load_course
 from harness.flight import Recorder
-from harness.words import NOT_A_COURSE
 
 SOLUTIONS_VARIABLE = "HARNESS_SOLUTIONS"
 _TIME_LIMIT = 60.0  # seconds for the import of one kata
@@ -22,8 +21,8 @@ def use_katas(solutions: bool | None = None) -> None:
     """
     root = find_root(Path.cwd().resolve())
     if root is None:
-        raise FileNotFoundError(NOT_A_COURSE)
+        raise FileNotFoundError(words.NOT_A_COURSE)
     chosen = os.environ.get(SOLUTIONS_VARIABLE) == "1" if solutions is None else solutions
     course = load_course(root)
     standins.install(course, Recorder(None, _TIME_LIMIT), solutions=chosen)
-    print(f"Using {'the reference solutions' if chosen else 'your own katas'} from {root.name}/")
+    print(words.using_katas(chosen))

@@ -172,7 +172,8 @@ def _case(node_id: str) -> str:
 def headline(finding: Finding) -> str:
     """A finding in one line."""
     first, *rest = (line.text.strip() for line in _explanation(finding))
-    return f"{first} {rest[0]}" if finding.kind == "unimportable" and rest else first.removesuffix(":")
+    joined = finding.kind in ("unimportable", "raised") and first.endswith(":") and rest
+    return f"{first} {rest[0]}" if joined else first.removesuffix(":")
 
 
 def _explanation(finding: Finding) -> list[Line]:
@@ -192,8 +193,9 @@ def _unwritten(facts: Mapping[str, Any]) -> list[str]:
     if facts["elsewhere"]:
         lines.append(f"It belongs to kata {facts['elsewhere']}, which this one builds on.")
     declared = textwrap.dedent(facts["declaration"]).splitlines()
-    lines += ["", *(f"  {line}" for line in declared), ""]
-    return lines + textwrap.wrap(facts["summary"], WIDTH - 2)
+    for part in ([f"  {line}" for line in declared], textwrap.wrap(facts["summary"], WIDTH - 2)):
+        lines += ["", *part] if part else []
+    return lines
 
 
 def _unimportable(facts: Mapping[str, Any]) -> list[str]:
@@ -226,12 +228,12 @@ def _type(facts: Mapping[str, Any]) -> list[str]:
             f"It is to return {facts['annotation']}.",
         ]
     subject = f"{function} was called with {argument} =" if argument else f"{function} returned"
-    lines = [f"{subject} {facts['got']}"]
+    lines = [f"{subject} {' '.join(facts['got'].split())}"]
     if facts["expected_shape"]:
         lines.append(f"expected {' ' * max(0, len(subject) - 9)} {facts['expected_shape']}")
     lines.append(f"as the signature says: {facts['annotation']}")
     if facts["wrong_dtype"]:
-        lines.append(f"The dtype is wrong: a {facts['annotation'].split('[')[0]} tensor is required.")
+        lines.append(f"The dtype is wrong: the signature asks for {facts['annotation'].split('[')[0]}.")
     return lines + [_axis(axis) for axis in facts["axes"]]
 
 
@@ -253,20 +255,24 @@ def _compared(facts: Mapping[str, Any]) -> list[str]:
     message = [line.strip() for line in facts["message"].splitlines() if line.strip()]
     if facts["by"] == "assert_close":
         return [*_how_far(message), "", *facts["table"]]
-    own_words = message[:1] if message and not message[0].startswith("assert ") else []
+    own_words = _text(message[0]) if message and not message[0].startswith("assert ") else []
     return [*(own_words or ["The value is not the expected one:"]), *facts["table"]]
 
 
 def _how_far(message: Sequence[str]) -> list[str]:
     """torch's message about two tensors in one sentence; one of another form as it is."""
-    share = re.search(r"Mismatched elements: (\d+) / (\d+)", "\n".join(message))
-    distance = re.search(
-        r"Greatest absolute difference: (\S+)(?:.*\(up to (\S+) allowed)?", "\n".join(message)
-    )
-    if not share or not distance:
-        return list(message[:4])
-    allowed = f" (allowed: {distance[2]})" if distance[2] else ""
-    return [f"{share[1]} of {share[2]} entries differ, by up to {_short(distance[1])}{allowed}:"]
+    text = "\n".join(message)
+    attribute = re.match(r"The values for attribute '(\w+)", text)
+    if attribute:
+        return [f"The {attribute[1]} is not the expected one:"]
+    share = re.search(r"Mismatched elements: (\d+) / (\d+)", text)
+    distance = re.search(r"[Aa]bsolute difference: (\S+)(?:.*\(up to (\S+) allowed)?", text)
+    if not distance:
+        return [line for part in message[:4] for line in _text(part)]
+    by = f"{_short(distance[1])}{f' (allowed: {distance[2]})' if distance[2] else ''}"
+    if not share:
+        return [f"The number is off by {by}:"]
+    return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}, by up to {by}:"]
 
 
 def _short(number: str) -> str:
@@ -279,13 +285,14 @@ def _short(number: str) -> str:
 def _raised(facts: Mapping[str, Any]) -> list[str]:
     kind, message = facts["type"], facts["message"]
     wanted = facts.get("wanted")
+    by_test = kind in ("AssertionError", "Failed") and facts.get("in_test")
     if kind == "Failed" and message.startswith("DID NOT RAISE"):
-        return [f"No error was raised; the test expects {wanted}.", *_statement(facts)]
-    if wanted and kind not in (wanted, "AssertionError", "Failed"):
-        return [f"The test expects {wanted}; your code raised", *_text(f"{kind}: {message}".rstrip(": "))]
-    if kind == "AssertionError" and wanted:  # the message of the error does not match
+        return [f"No error was raised; the test expects {wanted or 'one'}.", *_statement(facts)]
+    if wanted and kind != wanted and not by_test:
+        return [f"The test expects {wanted}; your code raised:", *_text(f"{kind}: {message}".rstrip(": "))]
+    if wanted and kind == "AssertionError":  # pytest's own: the message of the error does not match
         return [f"The {wanted} is right, its text is not:", *_text(message)]
-    if kind == "AssertionError" and facts.get("in_test"):
+    if by_test:
         return _failed_assertion(facts)
     return _ERRORS[kind](message) if kind in _ERRORS else _other_error(kind, message)
 
@@ -294,24 +301,27 @@ def _failed_assertion(facts: Mapping[str, Any]) -> list[str]:
     """The author's words if there are any, and the assertion as it is written."""
     message = facts["message"].splitlines()
     own_words = message and not message[0].startswith("assert ")
-    return [message[0] if own_words else "This does not hold:", *_statement(facts)]
+    return [*(_text(message[0]) if own_words else ["This does not hold:"]), *_statement(facts)]
 
 
 def _statement(facts: Mapping[str, Any]) -> list[str]:
     lines = textwrap.dedent(facts.get("statement") or "").splitlines()
-    return [f"  {line}" for line in lines[:6]]
+    return [f"  {line}" for line in lines[:6]] + (["  …"] if len(lines) > 6 else [])
 
 
 def _other_error(kind: str, message: str) -> list[str]:
     lines = _text(f"{kind}: {message}".rstrip(": "), 6)
-    if "device meta" in message or "meta tensor" in message:
+    if kind in ("RuntimeError", "NotImplementedError") and re.search(r"\bmeta\b", message):
         lines += [
-            "The meta device keeps shapes but no numbers. What a function makes has to be made on the",
-            "device of its inputs (device=x.device), without looking at values.",
+            "The meta device keeps shapes but no numbers. What a function makes has to be",
+            "made on the device of its inputs (device=x.device), without looking at values.",
         ]
-    if kind == "AttributeError" and ("_pre_hooks" in message or "'_parameters'" in message):
+    if kind == "AttributeError" and _NO_SUPER.search(message):
         lines.append("Is super().__init__() the first line of __init__?")
     return lines
+
+
+_NO_SUPER = re.compile(r"before Module.__init__\(\)|'_(parameters|buffers|modules|\w*_hooks)'")
 
 
 def _own_exit(message: str) -> list[str]:
@@ -344,7 +354,7 @@ def _slow(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _left(facts: Mapping[str, Any]) -> list[str]:
-    return [f"Your code ended the whole Python process (os._exit({facts['status']})) during this step."]
+    return [f"Your code ended the whole Python process: os._exit({facts['status']})."]
 
 
 def _crashed(facts: Mapping[str, Any]) -> list[str]:
@@ -401,7 +411,7 @@ def _wrapped(text: str, start: str, style: str) -> list[Line]:
 
 
 def _text(message: str, most: int = 4) -> list[str]:
-    lines = [part for line in message.splitlines() for part in textwrap.wrap(line, WIDTH - 4)]
+    lines = [part for line in message[:4000].splitlines() for part in textwrap.wrap(line, WIDTH - 4)]
     return lines[:most] + (["…"] if len(lines) > most else [])
 
 
@@ -441,6 +451,12 @@ def partial_cases(test: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
+def using_katas(solutions: bool) -> str:
+    if solutions:
+        return "Using the reference solutions."
+    return "Using your own katas. Restart the kernel after editing one."
+
+
 INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
 ALL_COMPLETE = "Every kata that there is, is complete."

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from harness.comparison import COLUMNS, MARK, ROWS, side_by_side, summary
+from harness.comparison import COLUMNS, MARK, ROWS, Tolerance, side_by_side, summary
 
 INDENT = 2  # of the block in which the lines are shown
 nan, inf = math.nan, math.inf
 
 
-def lines(expected: object, actual: object) -> list[str]:
+def lines(expected: object, actual: object, tolerance: Tolerance = Tolerance()) -> list[str]:
     """The lines, each of which fits."""
-    shown = side_by_side(expected, actual)
+    shown = side_by_side(expected, actual, tolerance)
     assert max(map(len, shown)) <= 80 - INDENT, "\n".join(shown)
     return shown
 
@@ -41,23 +41,23 @@ def changed(tensor: Tensor, *index: int, by: float = 1.0) -> Tensor:
 def test_two_matrices_stand_side_by_side():
     expected = torch.tensor([[1.0, -2.0], [0.5, 0.25]])
     assert lines(expected, changed(expected, 1, 0)) == [
-        "expected           actual (* differs)",
-        " 1.0000  -2.0000    1.0000  -2.0000",
-        " 0.5000   0.2500    1.5000 * 0.2500",
+        "expected          actual (* differs)",
+        " 1.0000 -2.0000    1.0000  -2.0000",
+        " 0.5000  0.2500    1.5000*  0.2500",
     ]
 
 
 @pytest.mark.parametrize(
     ("expected", "actual", "row"),
     [
-        ([1.0, 2.0], [1.0, 3.0], "1.0000 2.0000 1.0000 3.0000 *"),
+        ([1.0, 2.0], [1.0, 3.0], "1.0000 2.0000 1.0000 3.0000*"),
         ([1, 2], [1, -3], "1 2 1 -3*"),
         ([True, False], [True, True], "True False True True*"),
-        ([1.0, nan], [1.0, 1.0], "1.0000 nan 1.0000 1.0000 *"),
-        ([1.0, 1.0], [1.0, nan], "1.0000 1.0000 1.0000 nan *"),
-        ([inf, 1.0], [-inf, 1.0], "inf 1.0000 -inf * 1.0000"),
-        ([0.0, 1e-9], [1e-3, 1e9], "0.0000 1.0e-09 0.0010 * 1.0e+09*"),
-        ([True, False], [1.0, 0.5], "True False 1.0000 0.5000 *"),
+        ([1.0, nan], [1.0, 1.0], "1.0000 nan 1.0000 1.0000*"),
+        ([1.0, 1.0], [1.0, nan], "1.0000 1.0000 1.0000 nan*"),
+        ([inf, 1.0], [-inf, 1.0], "inf 1.0000 -inf* 1.0000"),
+        ([0.0, 1e-9], [1e-3, 1e9], "0.0000 1.0e-09 0.0010* 1.0e+09*"),
+        ([True, False], [1.0, 0.5], "True False 1.0000 0.5000*"),
     ],
     ids=["floats", "ints", "bools", "no nan", "nan", "other infinity", "sizes", "another dtype"],
 )
@@ -76,22 +76,65 @@ def test_minus_zero_is_no_difference():
     assert marks(lines(torch.tensor([0.0, 1.0]), torch.tensor([-0.0, 2.0]))) == 1
 
 
-def test_rounding_is_no_difference():
-    expected = torch.tensor([1.0, 1000.0, 0.0])
-    actual = torch.tensor([1.0 + 1e-6, 1000.01, 1e-7])
-    assert marks(lines(expected, actual)) == 0
+def test_rounding_is_no_difference_beside_a_real_one():
+    expected = torch.tensor([1.0, 1000.0, 0.0, 0.0])
+    actual = torch.tensor([1.0 + 5e-6, 1000.005, 5e-7, 1e-4])
+    assert marks(lines(expected, actual)) == 1
+
+
+def test_where_nothing_is_beyond_the_tolerance_every_difference_is_marked():
+    expected = torch.tensor([1.0, 1000.0, 0.0, 2.0])
+    actual = torch.tensor([1.0 + 1e-6, 1000.001, 1e-7, 2.0])
+    assert marks(lines(expected, actual)) == 3
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "marked"),
+    [
+        (Tolerance(rtol=0.0, atol=0.0), 3),
+        (Tolerance(rtol=0.0, atol=0.02), 2),
+        (Tolerance(rtol=0.02, atol=0.0), 1),
+        (Tolerance(rtol=0.02, atol=0.02), 1),
+        (Tolerance(rtol=None, atol=0.02), 2),
+        (Tolerance(), 3),
+    ],
+)
+def test_the_marks_follow_the_tolerance(tolerance: Tolerance, marked: int):
+    expected, actual = torch.tensor([1.0, 10.0, 1.0]), torch.tensor([1.01, 10.1, 2.0])
+    assert marks(lines(expected, actual, tolerance)) == marked
+
+
+def test_the_tolerance_is_relative_to_the_expected_value():
+    expected, actual = torch.tensor([1.0, 2.0, 0.0]), torch.tensor([2.0, 1.0, 1.0])
+    shown = lines(expected, actual, Tolerance(rtol=0.5, atol=0.0))
+    assert shown[-1].split()[3:] == ["2.0000*", "1.0000", "1.0000*"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "row"),
+    [
+        (1.0, 1.00004, "1 1.00004*"),
+        (12345.678, 12345.679, "12345.678 12345.679*"),
+        (1.0, 1 + 2**-52, "1 1.0000000000000002*"),
+    ],
+    ids=["four digits do not show it", "nor two", "nor nine"],
+)
+def test_there_are_digits_enough_to_show_what_differs(expected: float, actual: float, row: str):
+    pair = [torch.tensor([value], dtype=torch.float64) for value in (expected, actual)]
+    assert " ".join(lines(*pair, Tolerance(0.0, 0.0))[-1].split()) == row
 
 
 def test_a_number_without_axes_is_shown():
     assert lines(torch.tensor(1.0), torch.tensor(2.0)) == [
         "expected   actual (* differs)",
-        " 1.0000     2.0000 *",
+        "1.0000     2.0000*",
     ]
 
 
 def test_another_dtype_is_told_first():
     shown = lines(torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64))
-    assert shown[0] == "expected torch.float32, actual torch.float64"
+    assert shown[0] == "dtype: expected torch.float32, actual torch.float64"
+    assert marks(shown) == 0
 
 
 def test_a_parameter_that_requires_gradients_can_be_shown():
@@ -170,6 +213,17 @@ def test_integers_of_many_digits_fit_and_differ_by_one(value: int, column: int):
     assert any(f"{value + 1}{MARK}" in line for line in shown)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool], ids=str)
+def test_integers_are_compared_exactly_whatever_the_tolerance(dtype: torch.dtype):
+    expected, actual = torch.zeros(2, dtype=dtype), torch.tensor([0, 1], dtype=dtype)
+    assert marks(lines(expected, actual, Tolerance(rtol=1.0, atol=10.0))) == 1
+
+
+def test_a_matrix_whose_large_integers_differ_by_one_is_the_worst():
+    expected = torch.full((3, 2, 2), 2**62)
+    assert lines(expected, changed(expected, 2, 0, 1, by=1))[0] == "at index [2] of shape (3, 2, 2):"
+
+
 _ENTRIES = st.floats(width=64, allow_subnormal=False) | st.sampled_from([0.0, 1.0, -1e300, nan, inf, -inf])
 
 
@@ -180,8 +234,8 @@ def test_any_two_tensors_fit_in_80_columns(data: st.DataObject, shape: list[int]
     values = st.lists(_ENTRIES, min_size=size, max_size=size)
     expected, actual = (torch.tensor(data.draw(values), dtype=torch.float64).reshape(shape) for _ in "ab")
     shown = lines(expected, actual)
-    differ = not torch.allclose(expected, actual, rtol=2e-4, atol=2e-6, equal_nan=True)
-    assert marks(shown) > 0 or not differ
+    same = (expected == actual) | (expected.isnan() & actual.isnan())
+    assert (marks(shown) > 0) is not bool(same.all())
 
 
 # --- what cannot stand side by side --------------------------------------------------------------
@@ -196,19 +250,27 @@ def test_different_shapes_are_told_as_such():
 
 def test_small_tensors_of_different_shapes_show_their_values():
     assert lines(torch.tensor([1.0, 2.0]), torch.tensor([1.0])) == [
-        "expected  1.0000   2.0000  float32 (2,)",
+        "expected  1.0000 2.0000  float32 (2,)",
         "actual    1.0000  float32 (1,)",
     ]
 
 
 def test_empty_tensors_are_told_by_shape():
     shown = lines(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
-    assert [line.split("  ")[-1] for line in shown] == ["float32 (0, 3)", "int64 (0, 3)"]
+    assert shown == [
+        "dtype: expected torch.float32, actual torch.int64",
+        "expected  float32 (0, 3)",
+        "actual    int64 (0, 3)",
+    ]
 
 
 def test_tensors_without_values_are_told_by_shape():
     shown = lines(torch.zeros(2, device="meta"), torch.zeros(2))
-    assert shown[0] == "expected  float32 (2,)"
+    assert shown == [
+        "device: expected meta, actual cpu",
+        "expected  float32 (2,)",
+        "actual    0.0000 0.0000  float32 (2,)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ OTHERS = {
         (np.zeros(4), 2),
         "tokens",
         'Integer[ndarray, "tokens"]',
-        "float64 (4,)",
+        "ndarray float64 (4,)",
     ),
 }
 
@@ -402,7 +402,7 @@ def test_annotations_that_are_text_are_read_alike():
         (f(2, 3), "float32 (2, 3)"),
         (torch.zeros((), dtype=torch.bfloat16), "bfloat16 ()"),
         (nn.Parameter(f(2)), "float32 (2,)"),
-        (np.zeros(3, dtype=np.uint16), "uint16 (3,)"),
+        (np.zeros(3, dtype=np.uint16), "ndarray uint16 (3,)"),
         (None, "None"),
         ("x" * 100, "str '" + "x" * 56 + "..."),
     ],

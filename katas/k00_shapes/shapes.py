@@ -35,7 +35,7 @@ def masked_mean(
 
     What the mask hides has no influence on the result or on any gradient, even if it is NaN or
     infinite. A NaN that counts is not covered up: the mean is NaN in that feature. Where nothing
-    counts the mean is zero, and the gradients are zero too.
+    counts the mean is zero, and the gradients are zero too. The result is on the device of x.
     """
     raise NotImplementedError
 
@@ -86,7 +86,7 @@ def numerical_gradient(
     axes, which may even be a view of its argument. x keeps its values and is never written to,
     whatever its memory layout; the result does not take part in autograd.
 
-    Raises ValueError naming eps unless eps is positive.
+    Raises ValueError, with the value of eps in its text, unless eps is positive.
     Source: Baydin et al., "Automatic Differentiation in Machine Learning: a Survey" (2018),
     section 2.1, on numerical differentiation and its two kinds of error.
     """

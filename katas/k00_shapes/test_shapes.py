@@ -36,7 +36,8 @@ def test_pairwise_dot_keeps_every_batch_axis(batch, n, m, d, generator):
     expected = (x.double().unsqueeze(-2) * y.double().unsqueeze(-3)).sum(dim=-1)
     # Off from float64 by at most 2.4e-6 in float32, whichever way the 11 products are added.
     torch.testing.assert_close(pairwise_dot(x, y), expected.float(), rtol=1e-5, atol=1e-5)
-    assert torch.equal(x, x_before) and torch.equal(y, y_before)
+    assert torch.equal(x, x_before), "x has changed"
+    assert torch.equal(y, y_before), "y has changed"
 
 
 def test_masked_mean_averages_the_rows_that_count():
@@ -62,7 +63,8 @@ def test_masked_mean_counts_every_sequence_for_itself(batch, seq, d, dtype, atol
         actual = masked_mean(x, mask)
     # Off from float64 by at most 2e-7 in float32; in float64, a count with 1e-8 added shows.
     torch.testing.assert_close(actual, expected.reshape(*batch, d).to(dtype), rtol=0, atol=atol)
-    assert torch.equal(x, x_before) and torch.equal(mask, mask_before)
+    assert torch.equal(x, x_before), "x has changed"
+    assert torch.equal(mask, mask_before), "mask has changed"
 
 
 @pytest.mark.parametrize("hidden", [1e38, math.inf, -math.inf, math.nan])
@@ -86,6 +88,7 @@ def test_masked_mean_is_blind_to_what_the_mask_hides(hidden, generator):
     torch.testing.assert_close(x.grad, expected_gradient, rtol=0, atol=1e-6)
 
     clean[0, 2, 1] = math.nan
+    # A NaN that counts stays visible, in its own feature.
     assert masked_mean(clean, mask).isnan().tolist() == [[False, True, False], [False] * 3]
 
 
@@ -233,10 +236,12 @@ def test_numerical_gradient_never_writes_to_x(layout, generator):
         actual = numerical_gradient(lambda v: (weights * v**2).sum(), x)
     # Rounding of about 1e-15 / eps, measured 2.1e-9; a one-sided difference is off by 1e-6.
     torch.testing.assert_close(actual, 2 * weights * x, rtol=0, atol=1e-7)
-    assert torch.equal(base, before) and base._version == version
+    assert torch.equal(base, before), "x has changed"
+    assert base._version == version, "x was written to, though it holds its old values again"
     x.requires_grad_()
     again = numerical_gradient(lambda v: (weights * v**2).sum(), x)
-    assert torch.equal(again, actual) and not again.requires_grad
+    assert torch.equal(again, actual), "an x that requires gradients gets another result"
+    assert not again.requires_grad, "the result takes part in autograd"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_softmax_of_nothing_but_minus_infinity_is_zero(dim):
     # float64: right versions differ by 1e-15.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
     actual.backward(cotangent)
-    assert x.grad.isfinite().all()
+    assert x.grad.isfinite().all(), "the gradient holds a NaN or an infinity"
     expected_gradient = expected * (cotangent - (expected * cotangent).sum(1, keepdim=True))
     torch.testing.assert_close(x.grad[[0, 2, 3]], expected_gradient[[0, 2, 3]], rtol=0, atol=1e-12)
 
@@ -137,13 +137,14 @@ def test_masked_positions_get_zero_weight(batch, mask_shape):
     key[..., -1, :] = 1e6  # hidden from every query
     weights = attention_weights(query, key, mask)
     hidden = ~mask.expand(weights.shape)
-    assert weights[hidden].abs().max() == 0
+    assert weights[hidden].abs().max() == 0, "a hidden position has a weight"
     identity = torch.eye(7, dtype=torch.float64).expand(*batch, 7, 7)
     expected = F.scaled_dot_product_attention(query, key, identity, attn_mask=mask)
     # float64: right versions are off by 1e-15.
     torch.testing.assert_close(weights, expected, rtol=0, atol=1e-12)
     # Nor may scores that are very low where the mask shows, or very high where it hides, reach it.
-    assert attention_weights(1e5 * query, key, mask)[hidden].abs().max() == 0
+    high = attention_weights(1e5 * query, key, mask)
+    assert high[hidden].abs().max() == 0, "with high scores, a hidden position has a weight"
 
 
 @pytest.mark.parametrize("mask_shape", [(5, 1), (5, 3), (2, 5, 3)])
@@ -159,7 +160,7 @@ def test_query_that_may_attend_to_nothing_gets_zeros(mask_shape):
     torch.testing.assert_close(weights, expected, rtol=0, atol=1e-12)
     cotangent = normal(*weights.shape, seed=10)
     gradients = torch.autograd.grad(weights, (query, key), cotangent)
-    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert all(gradient.isfinite().all() for gradient in gradients), "a gradient is NaN or infinite"
     assert torch.autograd.gradcheck(lambda q, k: attention_weights(q, k, mask), (query, key))
 
 

@@ -37,7 +37,7 @@ def masked_mean(
 
     What the mask hides has no influence on the result or on any gradient, even if it is NaN or
     infinite. A NaN that counts is not covered up: the mean is NaN in that feature. Where nothing
-    counts the mean is zero, and the gradients are zero too.
+    counts the mean is zero, and the gradients are zero too. The result is on the device of x.
     """
     # Select rather than multiply: NaN · 0 is NaN, in the value and again in the gradient.
     kept = torch.where(mask.unsqueeze(-1), x, 0.0)  # (*batch, seq, 1) decides for every feature
@@ -114,7 +114,7 @@ def numerical_gradient(
     axes, which may even be a view of its argument. x keeps its values and is never written to,
     whatever its memory layout; the result does not take part in autograd.
 
-    Raises ValueError naming eps unless eps is positive.
+    Raises ValueError, with the value of eps in its text, unless eps is positive.
     Source: Baydin et al., "Automatic Differentiation in Machine Learning: a Survey" (2018),
     section 2.1, on numerical differentiation and its two kinds of error.
     """
