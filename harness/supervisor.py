@@ -80,10 +80,10 @@ def fork(work: Callable[[], int]) -> Forked:
     """A forked child that does `work` and leaves with the status it returns."""
     sys.stdout.flush()
     sys.stderr.flush()
-    leave: Callable[[int], NoReturn] = os._exit  # the recorder replaces the name in the child
     pid = os.fork()
     if pid:
         return Forked(pid)
+    leave: Callable[[int], NoReturn] = os._exit  # before the recorder replaces the name
     _die_with_parent()
     os.register_at_fork(after_in_child=_die_with_parent)  # and so do processes that the learner forks
     status = 3  # pytest's "internal error", should `work` not return

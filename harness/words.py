@@ -451,6 +451,8 @@ def partial_cases(test: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
+
+
 def using_katas(solutions: bool) -> str:
     if solutions:
         return "Using the reference solutions."

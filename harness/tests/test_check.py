@@ -29,7 +29,7 @@ def test_the_miniature_passes(mini: Miniature) -> None:
 
 
 def test_this_repository_passes(repository: Path) -> None:
-    assert check(load_course(repository)) == []
+    assert list(check(load_course(repository))) == []
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -14,9 +14,10 @@ from harness.comparison import COLUMNS, MARK, ROWS, Tolerance, side_by_side, sum
 
 INDENT = 2  # of the block in which the lines are shown
 nan, inf = math.nan, math.inf
+DEFAULT = Tolerance()
 
 
-def lines(expected: object, actual: object, tolerance: Tolerance = Tolerance()) -> list[str]:
+def lines(expected: object, actual: object, tolerance: Tolerance = DEFAULT) -> list[str]:
     """The lines, each of which fits."""
     shown = side_by_side(expected, actual, tolerance)
     assert max(map(len, shown)) <= 80 - INDENT, "\n".join(shown)
@@ -83,8 +84,8 @@ def test_rounding_is_no_difference_beside_a_real_one():
 
 
 def test_where_nothing_is_beyond_the_tolerance_every_difference_is_marked():
-    expected = torch.tensor([1.0, 1000.0, 0.0, 2.0])
-    actual = torch.tensor([1.0 + 1e-6, 1000.001, 1e-7, 2.0])
+    expected = torch.tensor([[1.0], [1000.0], [0.0], [2.0]])
+    actual = torch.tensor([[1.0 + 1e-6], [1000.001], [1e-7], [2.0]])
     assert marks(lines(expected, actual)) == 3
 
 

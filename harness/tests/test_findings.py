@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from harness import findings
 from harness.course import load_course
 from harness.findings import (
     Comparison,
@@ -21,7 +22,6 @@ from harness.findings import (
     learner_place,
     read_failure,
     read_statement,
-    tested_place,
 )
 from harness.standins import CannotImport, MissingName
 from harness.tests.miniature import Miniature
@@ -112,15 +112,15 @@ def test_it():
 def test_a_test_is_about_what_it_names_last_before_it_fails(
     mini: Miniature, line: int | None, name: str
 ) -> None:
-    place = tested_place(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
+    place = findings.tested_place(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
     assert place is not None
     assert place.text.startswith(f"def {name}(")
 
 
 def test_a_test_that_names_nothing_of_the_kata_has_no_place(mini: Miniature) -> None:
     code = code_of("def test_it(): F.outer()", "test_it")
-    assert tested_place(load_course(mini.root), mini.doubles, code) is None
-    assert tested_place(load_course(mini.root), mini.doubles, None) is None
+    assert findings.tested_place(load_course(mini.root), mini.doubles, code) is None
+    assert findings.tested_place(load_course(mini.root), mini.doubles, None) is None
 
 
 # --- failures ------------------------------------------------------------------------------------

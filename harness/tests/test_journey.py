@@ -12,7 +12,7 @@ from harness.course import Kata, load_course
 from harness.stubs import contract, make_stub
 from harness.tests.miniature import Miniature
 
-NEXT_TEST = re.compile(r"✗ .*?\n  (test_\w+)\n", re.DOTALL)
+NEXT_TEST = re.compile(r"✗ .*?\n  (test_\w+)", re.DOTALL)
 
 
 @pytest.fixture
