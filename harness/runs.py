@@ -231,6 +231,7 @@ def write(config: pytest.Config, lines: Sequence[Line]) -> None:
     """Print lines on pytest's terminal."""
     writer = _terminal_writer(config)
     encoding = getattr(getattr(writer, "_file", None), "encoding", None)
-    for line in fitted(lines, writer.fullwidth):
-        writer.line(printable(line.text, encoding), **_MARKUP[line.style])
-    writer.flush()
+    with contextlib.suppress(BrokenPipeError):  # `pytest | head` has read enough
+        for line in fitted(lines, writer.fullwidth):
+            writer.line(printable(line.text, encoding), **_MARKUP[line.style])
+        writer.flush()

@@ -28,10 +28,6 @@ def test_the_miniature_passes(mini: Miniature) -> None:
     assert problems(mini) == []
 
 
-def test_this_repository_passes(repository: Path) -> None:
-    assert list(check(load_course(repository))) == []
-
-
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text

@@ -1,0 +1,141 @@
+"""Multi-head attention: several attentions side by side, each in a slice of the features.
+
+A single attention gives each position one set of weights, so one way of reading the sequence. Here
+the features of queries, keys and values are dealt out to heads; each head attends on its own, and a
+last linear map mixes what the heads have found. True in a mask means "may attend", as in kata 01.
+"""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from katas.k00_shapes.shapes import Linear
+from katas.k01_attention.attention import attention_weights
+
+
+def split_heads(
+    x: Float[Tensor, "*batch seq d_model"], num_heads: int
+) -> Float[Tensor, "*batch {num_heads} seq d_head"]:
+    """Return the features of every position dealt out to heads, each head a sequence of its own.
+
+    out[…, h, s, i] = x[…, s, h · d_head + i], where d_head = d_model / num_heads
+
+    So each head holds all positions, and of their features a run of neighbours: the first head gets
+    the first d_head of them, the next head the next.
+
+    Raises ValueError naming num_heads if that is not positive, and naming both d_model and
+    num_heads if num_heads does not divide d_model.
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
+    """
+    d_model = x.shape[-1]
+    _check_heads(d_model, num_heads)
+    # Splitting the last axis moves no number: h · d_head + i is how h and i are laid out in memory.
+    x = x.unflatten(-1, (num_heads, d_model // num_heads))  # (*batch, seq, heads, d_head)
+    # Now the heads go in front of the positions: attention takes them for one more batch axis.
+    return x.transpose(-3, -2)  # (*batch, heads, seq, d_head)
+
+
+def merge_heads(x: Float[Tensor, "*batch heads seq d_head"]) -> Float[Tensor, "*batch seq d_model"]:
+    """Return the features of all heads side by side again, position by position.
+
+    out[…, s, h · d_head + i] = x[…, h, s, i], so that merge_heads(split_heads(x, num_heads)) = x
+
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2 (there "Concat").
+    """
+    # Without the transpose, flattening would join features of neighbouring positions, not of heads.
+    return x.transpose(-3, -2).flatten(-2)  # (*batch, seq, heads, d_head) -> (*batch, seq, d_model)
+
+
+class MultiHeadAttention(nn.Module):
+    """Self-attention in heads: every position of a sequence reads the others in num_heads ways.
+
+    headₕ = softmax(qₕ kₕᵀ / √d_head) vₕ
+    out = out_proj([head₀, head₁, …])
+
+    where q = query_proj(x), k = key_proj(x) and v = value_proj(x), qₕ is what `split_heads` gives
+    head h of q, and the brackets stand for `merge_heads`.
+
+    The four projections are linear maps from d_model features to d_model features. Each is a
+    submodule with a parameter `weight`, of shape (out, in), and a parameter `bias`.
+
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
+        """Create the four projections; nothing else is part of the state dict.
+
+        With bias=False no projection has a bias. `dropout` is the share of the attention weights
+        that is dropped in training.
+
+        Raises ValueError naming num_heads if that is not positive, naming both d_model and
+        num_heads if num_heads does not divide d_model, and naming dropout if it is outside [0, 1).
+        Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2, for the
+        projections.
+        """
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and less than 1, not {dropout}")
+        self.num_heads = num_heads
+        # What projects to the d_head features of each head makes, stacked, one square matrix.
+        self.query_proj = Linear(d_model, d_model, bias)
+        self.key_proj = Linear(d_model, d_model, bias)
+        self.value_proj = Linear(d_model, d_model, bias)
+        self.out_proj = Linear(d_model, d_model, bias)
+        self.dropout = nn.Dropout(dropout)  # knows train() and eval(), and has nothing to save
+
+    def attention_weights(
+        self,
+        x: Float[Tensor, "*batch seq d_model"],
+        mask: Bool[Tensor, "*#batch #seq #seq"] | None = None,
+    ) -> Float[Tensor, "*batch heads seq seq"]:
+        """Return how much each position attends to each other one, in every head.
+
+        softmax(qₕ kₕᵀ / √d_head), over the keys, with the queries and keys of head h
+
+        `mask` says which position (next-to-last axis) may attend to which (last axis), and holds
+        for every head alike. An axis of it that has size 1 or is missing applies to all along that
+        axis. Where it is False the weight is exactly zero; a position for which it is False
+        everywhere gets zeros. The weights are there to be looked at: dropping some of them is left
+        to `forward`.
+
+        Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
+        """
+        query = split_heads(self.query_proj(x), self.num_heads)  # (*batch, heads, seq, d_head)
+        key = split_heads(self.key_proj(x), self.num_heads)  # (*batch, heads, seq, d_head)
+        if mask is not None:
+            # Broadcasting lines axes up from the right: without an axis for the heads, the mask of
+            # each sequence would meet a head. Counted from the back, it fits any number of axes.
+            mask = mask.unsqueeze(-3)  # (*batch, 1, seq, seq)
+        # The function of kata 01. It scales by the width of the queries it is given, so by d_head.
+        return attention_weights(query, key, mask)
+
+    def forward(
+        self,
+        x: Float[Tensor, "*batch seq d_model"],
+        mask: Bool[Tensor, "*#batch #seq #seq"] | None = None,
+    ) -> Float[Tensor, "*batch seq d_model"]:
+        """Return for each position what all heads have read for it, mixed by the output projection.
+
+        out_proj([head₀, head₁, …]), where headₕ = softmax(qₕ kₕᵀ / √d_head) vₕ
+
+        `mask` is read as in `attention_weights`. A position that may attend to nothing reads zeros,
+        and so gets the bias of out_proj.
+
+        In training every attention weight is set to zero with probability `dropout`, and the others
+        are divided by 1 - dropout, which keeps the expected value; in evaluation none is dropped.
+
+        Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2; Srivastava et al.,
+        Dropout: A Simple Way to Prevent Neural Networks from Overfitting (2014).
+        """
+        weights = self.dropout(self.attention_weights(x, mask))  # (*batch, heads, seq, seq)
+        value = split_heads(self.value_proj(x), self.num_heads)  # (*batch, heads, seq, d_head)
+        # All heads at once: to the matrix product they are one more batch axis.
+        return self.out_proj(merge_heads(weights @ value))  # (*batch, seq, d_model)
+
+
+def _check_heads(d_model: int, num_heads: int) -> None:
+    # The sign first: -3 divides 12, and to divide by 0 is an error of another kind.
+    if num_heads < 1:
+        raise ValueError(f"num_heads must be positive, not {num_heads}")
+    if d_model % num_heads != 0:
+        raise ValueError(f"d_model = {d_model} cannot be divided among num_heads = {num_heads}")
