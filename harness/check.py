@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from harness.strength import Problem
 from harness.stubs import make_stub
 from harness.suite import MANIFEST, manifest_text, read_tests
 
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_SHORTEST_ANSWER = 16  # characters; what is shorter (`x @ y`) can be said in any hint
 _FIX = "harness check --fix"
 _PARTS = ("README.md", "theory.md", "hints.toml", "notebook.ipynb")
 
@@ -20,7 +24,7 @@ _PARTS = ("README.md", "theory.md", "hints.toml", "notebook.ipynb")
 def check(course: Course) -> Iterator[Problem]:
     """Every broken rule: what reading finds, then, where that is in order, what running the tests finds."""
     problems = [problem for kata in course.katas for rule in _RULES for problem in rule(course, kata)]
-    problems += _manifest_is_current(course)
+    problems += [*_manifest_is_current(course), *_other_links_lead_somewhere(course)]
     yield from problems
     if not problems:
         for kata in course.katas:
@@ -79,6 +83,68 @@ def _tests_read_as_requirements(course: Course, kata: Kata) -> Iterator[Problem]
             )
 
 
+def _nothing_needs_a_later_kata(course: Course, kata: Kata) -> Iterator[Problem]:
+    paths = [*sorted(kata.folder.glob("*.py")), *sorted(kata.solution_folder.glob("*.py"))]
+    for path in paths:
+        for name in sorted(_katas_imported(_read(path))):
+            if name[:3] > kata.name[:3]:
+                found = f"imports {name}, a later kata"
+                yield Problem(course.relative(path), found, "use only this kata and earlier ones")
+
+
+def _katas_imported(source: str) -> set[str]:
+    """The folders of the katas that a module imports from."""
+    nodes = list(ast.walk(ast.parse(source)))
+    modules = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return {module.split(".")[1] for module in modules if module.startswith("katas.")}
+
+
+def _hints_give_no_code_away(course: Course, kata: Kata) -> Iterator[Problem]:
+    """A statement of the solution in a hint, however it is indented."""
+    statements = {_squeezed(text) for text in _statements(_read(kata.solution))}
+    try:
+        hints = read_hints(kata)
+    except (OSError, tomllib.TOMLDecodeError):
+        return  # told by another rule
+    for test, levels in hints.items():
+        for level, text in levels.items():
+            for statement in sorted(statements):
+                if statement in _squeezed(text):
+                    found = f"{level} of {test} quotes the solution: {statement}"
+                    yield Problem(course.relative(kata.hints), found, "say it in words")
+
+
+def _statements(source: str) -> Iterator[str]:
+    """The statements in a module's functions that are long enough to be an answer."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Return | ast.Assign | ast.AugAssign | ast.AnnAssign):
+            text = ast.unparse(node.value) if node.value else ""
+            if len(text) >= _SHORTEST_ANSWER:
+                yield text
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).replace('"', "'")
+
+
+def _links_lead_somewhere(course: Course, kata: Kata) -> Iterator[Problem]:
+    for page in sorted(kata.folder.glob("*.md")):
+        yield from _broken_links(course, page)
+
+
+def _broken_links(course: Course, page: Path) -> Iterator[Problem]:
+    for target in _LINK.findall(_read(page)):
+        elsewhere = target.startswith(("http://", "https://", "mailto:", "#"))
+        if not elsewhere and not (page.parent / target.split("#")[0]).exists():
+            yield Problem(course.relative(page), f"links to {target}, which is not there", "mend the link")
+
+
+def _other_links_lead_somewhere(course: Course) -> Iterator[Problem]:
+    for page in [*sorted(course.root.glob("*.md")), *sorted(course.root.glob("d[ao]*/*.md"))]:
+        yield from _broken_links(course, page)
+
+
 def _manifest_is_current(course: Course) -> Iterator[Problem]:
     if _read(course.root / MANIFEST) != manifest_text(course):
         yield Problem(MANIFEST, "does not list the tests as they are", _FIX)
@@ -89,6 +155,9 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _parts_are_there,
     _every_test_has_hints,
     _tests_read_as_requirements,
+    _nothing_needs_a_later_kata,
+    _hints_give_no_code_away,
+    _links_lead_somewhere,
 )
 
 

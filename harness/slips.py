@@ -56,6 +56,8 @@ def read_slips(kata: Kata) -> list[Slip]:
 
 def _slip(row: dict[str, str]) -> Slip:
     wanted = {field.name for field in fields(Slip)}
+    if not all(isinstance(value, str) for value in row.values()):
+        raise BadSlip(f"{row.get('id', 'a slip without id')}: every field is a text")
     if row.keys() != wanted:
         wrong = ", ".join(sorted(row.keys() ^ wanted))
         raise BadSlip(f"{row.get('id', 'a slip without id')}: missing or unknown: {wrong}")

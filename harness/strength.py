@@ -77,7 +77,12 @@ def _slips_are_caught(course: Course, kata: Kata, source: str) -> Iterator[Probl
 def _slip_is_caught(course: Course, kata: Kata, source: str, slip: Slip) -> Iterator[Problem]:
     path = course.relative(slips_path(kata))
     try:
-        verdict = _run(course, kata, slip.apply(source), stop=True)
+        slipped = slip.apply(source)
+        compile(slipped, slip.id, "exec")  # what cannot even be imported would be caught by the first test
+        verdict = _run(course, kata, slipped, stop=True)
+    except SyntaxError as error:
+        yield Problem(path, f"{slip.id} is no Python ({error.msg})", "mend its `replace`")
+        return
     except BadSlip as error:
         yield Problem(path, str(error), "quote the solution as it is now, and enough of it")
         return
@@ -94,8 +99,11 @@ def _alternatives_pass(course: Course, kata: Kata, source: str) -> Iterator[Prob
         yield Problem(course.relative(path), "is missing", "write other correct versions of every function")
         return
     sources = alternative_sources(source, path.read_text(encoding="utf-8"))
-    for name in contract(source).keys() - {replaced_name(alternative) for alternative in sources}:
-        yield Problem(course.relative(path), f"has no alternative to {name}", f"add {name}__… ")
+    promised, offered = contract(source).keys(), {replaced_name(alternative) for alternative in sources}
+    for name in sorted(promised - offered):
+        yield Problem(course.relative(path), f"has no alternative to {name}", f"add {name}__…")
+    for name in sorted(offered - promised):
+        yield Problem(course.relative(path), f"has alternatives to {name}, which is not there", "rename them")
     for alternative, text in sources.items():
         verdict = _run(course, kata, text, stop=True)
         if verdict.first_failure or verdict.problem:

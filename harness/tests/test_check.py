@@ -34,6 +34,11 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+def quote_the_solution(mini: Miniature) -> None:
+    edit(mini.doubles.solution, "return 2 * x", "return torch.sum(x + x, dim=0)")
+    edit(mini.doubles.hints, "At its docstring.", "At return torch.sum(x+x, dim=0).")
+
+
 BREAKAGES = [
     (
         lambda mini: edit(mini.doubles.stub, "Return twice", "Return two times"),
@@ -74,6 +79,34 @@ BREAKAGES = [
     (
         lambda mini: edit(mini.doubles.tests, "def test_outer", "def test_product"),
         "katas/shipped.json: does not list the tests as they are. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: edit(
+            mini.doubles.solution, "import torch\n", "import torch\nimport katas.k01_layers.layers\n"
+        ),
+        "solutions/k00_doubles/doubles.py: imports k01_layers, a later kata."
+        " Remedy: use only this kata and earlier ones",
+    ),
+    (
+        lambda mini: edit(
+            mini.doubles.tests, "import pytest\n", "import pytest\nfrom katas.k01_layers import layers\n"
+        ),
+        "katas/k00_doubles/test_doubles.py: imports k01_layers, a later kata.",
+    ),
+    (
+        lambda mini: quote_the_solution(mini),
+        "katas/k00_doubles/hints.toml: where of test_double_of_one quotes the solution: torch.sum(x+x,dim=0)."
+        " Remedy: say it in words",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").write_text(
+            "See [there](nowhere.md#part) or [web](https://a.b)."
+        ),
+        "katas/k01_layers/theory.md: links to nowhere.md#part, which is not there. Remedy: mend the link",
+    ),
+    (
+        lambda mini: (mini.root / "README.md").write_text("[a kata](katas/k09_none/README.md)"),
+        "README.md: links to katas/k09_none/README.md, which is not there. Remedy: mend the link",
     ),
 ]
 

@@ -138,6 +138,24 @@ BREAKAGES = [
         "alternatives.py: double__sum is refused by test_double_of_any. Remedy: mend the test, or it",
     ),
     (
+        "solutions/k00_doubles/slips.toml",
+        'replace = "return 3 * x"',
+        'replace = "return 3 * ("',
+        "slips.toml: three-times is no Python ('(' was never closed). Remedy: mend its `replace`",
+    ),
+    (
+        "solutions/k00_doubles/slips.toml",
+        'replace = "return 3 * x"',
+        "replace = 3",
+        "slips.toml: cannot be read (three-times: every field is a text)",
+    ),
+    (
+        "solutions/k00_doubles/alternatives.py",
+        "def double__sum",
+        "def duoble__sum",
+        "alternatives.py: has alternatives to duoble, which is not there. Remedy: rename them",
+    ),
+    (
         "solutions/k00_doubles/alternatives.py",
         "outer__einsum",
         "_unused",

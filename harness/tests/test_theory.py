@@ -1,11 +1,9 @@
-"""The worked examples of every theory.md are true of the solutions, and its links lead somewhere."""
+"""The worked examples of every theory.md are true of the solutions."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from harness.course import load_course
 from harness.tests.conftest import REPOSITORY
 
 KATAS = load_course(REPOSITORY).katas
-PAGES = sorted(path for path in REPOSITORY.rglob("*.md") if not set(path.parts) & {".venv", ".tox", ".git"})
 RUN_EXAMPLES = """
 import doctest, sys
 from pathlib import Path
@@ -34,10 +31,3 @@ def test_the_worked_example_is_true(kata) -> None:
     command = [sys.executable, "-c", RUN_EXAMPLES, theory]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
-def test_relative_links_lead_to_files(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    local = [target for target in targets if not target.startswith(("http://", "https://", "mailto:"))]
-    assert [target for target in local if not (page.parent / target).exists()] == []
