@@ -20,6 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+# On POSIX the supervisor asks for the stack by a signal, which the thread that hangs answers itself. The
+# alternative, a watchdog thread that reads another thread's running frames, can crash the process.
+ASKS_BY_SIGNAL = hasattr(faulthandler, "register")
+STACK_SIGNAL = getattr(signal, "SIGUSR1", 0)
 EVENTS = "events.jsonl"
 TRACE = "trace.txt"
 
@@ -44,6 +48,8 @@ class Recorder:
             self._events = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._trace = open(folder / TRACE, "wb", buffering=0)  # noqa: SIM115  # faulthandler keeps it
             _note_hard_exits(self)
+            if ASKS_BY_SIGNAL:
+                faulthandler.register(STACK_SIGNAL, file=self._trace, all_threads=False)
 
     @property
     def supervised(self) -> bool:
@@ -80,8 +86,8 @@ class Recorder:
         self.note("paused")
 
     def _arm(self) -> None:
-        """Have the stack written when the innermost step runs out of time."""
-        if not self.supervised:
+        """Where the supervisor cannot ask for the stack, have it written when the innermost step is late."""
+        if not self.supervised or ASKS_BY_SIGNAL:
             return
         faulthandler.cancel_dump_traceback_later()
         if self._deadlines and self._deadlines[-1] is not None:

@@ -22,17 +22,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from harness.flight import EVENTS, TRACE
+from harness.flight import ASKS_BY_SIGNAL, EVENTS, STACK_SIGNAL, TRACE
 
 FLIGHT_VARIABLE = "HARNESS_FLIGHT"  # names the recorder's folder to a child that is not a fork
 _POLL = 0.01
-_GRACE = 0.7  # after the limit, for faulthandler to write the stack
+_GRACE = 0.7  # after the limit, for pytest-timeout to interrupt what can be interrupted
 _FAREWELL = 5.0  # seconds for a process that has nothing more to do
 _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+)')
 
 
 class Child(Protocol):
     """A process that runs the tests."""
+
+    pid: int
 
     def poll(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
@@ -124,6 +126,7 @@ def supervise(child: Child, flight: Path, starting_limit: float) -> Ending:
                 if status is not None:
                     return _ending(log, flight, status)
                 if log.deadline is not None and time.monotonic() > log.deadline:
+                    _ask_for_stack(child, flight / TRACE)
                     _stop(child)
                     return _ending(log, flight, None)
                 time.sleep(_POLL)
@@ -152,6 +155,17 @@ def _terminations_raised() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _ask_for_stack(child: Child, trace: Path) -> None:
+    """Let the child write where it is, and give it a moment to do so."""
+    if not ASKS_BY_SIGNAL:
+        return  # its own watchdog has written it
+    os.kill(child.pid, STACK_SIGNAL)
+    patience = time.monotonic() + 2
+    while child.poll() is None and time.monotonic() < patience and not _read_stack(trace):
+        time.sleep(_POLL)
+    time.sleep(0.1)  # the outer frames follow the innermost
+
+
 def _stop(child: Child) -> None:
     child.kill()
     while child.poll() is None:
@@ -164,9 +178,9 @@ def _ending(log: _Log, flight: Path, status: int | None) -> Ending:
 
 
 def _read_stack(path: Path) -> list[tuple[str, int]]:
-    """The frames of the last stack that faulthandler wrote, innermost first."""
+    """The frames of the stack that faulthandler wrote, innermost first; of a crash, the crashed thread's."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    text = text[max(text.rfind("Timeout ("), text.rfind("Fatal Python error"), 0) :]
+    text = text[max(text.rfind("Timeout ("), text.rfind("Current thread"), 0) :]
     return [(_unescaped(found["file"]), int(found["line"])) for found in _FRAME.finditer(text)]
 
 
