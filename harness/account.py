@@ -16,6 +16,7 @@ from harness.course import Course, Kata
 from harness.findings import Finding, from_json, is_learners, place_at
 from harness.ledger import Ledger, Outcome
 from harness.progress import KataProgress, next_kata
+from harness.suite import requirement_named
 from harness.supervisor import Ending
 from harness.words import Line
 
@@ -90,7 +91,7 @@ class Account:
             "kata": kata.name,
             "test": name,
             "case": test,
-            "requirement": self.ledger.requirement(kata, name),
+            "requirement": requirement_named(kata, name),
         }
         _add(self.ran, kata.name)
         self._fail(facts, Finding("crashed", {"how": "its worker process ended"}))
@@ -125,7 +126,7 @@ class Account:
             return [Line(), *words.died_outside_a_step(_how(ending), step.get("path", ""))]
         finding = self._ending_finding(ending)
         if step["event"] == "test":
-            self._record_death(step)
+            self._record(step, passed=False)
             self._fail(step, finding)
         else:
             self._fail(self._first_test(kata), finding)
@@ -228,9 +229,6 @@ class Account:
             return Finding("slow", {"seconds": ending.step["limit"], "located": bool(place), **during}, place)
         return Finding("crashed", {"how": _how(ending)}, place)
 
-    def _record_death(self, step: Mapping[str, Any]) -> None:
-        self._record({**step, "cases": 1, "shipped": True}, passed=False)
-
     def _first_test(self, kata: Kata) -> dict[str, str]:
         """An import that killed the process stands for the kata's next test."""
         standing = self.ledger.of(kata)
@@ -239,7 +237,7 @@ class Account:
             "kata": kata.name,
             "test": test,
             "case": test,
-            "requirement": self.ledger.requirement(kata, test),
+            "requirement": requirement_named(kata, test),
         }
 
     def _fail(self, facts: Mapping[str, Any], finding: Finding) -> None:

@@ -9,7 +9,7 @@ from harness import words
 from harness.course import Course, Kata
 from harness.progress import KataProgress, bare_run
 from harness.receipts import FOLDER, append_line, read_lines
-from harness.suite import read_tests
+from harness.suite import requirement_named
 from harness.words import Line
 
 FILE = "hints.jsonl"
@@ -28,7 +28,7 @@ def next_hint(course: Course, progress: Sequence[KataProgress], kata: Kata | Non
     level = min(_shown(course, standing.kata, test) + 1, len(LEVELS))
     notice = _remember(course, standing.kata, test, level)
     texts = [(title, hints[key]) for key, title in list(LEVELS.items())[:level]]
-    requirement = next((each.requirement for each in read_tests(standing.kata) if each.name == test), test)
+    requirement = requirement_named(standing.kata, test)
     return words.hint_block(standing.kata, test, requirement, texts, len(LEVELS) - level) + notice
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harness.course import Course, Kata
 from harness.progress import KataProgress, assess, current_digests
 from harness.receipts import Receipt, Receipts, append_receipt, progress_path, read_receipts
-from harness.suite import read_tests, shipped_tests
+from harness.suite import shipped_tests
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,6 @@ class Ledger:
         """Tests of which some cases passed and others did not run."""
         passed = [key for key in self._cases if key not in self._failed]
         return [key[1] for key in passed if len(self._cases[key]) < self._wanted[key]]
-
-    def requirement(self, kata: Kata, test: str) -> str:
-        """The sentence that a test stands for."""
-        return next((each.requirement for each in read_tests(kata) if each.name == test), test)
 
     def reread(self) -> None:
         """Take over what another process has saved since, as news of this run."""

@@ -108,10 +108,8 @@ class KataHooks:
             return True  # handled: not run, not reported
         kata = self.kata(item)
         if kata:
-            facts = {"kata": kata.name, "test": test_name(item), "requirement": requirement_of(item)}
-            digests = {"stub_digest": self.stub_digest(kata), "tests_digest": file_digest(kata.tests)}
             self.importer.changed_arguments.clear()
-            self.recorder.begin("test", self.limit(item), case=item.nodeid, **facts, **digests)
+            self.recorder.begin("test", self.limit(item), **self.identity(item, kata))
         return None
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -205,6 +203,14 @@ class KataHooks:
         """What the controlling process needs to know about a test's report, as plain data."""
         finding = self.finding(item, kata, call) if report.failed else None
         return {
+            **self.identity(item, kata),
+            "locked": report.skipped and "Skipped: locked: " in str(report.longrepr),
+            "finding": finding.as_json() if finding else None,
+        }
+
+    def identity(self, item: pytest.Item, kata: Kata) -> dict[str, Any]:
+        """Which test this is, and of which files: what a receipt is made from."""
+        return {
             "kata": kata.name,
             "test": test_name(item),
             "case": item.nodeid,
@@ -213,8 +219,6 @@ class KataHooks:
             "requirement": requirement_of(item),
             "stub_digest": self.stub_digest(kata),
             "tests_digest": file_digest(kata.tests),
-            "locked": report.skipped and "Skipped: locked: " in str(report.longrepr),
-            "finding": finding.as_json() if finding else None,
         }
 
     def finding(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> Finding | None:

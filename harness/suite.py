@@ -68,6 +68,11 @@ def read_tests(kata: Kata) -> list[KataTest]:
         return []
 
 
+def requirement_named(kata: Kata, test: str) -> str:
+    """The sentence that a test of the kata stands for; its name if there is no such test."""
+    return next((each.requirement for each in read_tests(kata) if each.name == test), test)
+
+
 def shipped_tests(course: Course) -> dict[str, Shipped]:
     """Per kata, the tests it was shipped with: from the manifest, else from the file itself."""
     manifest = _read_manifest(course.root / MANIFEST)
