@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness import strength
+from harness import strength, structure
 from harness.course import Course, Kata
 from harness.hints import LEVELS, read_hints
 from harness.strength import Problem
@@ -18,16 +18,23 @@ from harness.suite import MANIFEST, manifest_text, read_tests
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SHORTEST_ANSWER = 16  # characters; what is shorter (`x @ y`) can be said in any hint
 _FIX = "harness check --fix"
-_PARTS = ("README.md", "theory.md", "hints.toml", "notebook.ipynb")
+_PARTS = ("__init__.py", "README.md", "theory.md", "hints.toml", "notebook.ipynb")
 
 
-def check(course: Course) -> Iterator[Problem]:
-    """Every broken rule: what reading finds, then, where that is in order, what running the tests finds."""
-    problems = [problem for kata in course.katas for rule in _RULES for problem in rule(course, kata)]
-    problems += [*_manifest_is_current(course), *_other_links_lead_somewhere(course)]
+def check(course: Course, katas: Sequence[Kata] = ()) -> Iterator[Problem]:
+    """Every broken rule: what reading finds, then, where that is in order, what running the tests finds.
+
+    With `katas`, only their own rules, as for one that is being written.
+    """
+    problems = [
+        problem for kata in katas or course.katas for rule in _RULES for problem in rule(course, kata)
+    ]
+    if not katas:
+        for rule_of_all in _RULES_OF_THE_REPOSITORY:
+            problems += rule_of_all(course)
     yield from problems
     if not problems:
-        for kata in course.katas:
+        for kata in katas or course.katas:
             yield from strength.check(course, kata)
 
 
@@ -150,6 +157,16 @@ def _manifest_is_current(course: Course) -> Iterator[Problem]:
         yield Problem(MANIFEST, "does not list the tests as they are", _FIX)
 
 
+def _imports_point_one_way(course: Course) -> Iterator[Problem]:
+    package = course.root / "harness"
+    if not (package / structure.LAYERS).is_file():
+        if package.is_dir():
+            yield Problem(f"harness/{structure.LAYERS}", "is missing", "say which module may import which")
+        return
+    for found in structure.violations(package):
+        yield Problem(course.relative(found.path), found.rule, found.remedy)
+
+
 _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _stub_is_generated,
     _parts_are_there,
@@ -158,6 +175,13 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _nothing_needs_a_later_kata,
     _hints_give_no_code_away,
     _links_lead_somewhere,
+)
+
+
+_RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
+    _manifest_is_current,
+    _other_links_lead_somewhere,
+    _imports_point_one_way,
 )
 
 

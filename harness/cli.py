@@ -124,20 +124,29 @@ def solution(kata: str, giving_up: bool) -> None:
 
 
 @main.command()
+@click.argument("katas", nargs=-1, metavar="[KATA]...")
 @click.option("--fix", is_flag=True, help="Write what is generated: the stubs and the list of shipped tests.")
-def check(fix: bool) -> None:
-    """The maintainers' gate: what is generated is up to date, and no kata lacks a part."""
+def check(katas: tuple[str, ...], fix: bool) -> None:
+    """The maintainers' gate: what is generated is up to date, and no kata lacks a part.
+
+    With KATA, only what concerns these katas is checked.
+    """
     from harness import check as gate
 
     course = _course()
+    chosen = [_kata(course, kata) for kata in katas]
     for path in gate.fix(course) if fix else []:
         click.echo(f"wrote {path}")
     count = 0
-    for problem in gate.check(course):
+    for problem in gate.check(course, chosen):
         click.echo(str(problem), err=True)
         count += 1
-    click.echo(f"{len(course.katas)} katas checked, {count} problems")
+    click.echo(f"{_counted(len(chosen or course.katas), 'kata')} checked, {_counted(count, 'problem')}")
     sys.exit(1 if count else 0)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _course() -> Course:

@@ -92,5 +92,6 @@ def _imports_names_of(node: ast.stmt, solution: str) -> bool:
 
 
 def _renamed(node: ast.FunctionDef | ast.ClassDef, source: str) -> str:
-    text = ast.get_source_segment(source, node) or ""
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
     return text.replace(node.name, replaced_name(node.name))

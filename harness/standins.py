@@ -203,4 +203,4 @@ def _modules(kata: Kata) -> list[Path]:
 
 def _prefer_solution(kata: Kata) -> None:
     package = importlib.import_module(kata.package)
-    package.__path__.insert(0, str(kata.solution_folder))
+    package.__path__ = [str(kata.solution_folder), *package.__path__]

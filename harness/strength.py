@@ -16,7 +16,7 @@ from harness.slips import (
     replaced_name,
     slips_path,
 )
-from harness.stubs import contract, make_stub
+from harness.stubs import contract, make_stub, read_contract
 
 FEWEST_SLIPS = 8
 _TIME_LIMIT = 30.0  # seconds for one test; a slip may make it endless
@@ -86,7 +86,9 @@ def _slip_is_caught(course: Course, kata: Kata, source: str, slip: Slip) -> Iter
     except BadSlip as error:
         yield Problem(path, str(error), "quote the solution as it is now, and enough of it")
         return
-    if verdict.first_failure is None:
+    if verdict.problem:
+        yield Problem(path, f"{slip.id} could not be tried ({verdict.problem})", "mend its `replace`")
+    elif verdict.first_failure is None:
         yield Problem(path, f"{slip.id} passes every test", f"strengthen {course.relative(kata.tests)}")
     elif verdict.first_failure != slip.caught_by:
         found = f"{slip.id} is caught by {verdict.first_failure}, not by {slip.caught_by}"
@@ -104,11 +106,21 @@ def _alternatives_pass(course: Course, kata: Kata, source: str) -> Iterator[Prob
         yield Problem(course.relative(path), f"has no alternative to {name}", f"add {name}__…")
     for name in sorted(offered - promised):
         yield Problem(course.relative(path), f"has alternatives to {name}, which is not there", "rename them")
+    yield from _signatures_are_kept(course, kata, source)
     for alternative, text in sources.items():
         verdict = _run(course, kata, text, stop=True)
         if verdict.first_failure or verdict.problem:
             why = verdict.first_failure or verdict.problem
             yield Problem(course.relative(path), f"{alternative} is refused by {why}", "mend the test, or it")
+
+
+def _signatures_are_kept(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path, promised = alternatives_path(kata), contract(source)
+    for name, signature in read_contract(path).items():
+        original = promised.get(replaced_name(name))
+        text = signature.text.replace(name, replaced_name(name))
+        if name != replaced_name(name) and original and text != original.text:
+            yield Problem(course.relative(path), f"{name} is declared {text}", f"declare it {original.text}")
 
 
 def _run(course: Course, kata: Kata, source: str, *, stop: bool) -> trial.Verdict:

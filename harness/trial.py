@@ -15,6 +15,7 @@ import pytest
 
 from harness.course import Course, Kata
 from harness.runs import Sources
+from harness.standins import CannotImport
 from harness.suite import read_tests
 
 
@@ -46,9 +47,17 @@ class _Listener:
         elif report.when == "call" and report.passed:
             self.passed.add(name)
 
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        if call.excinfo and call.excinfo.errisinstance(CannotImport):
+            self.problem = str(call.excinfo.value.__cause__ or call.excinfo.value)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.problem = report.longreprtext.strip().splitlines()[-1]
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+        self.problem = excinfo.exconly()
+        return True  # told as the verdict's problem, not printed
 
 
 def run(course: Course, kata: Kata, sources: Mapping[str, str], *, stop: bool, time_limit: float) -> Verdict:

@@ -11,6 +11,12 @@ from harness.course import load_course
 from harness.stubs import make_stub
 from harness.tests.miniature import Miniature
 
+LAYERS = """
+layers = [["leaf"], ["top"]]
+never_at_import = ["torch"]
+only = { click = ["top"] }
+"""
+
 
 def complete_parts(mini: Miniature) -> None:
     for kata in (mini.doubles, mini.layers):
@@ -32,6 +38,15 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+
+
+def add_harness(mini: Miniature, layers: str = LAYERS, **sources: str) -> None:
+    """Give the course a harness of its own, of two modules: `leaf` and above it `top`."""
+    package = mini.root / "harness"
+    package.mkdir()
+    (package / "layers.toml").write_text(layers)
+    for module in ("leaf", "top"):
+        (package / f"{module}.py").write_text(sources.get(module, ""))
 
 
 def quote_the_solution(mini: Miniature) -> None:
@@ -108,6 +123,49 @@ BREAKAGES = [
         lambda mini: (mini.root / "README.md").write_text("[a kata](katas/k09_none/README.md)"),
         "README.md: links to katas/k09_none/README.md, which is not there. Remedy: mend the link",
     ),
+    (
+        lambda mini: (mini.layers.folder / "__init__.py").unlink(),
+        "katas/k01_layers/__init__.py: is missing. Remedy: write it; every kata has one",
+    ),
+    (
+        lambda mini: add_harness(mini, leaf="def f():\n    from harness.top import g\n"),
+        "harness/leaf.py: imports harness.top, of a later layer. Remedy: let imports point one way",
+    ),
+    (
+        lambda mini: add_harness(mini, leaf="from harness import top\n"),
+        "harness/leaf.py: imports harness.top, of a later layer.",
+    ),
+    (
+        lambda mini: add_harness(mini, leaf="from . import top\n"),
+        "harness/leaf.py: imports harness.top, of a later layer.",
+    ),
+    (
+        lambda mini: add_harness(mini, leaf="from .top import name\n"),
+        "harness/leaf.py: imports harness.top, of a later layer.",
+    ),
+    (
+        lambda mini: add_harness(
+            mini, layers=LAYERS.replace('["leaf"], ["top"]', '["leaf", "top"]'), top="import harness.leaf\n"
+        ),
+        "harness/top.py: imports harness.leaf, of its own layer.",
+    ),
+    (
+        lambda mini: add_harness(mini, layers=LAYERS.replace('["leaf"], ', "")),
+        "harness/leaf.py: stands in no layer of layers.toml."
+        " Remedy: add it to the lowest one that it can stand in",
+    ),
+    (
+        lambda mini: add_harness(mini, top="from torch import nn\n"),
+        "harness/top.py: imports torch when it is imported. Remedy: import it in the function that uses it",
+    ),
+    (
+        lambda mini: add_harness(mini, leaf="def f():\n    import click\n"),
+        "harness/leaf.py: imports click. Remedy: leave that to top",
+    ),
+    (
+        lambda mini: (mini.root / "harness").mkdir(),
+        "harness/layers.toml: is missing. Remedy: say which module may import which",
+    ),
 ]
 
 
@@ -116,6 +174,20 @@ def test_a_broken_rule_is_refused(mini: Miniature, breakage, message: str) -> No
     complete_parts(mini)
     breakage(mini)
     assert any(message in problem for problem in problems(mini)), problems(mini)
+
+
+def test_a_harness_whose_imports_point_one_way_passes(mini: Miniature) -> None:
+    complete_parts(mini)
+    add_harness(mini, top="import click\nfrom harness import leaf\n\ndef f():\n    import torch\n")
+    assert problems(mini) == []
+
+
+def test_one_kata_can_be_checked_alone(mini: Miniature) -> None:
+    (mini.root / "README.md").write_text("[nowhere](nowhere.md)")
+    result = mini.harness("check", "1")
+    assert "katas/k01_layers/README.md: is missing" in result.err
+    assert "k00_doubles" not in result.err and "nowhere" not in result.err
+    assert "1 kata checked, " in result.out
 
 
 def test_too_few_tests_are_refused(mini: Miniature) -> None:

@@ -161,6 +161,19 @@ BREAKAGES = [
         "_unused",
         "alternatives.py: has no alternative to outer. Remedy: add outer__…",
     ),
+    (
+        "solutions/k00_doubles/slips.toml",
+        'find = "return 2 * x"\nreplace = "return 3 * x"',
+        'find = "def outer("\nreplace = "no_such_name\\n\\n\\ndef outer("',
+        "slips.toml: three-times could not be tried (name 'no_such_name' is not defined)."
+        " Remedy: mend its `replace`",
+    ),
+    (
+        "solutions/k00_doubles/alternatives.py",
+        'def outer__einsum(x: Float[Tensor, "n"], y:',
+        'def outer__einsum(x: Float[Tensor, "n"], z: int = 0, *, y:',
+        "alternatives.py: outer__einsum is declared outer(x, z=0, *, y). Remedy: declare it outer(x, y)",
+    ),
 ]
 
 
@@ -181,6 +194,17 @@ def test_a_broken_rule_is_refused(proven: Miniature, path: str, old: str, new: s
 def test_a_missing_file_is_refused(proven: Miniature, name: str, message: str) -> None:
     (proven.doubles.solution_folder / name).unlink()
     assert any(message in problem for problem in problems(proven))
+
+
+def test_a_kata_whose_tests_cannot_start_is_refused(proven: Miniature) -> None:
+    (proven.root / "conftest.py").write_text("def pytest_sessionstart():\n    raise OSError('no room')")
+    assert any("cannot run (OSError: no room)" in problem for problem in problems(proven))
+
+
+def test_a_decorator_belongs_to_its_alternative() -> None:
+    alternative = "import functools\n\n\n@functools.cache\ndef double__cached(x):\n    return 2 * x\n"
+    sources = alternative_sources("def double(x):\n    return x + x\n", alternative)
+    assert "@functools.cache\ndef double(x):" in sources["double__cached"]
 
 
 def test_too_few_slips_are_refused(proven: Miniature) -> None:
