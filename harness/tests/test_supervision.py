@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,14 @@ def test_an_exit_after_the_import_of_an_earlier_kata_is_told(half_way: Miniature
     result = half_way.pytest("katas/01")
     assert "os._exit(4)" in result.out
     assert "katas/k01_layers/layers.py:20" in result.out
+
+
+def test_a_crash_in_a_test_of_ones_own_says_nothing_of_the_shipped_one(half_way: Miniature) -> None:
+    mine = half_way.doubles.folder / "test_mine.py"
+    mine.write_text("import os\n\n\ndef test_double_of_one():\n    os._exit(3)\n")
+    assert half_way.pytest("katas/k00_doubles/test_mine.py").code == 1
+    lines = progress_path(half_way.root).read_text().split("\n")
+    assert [line for line in lines if line and json.loads(line)["failed"]] == []
 
 
 def test_the_limit_of_a_test_survives_an_import_inside_it(mini: Miniature) -> None:
