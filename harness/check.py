@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import multiprocessing
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from harness import strength, structure
-from harness.course import Course, Kata
+from harness.course import Course, Kata, load_course, resolve_kata
 from harness.hints import LEVELS, read_hints
 from harness.strength import Problem
 from harness.stubs import make_stub
@@ -34,8 +37,34 @@ def check(course: Course, katas: Sequence[Kata] = ()) -> Iterator[Problem]:
             problems += rule_of_all(course)
     yield from problems
     if not problems:
-        for kata in katas or course.katas:
-            yield from strength.check(course, kata)
+        for found in _side_by_side(course, katas or course.katas):
+            yield from found
+
+
+def _side_by_side(course: Course, katas: Sequence[Kata]) -> Iterator[list[Problem]]:
+    """What running each kata's tests finds, in order; as many katas at a time as there are processors."""
+    from rich.console import Console
+    from rich.progress import track
+
+    processes = multiprocessing.get_context("spawn")  # never a fork of what has imported torch
+    console = Console(stderr=True)
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=processes) as pool:
+        found = pool.map(_strength, [course.root] * len(katas), [kata.name for kata in katas])
+        yield from track(
+            found,
+            "trying slips and alternatives",
+            total=len(katas),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+
+def _strength(root: Path, name: str) -> list[Problem]:
+    """In a process of its own: what running one kata's tests finds."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the processes share the processors
+    course = load_course(root)
+    return list(strength.check(course, resolve_kata(course, name)))
 
 
 def fix(course: Course) -> list[str]:

@@ -24,5 +24,5 @@ def use_katas(solutions: bool | None = None) -> None:
         raise FileNotFoundError(words.NOT_A_COURSE)
     chosen = os.environ.get(SOLUTIONS_VARIABLE) == "1" if solutions is None else solutions
     course = load_course(root)
-    standins.install(course, Recorder(None, _TIME_LIMIT), solutions=chosen)
+    standins.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())
     print(words.using_katas(chosen))

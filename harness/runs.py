@@ -158,11 +158,14 @@ def quieten(config: pytest.Config, run: Run) -> None:
 def prepare_imports(config: pytest.Config, run: Run, recorder: Recorder) -> standins.KataImporter:
     """Make the katas importable and import torch, which no step of the learner's is charged for."""
     standins.purge_compiled_tests(run.course)
+    # The tensors of the tests are so small that threads cost more than they save. Before torch reads it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     with contextlib.suppress(ImportError), _shown_meanwhile(IMPORTING_TORCH, run.compact):
         import torch  # noqa: F401  # for its time only; a missing torch is told where it is used
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, Sources)]
     sources = carried[0].texts if carried else {}
-    return standins.install(run.course, recorder, solutions=not run.learning, sources=sources)
+    solved = () if run.learning else run.course.katas
+    return standins.install(run.course, recorder, solved=solved, sources=sources)
 
 
 @contextlib.contextmanager

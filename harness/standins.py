@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -102,7 +102,8 @@ class KataLoader(Loader):
             module.__dict__.update({name: stand_in(name, cause) for name in expected})
         else:
             self._fill_missing(module, expected)
-            watch_arguments(module, expected, self._importer.changed_arguments)
+            if self._importer.checked:
+                watch_arguments(module, expected, self._importer.changed_arguments)
 
     def _execute(self, module: ModuleType) -> None:
         replaced = self._importer.sources.get(module.__name__)
@@ -128,8 +129,11 @@ def _is_own(name: str, value: object, module: ModuleType) -> bool:
 class KataImporter(MetaPathFinder):
     """Finds the modules of the katas and wraps their loaders."""
 
-    def __init__(self, course: Course, recorder: Recorder, sources: Mapping[str, str]) -> None:
+    def __init__(
+        self, course: Course, recorder: Recorder, sources: Mapping[str, str], *, checked: bool
+    ) -> None:
         self.recorder = recorder
+        self.checked = checked
         self.sources = sources  # text to execute instead of a module's file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
         self.changed_arguments: list[tuple[str, str]] = []  # (function, argument) written to in place
@@ -169,22 +173,28 @@ class KataImporter(MetaPathFinder):
 
 
 def install(
-    course: Course, recorder: Recorder, *, solutions: bool, sources: Mapping[str, str] | None = None
+    course: Course,
+    recorder: Recorder,
+    *,
+    solved: Collection[Kata] = (),
+    sources: Mapping[str, str] | None = None,
+    checked: bool = True,
 ) -> KataImporter:
-    """Make `katas.…` importable from `course`: the learner's own, or with `solutions` the reference.
+    """Make `katas.…` importable from `course`: the learner's own, but the reference for those `solved`.
 
-    A module named in `sources` gets that text instead of its file's.
+    A module named in `sources` gets that text instead of its file's. With `checked` every call checks its
+    arguments against the signature, and writes to arguments are noticed; training does without, for speed.
     """
     if sys.path[:1] != [str(course.root)]:
         sys.path.insert(0, str(course.root))
-    from jaxtyping import install_import_hook
+    importer = KataImporter(course, recorder, sources or {}, checked=checked)
+    if checked:
+        from jaxtyping import install_import_hook
 
-    importer = KataImporter(course, recorder, sources or {})
-    install_import_hook(importer.modules, TYPECHECKER)
+        install_import_hook(importer.modules, TYPECHECKER)
     sys.meta_path.insert(0, importer)
-    if solutions:
-        for kata in course.katas:
-            _prefer_solution(kata)
+    for kata in solved:
+        _prefer_solution(kata)
     return importer
 
 

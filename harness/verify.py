@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.devices import choose_device
 from harness.receipts import FOLDER
 
 DISTRIBUTION = "transformer-katas"
@@ -77,13 +78,13 @@ def packages(root: Path) -> Result:
 def torch(root: Path) -> Result:
     """Torch's version and the device that training will use."""
     torch = importlib.import_module("torch")
-    return Result("torch", True, f"{torch.__version__}, device {best_device()}", "")
+    return Result("torch", True, f"{torch.__version__}, device {choose_device()}", "")
 
 
 def training(root: Path) -> Result:
     """A real forward and backward pass on that device."""
     torch = importlib.import_module("torch")
-    device = best_device()
+    device = choose_device()
     weight = torch.ones(3, 2, device=device, requires_grad=True)
     (torch.full((4, 3), 2.0, device=device) @ weight).sum().backward()
     good = bool((weight.grad == 8).all())
@@ -105,14 +106,6 @@ def data(root: Path) -> Result:
     good = folder.is_dir()
     found = f"{folder}" if good else f"{folder} is not a folder"
     return Result("data", good, found, f"Set {DATA_VARIABLE} to a folder that exists, or unset it.")
-
-
-def best_device() -> str:
-    """The fastest device that torch can use here: cuda, mps or cpu."""
-    torch = importlib.import_module("torch")
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 _CHECKS: tuple[Callable[[Path], Result], ...] = (python, packages, torch, training, folders, data)

@@ -17,7 +17,8 @@ from pathlib import Path
 from harness import standins
 from harness.course import load_course
 from harness.flight import Recorder
-standins.install(load_course(Path.cwd()), Recorder(None, 60), solutions=True)
+COURSE = load_course(Path.cwd())
+standins.install(COURSE, Recorder(None, 60), solved=COURSE.katas)
 text = Path(sys.argv[1]).read_text(encoding="utf-8").replace("```", "")  # a fence is no output
 examples = doctest.DocTestParser().get_doctest(text, {}, "theory.md", sys.argv[1], 0)
 result = doctest.DocTestRunner().run(examples)
