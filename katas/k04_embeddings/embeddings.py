@@ -1,0 +1,153 @@
+"""Embeddings: from text to numbers, and from numbers to vectors that know what and where they are.
+
+A tokenizer gives every character a number, its id, and turns ids back into text. An embedding is a
+table with one vector for each id. Attention does not see the order of its inputs, so a second table
+has one vector for each position; its rows are learned, or made of sines and cosines.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class CharTokenizer:
+    """A vocabulary of single characters: the id of a character is its place in the vocabulary.
+
+    A character is what Python counts as one: a code point. An accent may be one of its own.
+    """
+
+    def __init__(self, chars: Iterable[str]):
+        """Number the characters 0, 1, 2, … in the order given.
+
+        `chars` may be a text, a list or any other iterable, read once.
+
+        Raises ValueError naming the entry, as `repr` shows it, if an entry is not exactly one
+        character long or comes a second time.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_text(cls, text: str) -> "CharTokenizer":
+        """Return the tokenizer of the characters in `text`, each taken once, in sorted order."""
+        raise NotImplementedError
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of characters, and so the number of ids."""
+        raise NotImplementedError
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of the characters of `text`.
+
+        One look into a dict for each character: the time is proportional to the length.
+
+        Raises ValueError naming the first unknown character, as `repr` shows it, and its position
+        in `text`, counted from 0.
+        """
+        raise NotImplementedError
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text with these ids, which undoes `encode`.
+
+        `ids` may be a list, a generator or any other iterable, read once.
+
+        Raises IndexError naming the first id outside 0 … vocab_size - 1, and this range.
+        """
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the vocabulary to the file `path`, as JSON in UTF-8."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "CharTokenizer":
+        """Return the tokenizer that was saved to the file `path`: every character has its old id.
+
+        Raises ValueError naming the file if what it holds is no saved tokenizer.
+        """
+        raise NotImplementedError
+
+
+class TokenEmbedding(nn.Module):
+    """A learned vector for each id: a table called `weight`, of shape (vocab_size, d_model).
+
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.4; but, as in GPT-2, nothing
+    is multiplied by √d_model here.
+    """
+
+    def __init__(self, vocab_size: int, d_model: int):
+        """Create the parameter `weight`; nothing else is part of the state dict.
+
+        Its entries are drawn from N(0, 1), as in torch.nn.Embedding. A model may draw them again on
+        a scale of its own: kata 05 does.
+        """
+        raise NotImplementedError
+
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
+        """Return for each id its row of the table.
+
+        out[…, i] = weight[ids[…], i]
+
+        The ids may have any signed integer type and any shape, also that of a single number or of
+        an empty batch. The gradient of a row is the sum over all places where its id stands.
+
+        Raises IndexError if an id is outside 0 … vocab_size - 1; a negative id is outside.
+        """
+        raise NotImplementedError
+
+
+class LearnedPositionalEmbedding(nn.Module):
+    """A learned vector for each position: a table called `weight`, of shape (max_len, d_model).
+
+    Source: Gehring et al., Convolutional Sequence to Sequence Learning (2017), section 3.1; Radford
+    et al., Improving Language Understanding by Generative Pre-Training (2018), section 4.1.
+    """
+
+    def __init__(self, max_len: int, d_model: int):
+        """Create the parameter `weight`; nothing else is part of the state dict.
+
+        Its entries are drawn from N(0, 1), as in torch.nn.Embedding. A model may draw them again on
+        a scale of its own: kata 05 does.
+        """
+        raise NotImplementedError
+
+    def forward(self, seq_len: int, offset: int = 0) -> Float[Tensor, "{seq_len} d_model"]:
+        """Return the vectors of the positions offset … offset + seq_len - 1.
+
+        out[s, i] = weight[offset + s, i]
+
+        Positions count from 0. With `offset` a sequence goes on where an earlier part of it ended.
+        There is no batch axis: the positions are the same for every sequence.
+
+        Raises ValueError naming seq_len or offset if that is negative, and naming seq_len, offset
+        and max_len if a position would be max_len or more.
+        """
+        raise NotImplementedError
+
+
+def sinusoidal_positions(
+    max_len: int,
+    d_model: int,
+    base: float = 10000.0,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "{max_len} {d_model}"]:
+    """Return a fixed table of positions, made of sines and cosines of ever longer waves.
+
+    out[p, 2k] = sin(p · base^(-2k / d_model))
+    out[p, 2k + 1] = cos(p · base^(-2k / d_model))
+
+    for positions p = 0 … max_len - 1. The angles are computed in float64, so that the table stays
+    precise for large p; rounding to `dtype` comes last. None stands for the default dtype and the
+    default device of torch, as in torch.zeros.
+
+    Raises ValueError naming d_model if that is odd.
+    Source: Vaswani et al., Attention Is All You Need (2017), section 3.5.
+    """
+    raise NotImplementedError
