@@ -124,6 +124,38 @@ def solution(kata: str, giving_up: bool) -> None:
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Take it from a file that you have (NAME: tiny_shakespeare, unless given).",
+)
+def data(name: str | None, source: Path | None) -> None:
+    """List the texts to train on; with NAME, get one: made here or downloaded, and checked.
+
+    Texts are looked for in the folder that HARNESS_DATA_DIR names, where new ones are put too, and in data/.
+    """
+    from harness import corpora, words
+    from harness import data as texts
+
+    root = _course().root
+    try:
+        if source:
+            _print(texts.take(root, name or texts.DEFAULT, source))
+        else:
+            _print(texts.obtain(root, name) if name else texts.listing(root))
+    except corpora.UnknownCorpus as error:
+        raise click.UsageError(str(error)) from None
+    except corpora.NoCorpus as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo(words.download_interrupted(name or texts.DEFAULT), err=True)
+        sys.exit(2)
+
+
+@main.command()
 @click.argument("katas", nargs=-1, metavar="[KATA]...")
 @click.option("--fix", is_flag=True, help="Write what is generated: the stubs and the list of shipped tests.")
 def check(katas: tuple[str, ...], fix: bool) -> None:

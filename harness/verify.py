@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import corpora
+from harness.corpora import DATA_VARIABLE
 from harness.devices import choose_device
 from harness.receipts import FOLDER
 
 DISTRIBUTION = "transformer-katas"
 OLDEST_PYTHON = (3, 11)
-DATA_VARIABLE = "HARNESS_DATA_DIR"
 _REINSTALL = "in your virtual environment:  python -m pip install -e ."
 
 
@@ -100,12 +101,15 @@ def folders(root: Path) -> Result:
 
 
 def data(root: Path) -> Result:
-    """The folder in which corpora are looked for."""
+    """Which corpora are here; none has to be. A folder that is named has to exist."""
     chosen = os.environ.get(DATA_VARIABLE)
-    folder = Path(chosen) if chosen else root / "data"
-    good = folder.is_dir()
-    found = f"{folder}" if good else f"{folder} is not a folder"
-    return Result("data", good, found, f"Set {DATA_VARIABLE} to a folder that exists, or unset it.")
+    good = not chosen or corpora.folders(root)[0].is_dir()
+    here = [corpus.name for corpus in corpora.CORPORA if corpora.locate(root, corpus)]
+    others = [name for name in corpora.NAMES if name not in here]
+    found = f"here: {', '.join(here) or 'none yet'}"
+    found += f"; harness data NAME gets {', '.join(others)}" if others else ""
+    remedy = f"Set {DATA_VARIABLE} to a folder that exists, or unset it."
+    return Result("data", good, found if good else f"{chosen} is not a folder", remedy)
 
 
 _CHECKS: tuple[Callable[[Path], Result], ...] = (python, packages, torch, training, folders, data)

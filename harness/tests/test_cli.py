@@ -17,7 +17,7 @@ def solved(mini: Miniature) -> Miniature:
     return mini
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "hint", "check"])
+@pytest.mark.parametrize("verb", ["status", "verify", "hint", "data", "check"])
 def test_every_verb_has_help(mini: Miniature, verb: str) -> None:
     result = mini.harness(verb, "--help")
     assert result.code == 0
@@ -71,7 +71,7 @@ def test_status_works_from_a_sub_folder(mini: Miniature) -> None:
     assert mini.harness("status", folder="katas/k01_layers").out == mini.harness("status").out
 
 
-@pytest.mark.parametrize("verb", ["status", "hint", "verify"])
+@pytest.mark.parametrize("verb", ["status", "hint", "verify", "data"])
 def test_outside_of_a_course_it_says_where_to_go(mini: Miniature, verb: str) -> None:
     result = mini.harness(verb, folder="../")
     assert result.code == 1
@@ -136,14 +136,14 @@ def test_hint_works_where_nothing_can_be_written(mini: Miniature) -> None:
     assert "progress is not saved" in result.out
 
 
-@pytest.mark.parametrize("verb", ["status", "hint"])
+@pytest.mark.parametrize("verb", ["status", "hint", "data"])
 def test_it_prints_ascii_to_an_ascii_terminal(mini: Miniature, verb: str) -> None:
     result = mini.harness(verb, PYTHONIOENCODING="ascii")
     assert result.code == 0
     assert result.out.isascii()
 
 
-@pytest.mark.parametrize("verb", ["status", "hint"])
+@pytest.mark.parametrize("verb", ["status", "hint", "data"])
 def test_it_prints_no_escape_codes_into_a_pipe(mini: Miniature, verb: str) -> None:
     assert "\x1b" not in mini.harness(verb).out
 

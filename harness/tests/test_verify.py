@@ -8,16 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from harness import verify
+from harness import corpora, verify
 from harness.tests.miniature import Miniature
 
 
 def test_a_good_machine_passes_every_check(mini: Miniature) -> None:
-    (mini.root / "data").mkdir()
     result = mini.harness("verify")
     assert result.code == 0
     names = [line.split()[:2] for line in result.out.splitlines()]
     assert names == [["ok", name] for name in ("Python", "packages", "torch", "training", "folders", "data")]
+
+
+def test_the_corpora_that_are_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
+    others = "harness data NAME gets"
+    assert verify.data(tmp_path).found.startswith(f"here: none yet; {others} simple_sequences, tiny_tales")
+    corpora.find(tmp_path, "simple_sequences")
+    assert verify.data(tmp_path).found.startswith(f"here: simple_sequences; {others} tiny_tales")
+    assert verify.data(tmp_path).good
 
 
 def test_a_failure_exits_with_1_and_names_its_remedy(mini: Miniature) -> None:

@@ -1,0 +1,182 @@
+"""A probabilistic grammar: texts drawn from it, and exactly how surprising they are.
+
+A rule has options, each with a weight. An option is text in which braces stand for something else:
+
+    {colour}    an option of the rule `colour`, drawn anew
+    {hero!}     an option of `hero`, drawn and remembered
+    {hero.his}  a form of the remembered one; {hero.His} begins with a capital letter
+
+What is remembered is plain text: its forms, separated by `|`, the first being the one that a draw writes.
+Which option is drawn never depends on what was drawn before. So, if no two ways of drawing give the same
+text, the information in a text is the sum of that of its draws, and its expectation is the exact entropy.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+_BRACES = re.compile(r"\{(\w+)(!|\.\w+)?\}")
+
+Rules = Mapping[str, Mapping[str, int]]
+Forms = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A place for an option of a rule, which is remembered if it is to be `kept`."""
+
+    rule: str
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Recall:
+    """A place for a form of the option of `rule` that is remembered."""
+
+    rule: str
+    form: int
+    capital: bool
+
+
+Piece = str | Draw | Recall
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to expand a rule."""
+
+    pieces: tuple[Piece, ...]
+    forms: tuple[str, ...]  # of what can be remembered, else empty
+    probability: float
+
+    @property
+    def nats(self) -> float:
+        """How surprising it is that this option was drawn."""
+        return -math.log(self.probability)
+
+    def form(self, recall: Recall) -> str:
+        text = self.forms[recall.form]
+        return text[:1].upper() + text[1:] if recall.capital else text
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Information and length, of one text or expected."""
+
+    nats: float
+    characters: float
+
+    @property
+    def nats_per_character(self) -> float:
+        return self.nats / self.characters
+
+
+class Grammar:
+    """The texts that `start` expands to, each followed by `separator`.
+
+    `forms` names the forms of every rule whose options can be remembered. Raises ValueError where an option
+    names no rule or no form. A rule cannot contain itself.
+    """
+
+    def __init__(self, rules: Rules, forms: Forms, start: str, separator: str = "") -> None:
+        self.start, self.separator = start, separator
+        self._form_names = forms
+        self.options = {name: self._options(name, weights, rules) for name, weights in rules.items()}
+        self._cumulative = {
+            name: list(accumulate(option.probability for option in options))
+            for name, options in self.options.items()
+        }
+
+    def draw(self, source: random.Random) -> tuple[str, Amount]:
+        """One text with its separator, and how much is in it. Only `source.random()` is called."""
+        text: list[str] = []
+        nats = 0.0
+        remembered: dict[str, Option] = {}
+        to_do: list[Piece] = [Draw(self.start)]  # the next piece last
+        while to_do:
+            piece = to_do.pop()
+            if isinstance(piece, str):
+                text.append(piece)
+            elif isinstance(piece, Recall):
+                text.append(remembered[piece.rule].form(piece))
+            else:
+                option = self._drawn(piece.rule, source.random())
+                nats += option.nats
+                to_do += reversed(option.pieces)
+                if piece.kept:
+                    remembered[piece.rule] = option
+        written = "".join(text) + self.separator
+        return written, Amount(nats, len(written))
+
+    @cached_property
+    def expected(self) -> Amount:
+        """The entropy of one text and the expected number of its characters, separator included: exact."""
+        known: dict[str, Amount] = {}
+        amount = self._of_rule(self.start, known)
+        return Amount(amount.nats, amount.characters + len(self.separator))
+
+    def _of_rule(self, name: str, known: dict[str, Amount]) -> Amount:
+        if name not in known:
+            nats = characters = 0.0
+            for option in self.options[name]:
+                inside = [self._of_piece(piece, known) for piece in option.pieces]
+                nats += option.probability * (option.nats + sum(each.nats for each in inside))
+                characters += option.probability * sum(each.characters for each in inside)
+            known[name] = Amount(nats, characters)
+        return known[name]
+
+    def _of_piece(self, piece: Piece, known: dict[str, Amount]) -> Amount:
+        if isinstance(piece, str):
+            return Amount(0, len(piece))
+        if isinstance(piece, Draw):
+            return self._of_rule(piece.rule, known)
+        # What is recalled says nothing new. Its length is the expected one wherever it stands, since
+        # no draw, and so no place, depends on which option is remembered.
+        return Amount(0, sum(each.probability * len(each.form(piece)) for each in self.options[piece.rule]))
+
+    def _drawn(self, rule: str, number: float) -> Option:
+        """The option at `number`, from 0 up to 1, of the probabilities laid end to end."""
+        options = self.options[rule]
+        return options[bisect(self._cumulative[rule], number, hi=len(options) - 1)]
+
+    def _options(self, name: str, weights: Mapping[str, int], rules: Rules) -> tuple[Option, ...]:
+        total = sum(weights.values())
+        return tuple(self._option(name, text, weight / total, rules) for text, weight in weights.items())
+
+    def _option(self, name: str, text: str, probability: float, rules: Rules) -> Option:
+        if name not in self._form_names:
+            return Option(tuple(self._pieces(text, rules)), (), probability)
+        forms = tuple(text.split("|"))
+        if len(forms) != len(self._form_names[name]) or "{" in text:
+            raise ValueError(
+                f"{text!r} of {name} does not have the forms {', '.join(self._form_names[name])}"
+            )
+        return Option((forms[0],), forms, probability)
+
+    def _pieces(self, text: str, rules: Rules) -> Iterator[Piece]:
+        end = 0
+        for match in _BRACES.finditer(text):
+            if match.start() > end:
+                yield text[end : match.start()]
+            yield self._place(match[1], match[2] or "", rules)
+            end = match.end()
+        if end < len(text):
+            yield text[end:]
+
+    def _place(self, name: str, suffix: str, rules: Rules) -> Piece:
+        forms = self._form_names.get(name, ())
+        if name not in rules or (suffix == "!" and not forms):
+            raise ValueError(f"{{{name}{suffix}}} names no rule{' with forms' if name in rules else ''}")
+        if not suffix.startswith("."):
+            return Draw(name, kept=suffix == "!")
+        form = suffix[1:]
+        if form.lower() not in forms:
+            raise ValueError(f"{{{name}{suffix}}} names no form of {name}: {', '.join(forms)}")
+        return Recall(name, forms.index(form.lower()), capital=form[0].isupper())
