@@ -1,0 +1,414 @@
+"""Ordered tests of kata 05: each adds one idea, and needs only what stands above it."""
+
+import copy
+import math
+import re
+from contextlib import contextmanager
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+
+from katas.k05_model.model import ModelConfig, TransformerLM, count_parameters
+
+# All sizes differ; d_ff is not 4 · d_model.
+SMALL = {"vocab_size": 11, "block_size": 7, "d_model": 12, "num_heads": 3, "num_layers": 2, "d_ff": 20}
+GPT2 = {"vocab_size": 50257, "block_size": 1024, "d_model": 768, "num_heads": 12, "num_layers": 12}
+TIED_OR_NOT = pytest.mark.parametrize("tie", [True, False], ids=["tied", "untied"])
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def random_ids(*shape, vocab_size=11, seed):
+    return torch.randint(vocab_size, shape, generator=torch.Generator().manual_seed(seed))
+
+
+@contextmanager
+def seeded(seed):
+    """What is drawn in here follows from the seed; PyTorch's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def shapes_of(config):
+    """The names in the state dict of a model, with their shapes."""
+    d_model, d_ff = config.d_model, config.d_ff
+    norm = {"weight": (d_model,), "bias": (d_model,)}
+    square = {"weight": (d_model, d_model), "bias": (d_model,)}
+    block = {
+        "attention_norm": norm,
+        **{f"attention.{part}_proj": square for part in ("query", "key", "value", "out")},
+        "feedforward_norm": norm,
+        "feedforward.up_proj": {"weight": (d_ff, d_model), "bias": (d_ff,)},
+        "feedforward.down_proj": {"weight": (d_model, d_ff), "bias": (d_model,)},
+    }
+    parts = {
+        "token_embedding": {"weight": (config.vocab_size, d_model)},
+        "position_embedding": {"weight": (config.block_size, d_model)},
+        **{f"blocks.{i}.{part}": block[part] for i in range(config.num_layers) for part in block},
+        "final_norm": norm,
+        "lm_head": {"weight": (config.vocab_size, d_model)},
+    }
+    shapes = {f"{part}.{name}": shape for part, names in parts.items() for name, shape in names.items()}
+    return {name: shape for name, shape in shapes.items() if config.bias or not name.endswith("bias")}
+
+
+def random_parameters(config, *, seed):
+    """Matrices that keep the scale of what they multiply, vectors around 1, and a head tied or not."""
+    shapes = shapes_of(config).items()
+    draws = {name: normal(*shape, seed=seed + number) for number, (name, shape) in enumerate(shapes)}
+    parameters = {name: x / x.shape[1] ** 0.5 if x.dim() == 2 else 1 + x / 2 for name, x in draws.items()}
+    if config.tie_weights:
+        parameters["lm_head.weight"] = parameters["token_embedding.weight"]
+    return parameters
+
+
+def loaded(model, parameters):
+    """The model with these parameters, in their dtype."""
+    model = model.to(parameters["lm_head.weight"].dtype)
+    model.load_state_dict(parameters)  # strict: these names and no others
+    return model
+
+
+def shapes_in(model):
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+def assert_names(actual, expected):
+    """The same names; a few of those that are wrong will do, for it may be all."""
+    for what, names in [("lacks", expected.keys() - actual), ("has too much:", actual.keys() - expected)]:
+        assert not names, f"the state dict {what} {', '.join(sorted(names)[:4])}" + " …" * (len(names) > 4)
+
+
+def pytorchs_logits(config, parameters, ids):
+    """The logits of a model with these parameters that is made of PyTorch's own parts."""
+    theirs = {
+        "attention_norm": "norm1",
+        "attention.out_proj": "self_attn.out_proj",
+        "feedforward_norm": "norm2",
+        "feedforward.up_proj": "linear1",
+        "feedforward.down_proj": "linear2",
+    }
+    options = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
+    sizes = (config.d_model, config.num_heads, config.d_ff)
+    layer, seq = nn.TransformerEncoderLayer(*sizes, **options, bias=config.bias), ids.shape[1]
+    hidden = torch.ones(seq, seq, dtype=torch.bool).triu(1)
+    x = F.embedding(ids, parameters["token_embedding.weight"])
+    x = x + F.embedding(torch.arange(seq), parameters["position_embedding.weight"])
+    for block in (f"blocks.{i}" for i in range(config.num_layers)):
+        state = {}
+        for kind in ("weight", "bias") if config.bias else ("weight",):
+            projections = [f"{block}.attention.{part}_proj.{kind}" for part in ("query", "key", "value")]
+            state[f"self_attn.in_proj_{kind}"] = torch.cat([parameters[name] for name in projections])
+            state |= {f"{theirs[ours]}.{kind}": parameters[f"{block}.{ours}.{kind}"] for ours in theirs}
+        x = functional_call(layer, state, (x, hidden))
+    x = F.layer_norm(x, x.shape[-1:], parameters["final_norm.weight"], parameters.get("final_norm.bias"))
+    return x @ parameters["lm_head.weight"].T
+
+
+def named_in(message, numbers):
+    """Those of the numbers that the message shows, as numbers of their own."""
+    return [number for number in numbers if re.search(rf"(?<![\d-]){number}(?!\d)", message)]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("sizes", [SMALL, SMALL | {"num_layers": 3, "d_ff": None}], ids=["two", "three"])
+def test_parameters_are_those_of_tables_blocks_norm_and_head(sizes, bias):
+    """Two tables, num_layers blocks, a norm and a head without bias; the model keeps its config."""
+    config = ModelConfig(**sizes, bias=bias, tie_weights=False)
+    model, expected = TransformerLM(config), shapes_of(config)
+    shapes = shapes_in(model)
+    assert_names(shapes, expected)
+    for name in expected:
+        assert (name, shapes[name]) == (name, expected[name])
+    # Each of these is a parameter, and no two of them are the same one.
+    own = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert sorted(expected.keys() - own) == [], "these are no parameters of their own"
+    assert model.config == config
+
+
+@TIED_OR_NOT
+def test_tied_head_is_the_token_embedding(tie):
+    """A tied head holds the very Parameter of the token table, and keeps it; an untied one its own."""
+    config = ModelConfig(**SMALL, tie_weights=tie)
+    with seeded(0):
+        first, second = TransformerLM(config), TransformerLM(config)
+    assert_names(shapes_in(first), shapes_of(config))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first.lm_head.weight, first.token_embedding.weight) == tie
+    for model in (first, second, copy.deepcopy(first), second.double()):
+        is_tied = model.lm_head.weight is model.token_embedding.weight
+        assert is_tied == tie, f"lm_head.weight is token_embedding.weight: {is_tied}"
+    # Exact: numbers are copied, not computed.
+    torch.testing.assert_close(second.lm_head.weight, first.lm_head.weight.double(), rtol=0, atol=0)
+
+
+@TIED_OR_NOT
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "mean", "std"),
+    [
+        ("token_embedding.weight", 0, 0.02),
+        ("position_embedding.weight", 0, 0.02),
+        ("lm_head.weight", 0, 0.02),
+        ("query_proj.weight", 0, 0.02),
+        ("key_proj.weight", 0, 0.02),
+        ("value_proj.weight", 0, 0.02),
+        ("up_proj.weight", 0, 0.02),
+        ("out_proj.weight", 0, "smaller"),
+        ("down_proj.weight", 0, "smaller"),
+        ("norm.weight", 1, 0),
+        ("bias", 0, 0),
+    ],
+)
+def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind, mean, std, num_layers, tie):
+    """Every weight starts with its mean and its standard deviation, and every bias at zero."""
+    std = 0.02 / math.sqrt(2 * num_layers) if isinstance(std, str) else std
+    config = ModelConfig(120, 110, d_model=96, num_layers=num_layers, d_ff=140, tie_weights=tie)
+    with seeded(0):
+        state = TransformerLM(config).state_dict()
+    tensors = [value.double() for name, value in state.items() if name.endswith(kind)]
+    expected = torch.tensor([[mean, std]] * len(tensors), dtype=torch.float64)
+    actual = torch.stack([torch.stack([x.mean(), x.std()]) for x in tensors])
+    # Of n draws the mean strays by std / √n, and the standard deviation by less; here six times that,
+    # for the smallest matrix. What is not drawn does not stray.
+    torch.testing.assert_close(actual, expected, rtol=0, atol=6 * std / math.sqrt(96 * 96))
+    # Normal: 68.27 % of the draws are within one standard deviation, of a uniform one 57.7 %.
+    if std > 0:
+        share = torch.cat([x.flatten().abs() < std for x in tensors]).double().mean().item()
+        strays = math.sqrt(0.6827 * 0.3173 / (len(tensors) * 96 * 96))
+        torch.testing.assert_close(share, 0.6827, rtol=0, atol=6 * strays)
+
+
+@TIED_OR_NOT
+def test_seed_decides_which_weights_are_drawn(tie):
+    """The same torch.manual_seed gives the same model, and the next model is another one."""
+    config = ModelConfig(**SMALL, tie_weights=tie)
+    with seeded(0):
+        first, second = TransformerLM(config).state_dict(), TransformerLM(config).state_dict()
+    with seeded(0):
+        again = TransformerLM(config).state_dict()
+    torch.testing.assert_close(again, first, rtol=0, atol=0)  # exact: the same draws
+    matrices = {name for name in first if first[name].dim() == 2}
+    assert {name for name in first if not torch.equal(first[name], second[name])} == matrices
+    # And so are two matrices of one model, be they of one shape.
+    drawn = [first[name].flatten()[:5] for name in matrices - {"lm_head.weight"}]
+    assert len(torch.stack(drawn).unique(dim=0)) == len(drawn)
+
+
+@TIED_OR_NOT
+@pytest.mark.parametrize(
+    ("batch", "seq", "dtype"),
+    [(2, 5, torch.int64), (5, 5, torch.int64), (3, 7, torch.int32), (1, 1, torch.int64)],
+)
+def test_without_its_blocks_a_model_scores_tokens_and_positions(batch, seq, dtype, tie):
+    """When no block adds anything, the head reads token plus position through the final norm."""
+    config = ModelConfig(**SMALL, tie_weights=tie)
+    parameters = random_parameters(config, seed=0)
+    for name in parameters:
+        if "out_proj" in name or "down_proj" in name:
+            parameters[name] = torch.zeros_like(parameters[name])
+    ids = random_ids(batch, seq, seed=1).to(dtype)
+    before = ids.clone()
+    x = parameters["token_embedding.weight"][ids] + parameters["position_embedding.weight"][:seq]
+    x = F.layer_norm(x, [12], parameters["final_norm.weight"], parameters["final_norm.bias"])
+    expected = x @ parameters["lm_head.weight"].T
+    # float64: right versions are off by 1e-15.
+    actual = loaded(TransformerLM(config), parameters)(ids)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+    assert torch.equal(ids, before)  # and the ids are left as they were
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("position", [3, 0, 6])
+def test_no_position_reads_its_future(position, training):
+    """A changed token changes the logits from its position on, in its own sequence and nowhere else."""
+    config = ModelConfig(**SMALL)
+    model, ids = loaded(TransformerLM(config), random_parameters(config, seed=2)), random_ids(3, 7, seed=3)
+    changed, start = ids.clone(), model.train(training)(ids[:, : position + 1])
+    changed[1, position] = (ids[1, position] + 4) % 11
+    before, after = model(ids), model(changed)
+    differs = ((after - before).abs() > 1e-12).any(dim=-1)  # 1e-12: float64, off by 1e-15
+    expected = torch.zeros(3, 7, dtype=torch.bool)
+    expected[1, position:] = True
+    torch.testing.assert_close(differs.int(), expected.int(), rtol=0, atol=0)
+    # And without what comes after, the logits are the same. Right versions are off by 1e-15.
+    torch.testing.assert_close(start, before[:, : position + 1], rtol=0, atol=1e-12)
+
+
+@TIED_OR_NOT
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("batch", "seq", "options"),
+    [
+        (2, 5, {}),
+        (3, 7, {"bias": False}),
+        (1, 1, {}),
+        (3, 3, {"num_layers": 3, "d_ff": None}),
+        (2, 4, {"num_heads": 6, "bias": False}),
+        (3, 7, {"vocab_size": 7, "block_size": 64, "num_heads": 1, "num_layers": 1}),
+    ],
+)
+def test_logits_and_gradients_agree_with_pytorchs_own_layers(batch, seq, options, dtype, atol, tie):
+    """Logits and gradients are those of PyTorch's own layers, at any length up to block_size."""
+    config = ModelConfig(**SMALL | options, tie_weights=tie)
+    parameters = random_parameters(config, seed=4)
+    ids = random_ids(batch, seq, vocab_size=config.vocab_size, seed=5)
+    cotangent = normal(batch, seq, config.vocab_size, seed=6)
+    model = loaded(TransformerLM(config), {name: value.to(dtype) for name, value in parameters.items()})
+
+    wanted = {name: parameters[name].requires_grad_() for name, _ in model.named_parameters()}
+    expected = pytorchs_logits(config, parameters, ids)
+    expected_gradients = torch.autograd.grad(expected, wanted.values(), cotangent)
+    actual, given = model(ids), list(model.parameters())
+    # Right versions are off by 2e-5 in float32 (a gradient of 46) and by 1e-13 in float64.
+    torch.testing.assert_close(actual, expected.to(dtype), rtol=0, atol=atol)
+    gradients = torch.autograd.grad(actual, given, cotangent.to(dtype), materialize_grads=True)
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient.to(dtype), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("options", "ids", "error", "named"),
+    [
+        ({"vocab_size": None}, [[0]], ValueError, ["vocab_size"]),
+        ({}, [[0] * 8], ValueError, ["8", "7"]),
+        ({"block_size": 64}, [[0] * 100] * 2, ValueError, ["100", "64"]),
+        ({}, [[0, 11, 1]], IndexError, []),
+        ({}, [[0, 1], [2, -1]], IndexError, []),
+    ],
+    ids=["vocabulary not known", "one token too many", "many too many", "id too large", "negative id"],
+)
+def test_unknown_vocabulary_long_sequence_and_unknown_id_are_refused(options, ids, error, named):
+    """ValueError names vocab_size if it is None, or seq and block_size; an unknown id is an IndexError."""
+    with pytest.raises(error) as refusal:
+        TransformerLM(ModelConfig(**SMALL | options))(torch.tensor(ids))
+    assert named_in(str(refusal.value), named) == named
+
+
+@pytest.mark.parametrize(
+    "source", ["embeddings", "blocks.0.attention.out_proj.bias", "blocks.0.feedforward.down_proj.bias"]
+)
+def test_dropout_drops_summed_embeddings_and_what_blocks_add_in_training_only(source):
+    """In training each feature of the embeddings' sum, and of what a block adds, is dropped or kept."""
+    p, keep, size, d_model = 0.7, 0.3, 2e-3, 30
+    config = ModelConfig(d_model, 5, d_model, num_heads=3, num_layers=1, dropout=p, tie_weights=False)
+    parameters = {name: torch.zeros(shape).double() for name, shape in shapes_of(config).items()}
+    # Every feature of every position gets `size` from one source and nothing from elsewhere; the head
+    # shows the features as the final norm leaves them, and its eps is large enough to tell their scale.
+    if source == "embeddings":
+        parameters["token_embedding.weight"] += size / 4
+        parameters["position_embedding.weight"] += size * 3 / 4
+    else:
+        parameters[source] += size
+    parameters["final_norm.weight"] += 1
+    parameters["lm_head.weight"] = torch.eye(d_model).double()
+    model, ids = loaded(TransformerLM(config), parameters), random_ids(80, 5, vocab_size=d_model, seed=7)
+
+    # float64: right versions are off by 1e-15. Equal features are all at their mean: zero.
+    torch.testing.assert_close(model.eval()(ids), torch.zeros(80, 5, d_model).double(), rtol=0, atol=1e-12)
+    with seeded(0):
+        first, second = model.train()(ids), model(ids)
+    kept = first > -1e-6  # what is dropped lies below the mean
+    expected = F.layer_norm(kept.double() * size / keep, [d_model])
+    torch.testing.assert_close(first, expected, rtol=0, atol=1e-12)
+    # Of 12,000 features each is kept with probability 0.3: the share strays by 0.0042, here six times.
+    torch.testing.assert_close(kept.double().mean().item(), keep, rtol=0, atol=0.025)
+    # Drawn one by one, neighbours along any axis fare alike with probability 0.7² + 0.3² = 0.58.
+    alike = torch.stack([(kept == kept.roll(1, axis)).double().mean() for axis in range(3)])
+    torch.testing.assert_close(alike, torch.full_like(alike, 0.58), rtol=0, atol=0.035)
+    assert not torch.equal(first, second)  # each call draws anew
+
+
+@TIED_OR_NOT
+@pytest.mark.parametrize("vocab_size", [65, 1000])
+def test_first_loss_is_that_of_a_uniform_guess(vocab_size, tie):
+    """Before any training every token is about equally likely: the loss is close to ln(vocab_size)."""
+    with seeded(0):
+        model = TransformerLM(ModelConfig(vocab_size, 16, d_model=64, num_layers=3, tie_weights=tie))
+    ids, targets = random_ids(2, 20, 16, vocab_size=vocab_size, seed=8)
+    loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten()).item()
+    # Of 320 draws; right versions are off by up to 0.045, whatever the seed.
+    torch.testing.assert_close(loss, math.log(vocab_size), rtol=0, atol=0.1)
+
+
+@TIED_OR_NOT
+@pytest.mark.parametrize("bias", [True, False])
+def test_one_step_of_training_changes_every_parameter(bias, tie):
+    """Every parameter has a gradient, and a step of gradient descent changes it; a tie stays a tie."""
+    with seeded(0):
+        model = TransformerLM(ModelConfig(**SMALL, bias=bias, tie_weights=tie))
+    before = copy.deepcopy(model.state_dict())
+    ids, targets = random_ids(2, 3, 7, seed=9)
+    F.cross_entropy(model(ids).flatten(0, 1), targets.flatten()).backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert without == set()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= parameter.grad
+    unchanged = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
+    # The bias of the keys adds the same to all scores of a query; a softmax does not see that.
+    assert {name for name in unchanged if not name.endswith("key_proj.bias")} == set()
+    assert (model.lm_head.weight is model.token_embedding.weight) == tie
+
+
+def used_twice(layer):
+    return nn.Sequential(layer, nn.Sequential(nn.ReLU(), layer))
+
+
+def with_one_weight(first, second):
+    second.weight = first.weight
+    return nn.ModuleList([first, second])
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: nn.Linear(3, 5), 20),
+        (lambda: nn.Linear(3, 5).requires_grad_(False), 20),
+        (lambda: nn.BatchNorm1d(3), 6),
+        (nn.ReLU, 0),
+        (lambda: used_twice(nn.Linear(3, 3)), 12),
+        (lambda: with_one_weight(nn.Embedding(11, 3), nn.Linear(3, 11)), 44),
+        (lambda: TransformerLM(ModelConfig(**SMALL)), 2_608),
+        (lambda: TransformerLM(ModelConfig(**GPT2)), 124_439_808),
+    ],
+    ids=["layer", "frozen", "with buffers", "empty", "used twice", "one weight", "small", "GPT-2"],
+)
+def test_every_parameter_counts_once(make, expected):
+    """All numbers in parameters count, trained or not, and those in use at several places once."""
+    with torch.device("meta"):  # shapes, but no numbers
+        assert count_parameters(make()) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (SMALL, 2_392),
+        (SMALL | {"tie_weights": False}, 2_524),
+        (SMALL | {"bias": False, "num_layers": 5}, 5_412),
+        (SMALL | {"bias": False, "num_layers": 5, "tie_weights": False}, 5_544),
+        (GPT2, 85_056_000),
+        (GPT2 | {"tie_weights": False}, 123_653_376),
+    ],
+    ids=["small", "small, untied", "without bias", "without bias, untied", "GPT-2", "GPT-2, untied"],
+)
+def test_embeddings_can_be_left_out_of_the_count(options, expected):
+    """The two tables can be left out, and a tied head is one of them; an untied head counts always."""
+    with torch.device("meta"):  # shapes, but no numbers
+        model = TransformerLM(ModelConfig(**options))
+    assert count_parameters(model, include_embeddings=False) == expected
+
+
+def test_works_on_the_device_of_its_inputs():
+    """What is made inside lies where the ids lie, and nothing looks at the values in a tensor."""
+    ids = torch.empty(2, 5, dtype=torch.int64, device="meta")  # shapes and dtypes, but no numbers
+    model = TransformerLM(ModelConfig(**SMALL, dropout=0.5)).to("meta")
+    assert model(ids).device.type == "meta"
+    assert model.eval()(ids).device.type == "meta"

@@ -1,0 +1,462 @@
+"""Ordered tests of kata 06: each adds one idea, and needs only what stands above it."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from katas.k06_training.training import (
+    bits_per_byte,
+    clip_grad_norm_,
+    configure_optimizer,
+    cosine_learning_rate,
+    cross_entropy,
+    evaluate,
+    get_batch,
+    perplexity,
+    train_step,
+)
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def whole_numbers(low, high, *shape, seed):
+    return torch.randint(low, high, shape, generator=torch.Generator().manual_seed(seed))
+
+
+class SmallModel(nn.Module):
+    """Ids (batch, seq) to logits (batch, seq, vocab): a linear map of the mean of all ids so far.
+
+    So a prediction depends on where its window begins. The model notes what it was given, and how.
+    """
+
+    def __init__(self, vocab, *, dropout=0.0, seed=0, dtype=torch.float64):
+        super().__init__()
+        self.embedding, self.norm = nn.Embedding(vocab, 5), nn.LayerNorm(5)
+        self.dropout, self.head = nn.Dropout(dropout), nn.Linear(5, vocab)
+        self.to(dtype)
+        for number, parameter in enumerate(self.parameters()):
+            # Large, so that a gradient is longer than 1 and is clipped by default.
+            parameter.data = 3 * normal(*parameter.shape, seed=seed + number, dtype=dtype)
+        self.given = []
+
+    def forward(self, ids):
+        self.given.append((ids, self.training, torch.is_grad_enabled()))
+        count = torch.arange(1, ids.shape[1] + 1, device=ids.device).unsqueeze(-1)
+        return self.head(self.dropout(self.norm(self.embedding(ids).cumsum(dim=1) / count)))
+
+
+class EvenChances(nn.Module):
+    """All of 11 tokens alike; a model without parameters."""
+
+    def forward(self, ids):
+        return torch.zeros(*ids.shape, 11)
+
+
+def modes(model):
+    return {name: module.training for name, module in model.named_modules()}
+
+
+def test_cross_entropy_is_the_mean_of_minus_log_of_the_probability():
+    """The loss is the mean over the targets of -log(softmax(logits)[target]), in nats."""
+    shares = torch.tensor([[1.0, 2, 5], [3, 1, 4]])  # softmax divides each row by its sum, 8
+    expected = torch.tensor((math.log(8 / 5) + math.log(8 / 3)) / 2)
+    actual = cross_entropy(shares.log(), torch.tensor([2, 0]))
+    # float32: right versions are off by 6e-8.
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("batch", "vocab", "scale", "ids"),
+    [
+        ((), 7, 1.0, torch.int64),
+        ((5,), 7, 1.0, torch.int64),
+        ((2, 5), 7, 1.0, torch.int32),
+        ((2, 3, 5), 7, 1.0, torch.int64),
+        ((5, 5), 5, 1.0, torch.int64),
+        ((2, 5), 7, 1e4, torch.int64),
+    ],
+)
+def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, ids, dtype, rtol):
+    """Over any batch axes, and for logits of ±10,000, loss and gradient are those of PyTorch."""
+    logits = scale * normal(*batch, vocab, seed=1, dtype=dtype)
+    targets = whole_numbers(0, vocab, *batch, seed=2).to(ids)
+    logits_before, targets_before = logits.clone(), targets.clone()
+    exact = logits.double().requires_grad_()
+    expected = F.cross_entropy(exact.reshape(-1, vocab), targets.long().reshape(-1))
+    cotangent = normal(seed=3)
+    (expected_gradient,) = torch.autograd.grad(expected, exact, cotangent)
+
+    actual = cross_entropy(logits.requires_grad_(), targets)
+    # Right versions are off by 1e-6 in float32, and by 1e-15 in float64; 1 is about the size of
+    # the smaller losses, and 0.1 that of the entries of a gradient.
+    torch.testing.assert_close(actual, expected.to(dtype), rtol=rtol, atol=rtol)
+    (gradient,) = torch.autograd.grad(actual, logits, cotangent.to(dtype))
+    torch.testing.assert_close(gradient, expected_gradient.to(dtype), rtol=rtol, atol=rtol / 10)
+    assert torch.equal(logits, logits_before) and torch.equal(targets, targets_before)
+
+
+@pytest.mark.parametrize("ignored", [(), (-100,), (2,), (255,)])
+def test_ignored_targets_count_for_nothing(ignored):
+    """The mean is over the targets that are not ignore_index; when none is left, it is zero."""
+    number = ignored[0] if ignored else -100  # the default
+    logits, targets = normal(2, 5, 7, seed=4).requires_grad_(), whole_numbers(0, 7, 2, 5, seed=5)
+    targets[0, 1:4] = targets[1, 2] = number
+    hidden = targets == number
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=number)
+    (expected_gradient,) = torch.autograd.grad(expected, logits)
+    for behind in (1e6, math.nan):
+        given = logits.detach().masked_fill(hidden.unsqueeze(-1), behind).requires_grad_()
+        actual = cross_entropy(given, targets, *ignored)
+        # float64: right versions are off by 1e-15.
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+        (gradient,) = torch.autograd.grad(actual, given)
+        if math.isnan(behind):  # what NaN does to its own gradient is nobody's concern
+            gradient = gradient.masked_fill(hidden.unsqueeze(-1), 0.0)
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-12)
+
+    nothing = cross_entropy(logits, torch.full_like(targets, number), *ignored)
+    torch.testing.assert_close(nothing, torch.zeros_like(nothing), rtol=0, atol=0)
+    (gradient,) = torch.autograd.grad(nothing, logits)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("restated", "expected"),
+    [
+        (lambda: perplexity(math.log(65)), 65.0),  # all of 65 characters alike
+        (lambda: perplexity(0.0), 1.0),
+        (lambda: perplexity(1e4), math.inf),
+        # A thousand tokens of 1.5 nats each, over 4,000 bytes: 1500 / 4000 nats, or 0.54 bits.
+        (lambda: bits_per_byte(1500.0, 4000), 0.375 / math.log(2)),
+        (lambda: bits_per_byte(0.0, 3), 0.0),
+    ],
+    ids=["even chances", "certain", "overflow", "nats to bits", "no loss"],
+)
+def test_perplexity_and_bits_per_byte_restate_a_loss(restated, expected):
+    """Perplexity is e to the mean loss, or infinity; bits per byte is total nats / ln 2 / bytes."""
+    # Right versions are off by 1e-15 of the result.
+    assert restated() == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "int64", "memmap"])
+def test_targets_are_the_inputs_one_place_on(kind, tmp_path):
+    """Inputs are windows of the text; targets are the same windows one place later, both int64."""
+    ids = np.random.default_rng(6).permutation(65536)[:50]  # all different, and far from sorted
+    tokens = ids.astype(np.uint16 if kind == "memmap" else kind)
+    if kind == "memmap":
+        tokens.tofile(tmp_path / "text.bin")
+        tokens = np.memmap(tmp_path / "text.bin", dtype=np.uint16, mode="r")
+    generator = torch.Generator().manual_seed(7)
+    for batch_size, block_size in [(3, 5), (4, 4), (3, 49), (2, 1)]:
+        inputs, targets = get_batch(tokens, batch_size, block_size, generator)
+        # The first input tells where the window begins (or would, if it were a token of the text).
+        firsts = (ids == inputs[:, :1].numpy()).argmax(axis=1)
+        places = firsts.clip(max=49 - block_size)[:, None] + np.arange(block_size)
+        # Exact: numbers are moved, not computed.
+        torch.testing.assert_close(inputs, torch.from_numpy(ids[places]), rtol=0, atol=0)
+        torch.testing.assert_close(targets, torch.from_numpy(ids[places + 1]), rtol=0, atol=0)
+
+    endless = np.broadcast_to(tokens[:1], 2**50)  # it all fits in no memory; a few windows do
+    inputs, targets = get_batch(endless, 3, 5, generator)
+    expected = torch.full((3, 5), int(ids[0]))
+    torch.testing.assert_close(inputs, expected, rtol=0, atol=0)
+    torch.testing.assert_close(targets, expected, rtol=0, atol=0)
+
+
+def test_every_window_is_equally_likely():
+    """Each row is drawn on its own, by the given generator alone, the first and last place included."""
+    tokens = whole_numbers(0, 1000, 7, seed=8).numpy()  # with a block of 3, four windows
+    place = {token: at for at, token in enumerate(tokens.tolist())}
+    state = torch.get_rng_state()
+
+    def draw():
+        generator = torch.Generator().manual_seed(9)
+        batches = [get_batch(tokens, 100, 3, generator)[0] for _ in range(40)]
+        return torch.tensor([place[token] for inputs in batches for token in inputs[:, 0].tolist()])
+
+    starts = draw()
+    # Counts of fair draws stray by 27; fewer than one in a billion by 180, and 70 in what follows.
+    counts = torch.bincount(starts, minlength=4)
+    torch.testing.assert_close(counts, torch.full((4,), 1000), rtol=0, atol=180)
+    pairs = torch.bincount(4 * starts[::2] + starts[1::2], minlength=16)  # a row and the next
+    torch.testing.assert_close(pairs, torch.full((16,), 125), rtol=0, atol=70)  # strays by 11
+    assert not torch.equal(starts[:100], starts[100:200]), "the next batch is the same again"
+    assert torch.equal(draw(), starts), "the same generator gives other batches"
+    assert torch.equal(torch.get_rng_state(), state), "the global random numbers have been used"
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup_steps", "expected"),
+    [
+        ([0, 3, 7, 10], 10, [0.0, 0.6, 1.4, 2.0]),
+        # At a quarter, a half and three quarters of the way; cos(π/4) = √2/2.
+        ([35, 60, 85], 10, [1.2 + 0.8 * math.sqrt(0.5), 1.2, 1.2 - 0.8 * math.sqrt(0.5)]),
+        ([110, 111, 210, 100_000], 10, [0.4, 0.4, 0.4, 0.4]),
+        ([0, 55, 110], 0, [2.0, 1.2, 0.4]),
+        ([0, 55, 109, 111], 110, [0.0, 1.0, 2 * 109 / 110, 0.4]),
+    ],
+    ids=["warm-up", "cosine", "afterwards", "no warm-up", "warm-up only"],
+)
+def test_learning_rate_rises_in_a_line_and_falls_as_a_cosine(steps, warmup_steps, expected):
+    """Up from 0 to max_lr at warmup_steps, half a cosine down to min_lr at total_steps, then min_lr."""
+    rates = {"max_lr": 2.0, "min_lr": 0.4, "warmup_steps": warmup_steps, "total_steps": 110}
+    actual = [cosine_learning_rate(step, **rates) for step in steps]
+    # Right versions are off by 4e-16, zero included.
+    assert actual == pytest.approx(expected, rel=0, abs=1e-12)
+    # Where the warm-up takes all steps, its end is also that of the whole.
+    assert cosine_learning_rate(5, max_lr=2.0, min_lr=0.4, warmup_steps=5, total_steps=5) in (2.0, 0.4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("given", [list, iter], ids=["list", "generator"])
+@pytest.mark.parametrize("max_norm", [1e-3, 2.5, 20, 1e6])
+def test_all_gradients_are_scaled_by_one_factor(max_norm, given, dtype):
+    """The norm of all gradients as one vector is returned; if it is above max_norm, all shrink alike."""
+    sizes = [(3, 5), (7,), (), (2, 3), (4,)]
+    parameters = [nn.Parameter(normal(*size, seed=10, dtype=dtype)) for size in sizes]
+    gradients = [(at + 1) * normal(*size, seed=11 + at, dtype=dtype) for at, size in enumerate(sizes)]
+    gradients[1] = gradients[4] = None
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    parameters[0].requires_grad_(False)  # frozen by now; its gradient is there all the same
+    exact = [gradient.double().clone() for gradient in gradients if gradient is not None]
+    norm = torch.cat([gradient.flatten() for gradient in exact]).norm().to(dtype)  # 21.0
+
+    actual = clip_grad_norm_(given(parameters), max_norm)
+    # Off by 1e-7 in float32, by 1e-15 in float64.
+    torch.testing.assert_close(actual, norm, rtol=1e-6 if dtype is torch.float32 else 1e-12, atol=0)
+    changed = [gradient for gradient in gradients if gradient is not None]  # in place
+    # Some divide by the norm + 1e-6, which is 1e-7 more. What is short enough is not even rounded.
+    rtol = 1e-6 if max_norm < norm else 0
+    for gradient, before in zip(changed, exact, strict=True):
+        expected = (before * min(1, max_norm / norm.item())).to(dtype)
+        torch.testing.assert_close(gradient, expected, rtol=rtol, atol=0)
+    for parameter, gradient, size in zip(parameters, gradients, sizes, strict=True):
+        assert parameter.grad is gradient, "a gradient has been replaced"
+        assert torch.equal(parameter, normal(*size, seed=10, dtype=dtype)), "a parameter has changed"
+
+    still = nn.Parameter(torch.ones(3, dtype=dtype))
+    assert clip_grad_norm_(given([still]), max_norm) == 0  # no gradient at all
+    still.grad = torch.zeros(3, dtype=dtype)
+    assert clip_grad_norm_(given([still]), max_norm) == 0
+    torch.testing.assert_close(still.grad, torch.zeros(3, dtype=dtype), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("betas", [None, (0.8, 0.99)])
+def test_only_matrices_and_embeddings_decay(betas):
+    """Each trained parameter is in one group, once; it decays if it has two axes or more."""
+    model = SmallModel(7)
+    model.positions = nn.Parameter(normal(4, 5, seed=12))
+    model.kernel, model.scale = nn.Parameter(normal(2, 3, 5, seed=13)), nn.Parameter(normal(seed=14))
+    model.frozen = nn.Parameter(normal(3, 2, seed=15), requires_grad=False)
+    model.head.weight = model.embedding.weight  # tied: one parameter with two names
+    options = {} if betas is None else {"betas": betas}
+    optimizer = configure_optimizer(model, learning_rate=0.02, weight_decay=0.3, **options)
+
+    named = dict(model.named_parameters(remove_duplicate=False))
+    actual = {
+        name: [group["weight_decay"] for group in optimizer.param_groups for p in group["params"] if p is own]
+        for name, own in named.items()
+    }
+    decayed = ["embedding.weight", "head.weight", "positions", "kernel"]
+    expected = {name: [0.3] if name in decayed else [0.0] for name in named} | {"frozen": []}
+    assert actual == expected
+    assert {group["lr"] for group in optimizer.param_groups} == {0.02}
+    assert {group["betas"] for group in optimizer.param_groups} == {betas or (0.9, 0.95)}
+
+    rest = {"lr": 0.02, "betas": betas or (0.9, 0.95)}
+    theirs = {name: own.detach().clone() for name, own in named.items() if name != "frozen"}
+    one_by_one = [
+        torch.optim.AdamW([own], weight_decay=0.3 if name in decayed else 0.0, **rest)
+        for name, own in theirs.items()
+    ]
+    for seed in (16, 17):
+        for name, own in theirs.items():
+            own.grad = named[name].grad = normal(*own.shape, seed=seed)
+        for step in (optimizer.step, *(each.step for each in one_by_one)):
+            step()
+    for name, own in theirs.items():
+        # float64: right versions are off by 1e-15, whichever of PyTorch's loops they choose.
+        torch.testing.assert_close(named[name].detach(), own, rtol=0, atol=1e-12)
+
+
+def steps_by_hand(model, batches, max_norm):
+    """Two steps of SGD with PyTorch's own parts: the losses, and the norms of the gradients."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    losses, norms = [], []
+    for micro_batches in batches:
+        logits = torch.cat([model(inputs).flatten(0, 1) for inputs, _ in micro_batches])
+        targets = torch.cat([targets.flatten() for _, targets in micro_batches])
+        loss = F.cross_entropy(logits, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(nn.utils.clip_grad_norm_(model.parameters(), max_norm).item())
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, norms
+
+
+def assert_same_steps(batches, *, given=list, training=True, dropout=0.0, max_norm=None):
+    """Two steps of train_step give the losses and weights of two steps by hand."""
+    model = SmallModel(7, dropout=dropout, seed=16).train(training)
+    theirs, modes_before = copy.deepcopy(model), modes(model)
+    # SGD, for Adam makes the same step for a gradient and for its double.
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for number, parameter in enumerate(model.parameters()):  # left over from who knows what
+        parameter.grad = normal(*parameter.shape, seed=20 + number)
+    options = {} if max_norm is None else {"max_norm": max_norm}
+    actual = [train_step(model, optimizer, given(pairs), **options) for pairs in batches]
+
+    expected, norms = steps_by_hand(theirs, batches, max_norm or 1.0)
+    assert min(norms) > 2, "these gradients are too short for max_norm = 1.0 to show"
+    # PyTorch clips by the norm + 1e-6, so its steps are up to 5e-7 shorter than others', which are
+    # as right: that is 2e-7 in a loss or a weight. Wrong versions are off by 1e-3 and more.
+    assert actual == pytest.approx(expected, rel=0, abs=1e-5)
+    for name, weight in theirs.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], weight, rtol=0, atol=1e-5)
+    assert modes(model) == modes_before, "the model is in another mode than before"
+
+
+def micro_batches_of(*sizes, seed):
+    """Pairs of random inputs and targets, of these sizes."""
+    ids = [whole_numbers(0, 7, 2, *size, seed=seed + number) for number, size in enumerate(sizes)]
+    return [(inputs, targets) for inputs, targets in ids]
+
+
+@pytest.mark.parametrize(("training", "dropout"), [(True, 0.0), (False, 0.5)])
+@pytest.mark.parametrize("max_norm", [None, 0.03, 1e6])
+def test_step_follows_the_clipped_gradient_of_this_batch_alone(max_norm, training, dropout):
+    """A step: no old gradients, backward, clip, step; the loss comes back, the mode is left alone."""
+    batches = [micro_batches_of((3, 5), seed=30), micro_batches_of((3, 5), seed=40)]
+    assert_same_steps(batches, training=training, dropout=dropout, max_norm=max_norm)
+
+
+@pytest.mark.parametrize("given", [list, iter], ids=["list", "generator"])
+def test_micro_batches_make_the_step_of_one_big_batch(given):
+    """However the targets are dealt out, each counts the same: the mean is over all of them."""
+    first = micro_batches_of((2, 5), (3, 4), (1, 1), (2, 3), seed=50)
+    first[1][1][:, 1:] = -100  # few targets of the second micro-batch count,
+    first[3][1][:] = -100  # and none of the last
+    batches = [first, micro_batches_of((4, 2), (1, 7), seed=60)]
+    assert_same_steps(batches, given=given)
+    assert_same_steps(batches, given=given, max_norm=1e6)  # the length of the gradient shows, too
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("length", "block_size", "batch_size"),
+    [(30, 7, 3), (30, 7, 1), (30, 7, 50), (33, 7, 2), (29, 7, 2), (5, 7, 2), (2, 1, 1), (26, 5, 5)],
+)
+def test_every_token_but_the_first_is_a_target_once(length, block_size, batch_size, dtype, rtol):
+    """Windows follow one another to the end of the text, and the mean is over all its tokens."""
+    tokens = whole_numbers(0, 11, length, seed=80).numpy().astype(np.uint16)
+    tokens.flags.writeable = False
+    model = SmallModel(11, seed=81, dtype=dtype)
+    exact, ids = copy.deepcopy(model).double(), torch.from_numpy(tokens.astype(np.int64))
+    total = 0.0
+    for start in range(0, length - 1, block_size):
+        window = ids[start : start + block_size + 1]
+        total += F.cross_entropy(exact(window[None, :-1])[0], window[1:], reduction="sum").item()
+
+    actual = evaluate(model, tokens, block_size=block_size, batch_size=batch_size)
+    # Right versions are off by 1e-7 in float32, and by 1e-15 in float64.
+    assert actual == pytest.approx(total / (length - 1), rel=rtol)
+    sizes = [tuple(given.shape) for given, _, _ in model.given]
+    assert max(rows for rows, _ in sizes) <= batch_size, "more than batch_size windows at a time"
+    even = evaluate(EvenChances(), tokens, block_size=block_size, batch_size=batch_size)
+    assert even == pytest.approx(math.log(11), rel=1e-6)  # float32: off by 1e-7
+
+
+def test_evaluation_leaves_no_trace():
+    """In eval mode, without gradients, nothing drawn; then each module is in its own mode again."""
+    tokens = whole_numbers(0, 7, 30, seed=82).numpy()
+    model = SmallModel(7, dropout=0.5, seed=83)
+    model.norm.eval()  # a frozen part
+    before, state = modes(model), torch.get_rng_state()
+    weights = copy.deepcopy(model.state_dict())
+    actual = [evaluate(model, tokens, block_size=7, batch_size=3) for _ in range(2)]
+    assert torch.equal(torch.get_rng_state(), state), "random numbers have been used"
+    assert modes(model) == before, "not every module is in the mode in which it was"
+    assert {(training, gradients) for _, training, gradients in model.given} == {(False, False)}
+    assert torch.is_grad_enabled() and all(parameter.grad is None for parameter in model.parameters())
+    torch.testing.assert_close(dict(model.state_dict()), dict(weights), rtol=0, atol=0)
+    expected = evaluate(model.eval(), tokens, block_size=7, batch_size=3)
+    assert actual == [expected, expected] and not model.training
+
+    class Failure(Exception):
+        pass
+
+    class Failing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.elsewhere = nn.Parameter(torch.empty(3, device="meta"))
+            self.dropout = nn.Dropout(0.5).eval()
+
+        def forward(self, ids):
+            raise Failure(ids.device.type)
+
+    failing = Failing()
+    before = modes(failing)
+    with pytest.raises(Failure, match="meta"):  # the ids are on the device of the parameters
+        evaluate(failing, tokens, block_size=7, batch_size=3)
+    assert modes(failing) == before, "after an error the mode is another"
+    assert torch.is_grad_enabled()
+
+
+RATES = {"max_lr": 0.75, "min_lr": 0.25, "warmup_steps": 10, "total_steps": 40}
+WINDOWS = {"block_size": 3, "batch_size": 2}
+
+
+def batch_from(length, batch_size=2, block_size=3):
+    return get_batch(np.arange(length), batch_size, block_size, torch.Generator().manual_seed(0))
+
+
+def step_from(*micro_batches):
+    model = SmallModel(7)
+    before = copy.deepcopy(model.state_dict())
+    try:
+        train_step(model, torch.optim.AdamW(model.parameters()), micro_batches)
+    finally:  # a step would have changed them: AdamW decays
+        torch.testing.assert_close(dict(model.state_dict()), dict(before), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "named"),
+    [
+        (lambda: cross_entropy(normal(3, 7, seed=84), torch.tensor([1, 7, 2])), IndexError, []),
+        (lambda: cross_entropy(normal(3, 7, seed=84), torch.tensor([1, -1, 2])), IndexError, []),
+        (lambda: cross_entropy(normal(2, 7, seed=84), torch.tensor([-100, 1]), 1), IndexError, []),
+        (lambda: bits_per_byte(2.5, 0), ValueError, ["0"]),
+        (lambda: bits_per_byte(2.5, -4), ValueError, ["-4"]),
+        (lambda: batch_from(17, block_size=23), ValueError, ["17", "23"]),
+        (lambda: batch_from(17, block_size=17), ValueError, ["17"]),
+        (lambda: batch_from(17, block_size=-5), ValueError, ["-5"]),
+        (lambda: batch_from(17, batch_size=0), ValueError, ["0"]),
+        (lambda: cosine_learning_rate(-6, **RATES), ValueError, ["-6"]),
+        (lambda: cosine_learning_rate(3, **RATES | {"warmup_steps": 41}), ValueError, ["41", "40"]),
+        (lambda: cosine_learning_rate(3, **RATES | {"warmup_steps": -2}), ValueError, ["-2"]),
+        (lambda: cosine_learning_rate(3, **RATES | {"min_lr": 0.875}), ValueError, ["0.875", "0.75"]),
+        (lambda: cosine_learning_rate(3, **RATES | {"min_lr": -0.5}), ValueError, ["-0.5"]),
+        (lambda: clip_grad_norm_([nn.Parameter(torch.ones(3))], 0.0), ValueError, ["0.0"]),
+        (lambda: clip_grad_norm_([nn.Parameter(torch.ones(3))], -1.5), ValueError, ["-1.5"]),
+        (lambda: step_from(), ValueError, []),
+        (lambda: step_from((torch.ones(2, 3).long(), torch.full((2, 3), -100))), ValueError, []),
+        (lambda: evaluate(SmallModel(7), np.arange(1), **WINDOWS), ValueError, ["1"]),
+        (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"block_size": -3}), ValueError, ["-3"]),
+        (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"batch_size": 0}), ValueError, ["0"]),
+    ],
+)
+def test_values_that_cannot_be_are_refused(call, error, named):
+    """IndexError for a target that is no class; ValueError, naming the value, for what cannot work."""
+    with pytest.raises(error) as refusal:
+        call()
+    assert [number for number in named if number in str(refusal.value)] == named

@@ -1,0 +1,110 @@
+"""Sampling: from the logits of a language model to text.
+
+A model answers with a logit for every token of its vocabulary, and somebody has to choose. The
+functions here reshape logits (colder or warmer, fewer candidates), draw a token from what is left,
+and repeat that token by token. In logits "impossible" is written -inf, whose exponential is zero.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from katas.k01_attention.attention import softmax
+
+
+def greedy(logits: Float[Tensor, "*batch vocab"]) -> Int[Tensor, "*batch"]:
+    """Return the id of the token with the highest logit; among equals, of any one of them.
+
+    Source: Jurafsky and Martin, Speech and Language Processing (3rd edition, draft), on greedy
+    decoding in the chapter on large language models.
+    """
+    raise NotImplementedError
+
+
+def apply_temperature(
+    logits: Float[Tensor, "*batch vocab"], temperature: float
+) -> Float[Tensor, "*batch vocab"]:
+    """Return the logits divided by the temperature.
+
+    Below 1 the likely tokens gain, above 1 the unlikely ones; at 1 nothing changes.
+
+    Raises ValueError naming temperature if it is not a positive, finite number.
+    Source: Holtzman et al., The Curious Case of Neural Text Degeneration (2020), section 3.3.
+    """
+    raise NotImplementedError
+
+
+def top_k_filter(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
+    """Return the logits with the k highest as they are and all others at -inf.
+
+    Exactly min(k, vocab) survive in every row. Where equal logits compete for the last places, any
+    of them may get these.
+
+    Raises ValueError naming k if it is less than 1.
+    Source: Fan, Lewis and Dauphin, Hierarchical Neural Story Generation (2018), section 5.
+    """
+    raise NotImplementedError
+
+
+def top_p_filter(logits: Float[Tensor, "*batch vocab"], p: float) -> Float[Tensor, "*batch vocab"]:
+    """Return the logits with the fewest tokens that together reach probability p; others at -inf.
+
+    The survivors of a row are its likeliest tokens, up to and including the one with which the sum
+    of their probabilities, softmax(logits), is at least p. So one token always survives, and with
+    p = 1 all do. Where equal logits compete for the last places, any of them may get these.
+
+    Raises ValueError naming p if it is outside (0, 1].
+    Source: Holtzman et al., The Curious Case of Neural Text Degeneration (2020), section 3.1.
+    """
+    raise NotImplementedError
+
+
+def sample_next(
+    logits: Float[Tensor, "*batch vocab"], generator: torch.Generator | None = None
+) -> Int[Tensor, "*batch"]:
+    """Return for every row an id drawn with the probabilities softmax(logits), rows independently.
+
+    A token whose logit is -inf is never drawn. All randomness comes from `generator`, by default
+    from PyTorch's global one.
+
+    Source: Jurafsky and Martin, Speech and Language Processing (3rd edition, draft), on sampling
+    in the chapter on large language models.
+    """
+    raise NotImplementedError
+
+
+def generate(
+    model: nn.Module,
+    ids: Int[Tensor, "batch seq"],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    eos_id: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Int[Tensor, "batch total"]:
+    """Return the prompts, each continued by max_new_tokens tokens that the model chose.
+
+    `model` maps ids (batch, seq) to logits (batch, seq, vocab) and takes no more than
+    `model.config.block_size` positions: it is shown the last ones. Its logits for the last position
+    are divided by `temperature`, then go through `top_k_filter` with `top_k` and `top_p_filter`
+    with `top_p`, where given, and one token is drawn with `generator`. Temperature 0 means greedy:
+    always the highest logit.
+
+    A row in which `eos_id` was chosen has ended: it gets eos_id for the rest, while other rows go
+    on. The result always has seq + max_new_tokens columns. An eos_id in the prompt ends nothing.
+
+    The model works in evaluation mode and without gradients; afterwards, also after an error, each
+    of its modules is in the mode it was in. The prompt is not modified.
+
+    Raises ValueError naming max_new_tokens if that is negative, naming temperature, k or p if its
+    value is impossible, and if the prompt has no tokens.
+    Source: Jurafsky and Martin, Speech and Language Processing (3rd edition, draft), on generating
+    text in the chapter on large language models.
+    """
+    raise NotImplementedError

@@ -1,0 +1,141 @@
+"""The capstone: from a text file to a model that writes, out of everything that you have built.
+
+Three functions: `prepare_data` turns a text into numbers, `train` makes a model of them and leaves all
+that it knows in a run folder, `sample` lets that model write. What no kata has taught is given: the
+device and the other processes (`join_workers`), what is shown meanwhile (`Monitor`), the picture of the
+losses (`draw_curves`), and what lies where in the run folder (`RunFolder`).
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.devices import choose_device
+from harness.monitor import Monitor
+from harness.plots import draw_curves
+from harness.run_folder import RunFolder, read_losses
+from harness.workers import Workers, join_workers
+from katas.k04_embeddings.embeddings import CharTokenizer
+from katas.k05_model.model import TransformerLM
+from katas.k06_training.training import (
+    configure_optimizer,
+    cosine_learning_rate,
+    evaluate,
+    get_batch,
+    train_step,
+)
+from katas.k07_sampling.sampling import generate
+from katas.k08_engineering.engineering import (
+    CSVLogger,
+    JSONLLogger,
+    RunConfig,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+SAMPLE_TOKENS = 200  # how much the model writes at every evaluation
+EVALUATION_BATCH = 64  # windows that are evaluated at a time; the result does not depend on it
+
+
+@dataclass(frozen=True)
+class DatasetInfo:  # given
+    """What `prepare_data` has made of a text."""
+
+    vocab_size: int  # different characters
+    train_tokens: int
+    val_tokens: int
+
+
+@dataclass(frozen=True)
+class RunSummary:  # given
+    """What came out of a training run."""
+
+    steps: int  # optimizer steps done in all, those before a resume included
+    train_loss: float  # of the last step, in nats per token; NaN if there was none
+    val_loss: float  # of the last evaluation, over the whole validation split
+    best_val_loss: float  # the lowest of all evaluations
+    seconds: float  # that this call took
+    tokens_per_second: float  # that this call trained on, evaluations not counted
+
+
+def prepare_data(
+    text_path: str | os.PathLike[str], out_dir: str | os.PathLike[str], val_fraction: float = 0.1
+) -> DatasetInfo:
+    """Write a text as tokens, split for training and validation, into `out_dir`; return their numbers.
+
+    The text is UTF-8. `out_dir`, made if need be, gets three files: tokenizer.json, a `CharTokenizer`
+    of all characters of the whole text; val.bin, the tokens of the last val_fraction of the text (its
+    number of characters times val_fraction, rounded down, but at least 2, an input and its target);
+    and train.bin, those of what comes before. The two .bin files hold nothing but the tokens, as
+    unsigned 16-bit integers in the machine's byte order, so that np.memmap can read them.
+
+    Raises ValueError naming val_fraction unless it lies between 0 and 1, naming the length of the text
+    if fewer than 2 characters would be left for training, and naming the number of different
+    characters if 16 bits cannot tell them apart.
+    """
+    raise NotImplementedError
+
+
+def train(
+    config: RunConfig,
+    data_dir: str | os.PathLike[str],
+    run_dir: str | os.PathLike[str],
+    resume: bool = False,
+) -> RunSummary:
+    """Train a model on what `prepare_data` has written, and leave everything about it in `run_dir`.
+
+    config.model.vocab_size may be None: the tokenizer's is taken. Everything random follows from
+    config.training.seed: the first parameters, dropout, and the batches, drawn by a generator of their
+    own. Step t, counted from 1, has the learning rate that `cosine_learning_rate` gives for t, with
+    min_lr reached at max_steps; its batch_size windows go through the model in micro_batches equal
+    parts.
+
+    Before the first step, after every eval_interval steps, and after the last one, the model is
+    evaluated on the whole validation split and writes a sample. Then it is saved: as best.pt if no
+    evaluation before had as low a loss, and, after that, as last.pt. The run folder (made if need be;
+    `RunFolder` knows the names) holds config.yaml (with vocab_size), tokenizer.json, steps.csv (step,
+    loss, learning_rate: a row for each step), evaluations.jsonl (step, val_loss), last.pt, best.pt,
+    and at the end curves.png.
+
+    With `resume` a run goes on from its last.pt exactly as if it had never stopped: log rows from
+    beyond that checkpoint are dropped. `config` may differ from that of the stopped run, say in
+    max_steps, but not in the shapes of the model. Without a last.pt it starts from the beginning.
+
+    When `Monitor.interrupted` is set the run saves last.pt and ends before the next step.
+
+    Under several workers (`join_workers`) each trains on its share of every micro-batch, and the
+    first one alone evaluates, logs, saves and shows.
+
+    Raises ValueError if `run_dir` holds a run and `resume` is not set, if vocab_size is not the
+    tokenizer's, and if a resumed run was started with another tokenizer.
+    """
+    raise NotImplementedError
+
+
+def sample(
+    run_dir: str | os.PathLike[str],
+    prompt: str,
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+) -> str:
+    """Return the prompt and the max_new_tokens characters with which the run's best model goes on.
+
+    The model is that of best.pt, on the device that config.yaml names, or the fastest here if that is
+    "auto". All randomness comes from `seed`. What a model of kata 05 and `generate` of kata 07 refuse
+    is refused here too.
+
+    Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt is empty or holds
+    a character that the model does not know.
+    """
+    raise NotImplementedError

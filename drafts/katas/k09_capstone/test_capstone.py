@@ -1,0 +1,301 @@
+"""Ordered tests of kata 09: each adds one idea, and needs only what stands above it."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from katas.k04_embeddings.embeddings import CharTokenizer
+from katas.k05_model.model import ModelConfig, TransformerLM
+from katas.k06_training.training import cosine_learning_rate, evaluate, get_batch
+from katas.k07_sampling.sampling import generate
+from katas.k08_engineering.engineering import RunConfig, TrainingConfig, load_checkpoint
+from katas.k09_capstone import capstone
+from katas.k09_capstone.capstone import DatasetInfo, prepare_data, sample, train
+
+MODEL = ModelConfig(vocab_size=None, block_size=8, d_model=16, num_heads=2, num_layers=1, d_ff=24)
+TRAINING = TrainingConfig(
+    max_steps=12,
+    batch_size=6,
+    learning_rate=1e-2,
+    min_lr=1e-3,
+    warmup_steps=3,
+    eval_interval=5,
+    seed=7,
+    device="cpu",
+)
+TINY = RunConfig(name="tiny", model=MODEL, training=TRAINING)
+# Constant, so that a run of 7 steps and one of 12 have the same rates; dropout makes the global random
+# numbers matter.
+STEADY = replace(
+    TINY,
+    model=replace(MODEL, dropout=0.3),
+    training=replace(TRAINING, min_lr=1e-2, warmup_steps=0),
+)
+
+
+def changed(config, **training):
+    """The configuration with other values in its training part."""
+    return replace(config, training=replace(config.training, **training))
+
+
+def letters(count, seed=0):
+    """Random letters, and every now and then a line break."""
+    drawn = np.random.default_rng(seed).choice(list("abcdefgh\n"), size=count)
+    return "".join(drawn)
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def tokens_in(path):
+    return np.fromfile(path, dtype=np.uint16)
+
+
+def rows(run_dir):
+    """The log of the steps: a dict of numbers for each."""
+    with (Path(run_dir) / "steps.csv").open(encoding="utf-8", newline="") as file:
+        return [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def evaluations(run_dir):
+    """The log of the evaluations: a dict for each."""
+    lines = (Path(run_dir) / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def model_in(run_dir, name):
+    """The model of a checkpoint, and the step at which it was saved."""
+    model = TransformerLM(RunConfig.from_file(Path(run_dir) / "config.yaml").model)
+    with torch.random.fork_rng():  # load_checkpoint sets the global generator too
+        step = load_checkpoint(Path(run_dir) / name, model=model)
+    return model.eval(), step
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_samples():
+    """Every evaluation writes a sample; with all signatures checked, a long one takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(capstone, "SAMPLE_TOKENS", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with the tokens of 400 letters, of which the last 80 are for validation."""
+    folder = tmp_path_factory.mktemp("data")
+    prepare_data(write(folder / "text.txt", letters(400)), folder, val_fraction=0.2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_run(data, tmp_path_factory):
+    """A finished run of the configuration TINY: its folder and its summary."""
+    run_dir = tmp_path_factory.mktemp("runs") / "tiny"
+    return run_dir, train(TINY, data, run_dir)
+
+
+@pytest.fixture(scope="module")
+def spoilt_run(data, tmp_path_factory):
+    """A run at a rate at which the loss soon goes up again: its folder and its summary."""
+    run_dir = tmp_path_factory.mktemp("runs") / "spoilt"
+    config = changed(TINY, max_steps=16, learning_rate=0.5, min_lr=0.5, warmup_steps=0, eval_interval=2)
+    return run_dir, train(config, data, run_dir)
+
+
+def test_prepare_data_keeps_the_end_of_the_text_for_validation(tmp_path):
+    """The last val_fraction of the tokens goes to val.bin, all that comes before it to train.bin."""
+    text = "to be or not to be, that is the question:\r\nwhether 'tis nöbler ‒\n" * 3 + "XYZ"
+    info = prepare_data(write(tmp_path / "text.txt", text), tmp_path / "new" / "folder", val_fraction=0.3)
+    out = tmp_path / "new" / "folder"
+    val_tokens = int(len(text) * 0.3)
+    assert info == DatasetInfo(len(set(text)), len(text) - val_tokens, val_tokens)
+    tokenizer = CharTokenizer.load(out / "tokenizer.json")
+    assert tokenizer.decode(tokens_in(out / "train.bin").tolist()) == text[:-val_tokens]
+    assert tokenizer.decode(tokens_in(out / "val.bin").tolist()) == text[-val_tokens:]
+
+
+@pytest.mark.parametrize(
+    ("text", "val_fraction", "named"),
+    [
+        (letters(50), 0.0, r"\b0(\.0)?\b"),
+        (letters(50), 1.0, r"\b1(\.0)?\b"),
+        (letters(50), -0.1, r"-0\.1"),
+        ("abc", 0.5, r"\b3\b"),
+        ("", 0.5, r"\b0\b"),
+    ],
+)
+def test_prepare_data_refuses_what_cannot_be_split(tmp_path, text, val_fraction, named):
+    """A share outside 0 … 1 raises ValueError naming it; so does a text too short, naming its length."""
+    with pytest.raises(ValueError, match=named):
+        prepare_data(write(tmp_path / "text.txt", text), tmp_path / "out", val_fraction)
+
+
+def test_train_takes_every_step_at_its_learning_rate(tiny_run):
+    """steps.csv has a row for each step from 1 to max_steps, with the schedule's rate and a finite loss."""
+    run_dir, summary = tiny_run
+    logged = rows(run_dir)
+    assert [row["step"] for row in logged] == [*range(1, 13)]
+    expected = [
+        cosine_learning_rate(step, max_lr=1e-2, min_lr=1e-3, warmup_steps=3, total_steps=12)
+        for step in range(1, 13)
+    ]
+    rates = torch.tensor([row["learning_rate"] for row in logged], dtype=torch.float64)
+    # The same function: written to the file and read again, a float comes back as it was.
+    torch.testing.assert_close(rates, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=0)
+    assert all(math.isfinite(row["loss"]) for row in logged)
+    assert summary.steps == 12
+    assert summary.train_loss == logged[-1]["loss"]
+    assert summary.seconds > 0
+    assert summary.tokens_per_second > 0
+
+
+@pytest.mark.parametrize("config", [TINY, STEADY], ids=["without dropout", "with dropout"])
+def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(config, tmp_path, data):
+    """The seed decides the parameters and the dropout (global generator) and the batches (their own one)."""
+    train(changed(config, max_steps=1, warmup_steps=0), data, tmp_path / "run")
+    tokenizer = CharTokenizer.load(data / "tokenizer.json")
+    torch.manual_seed(7)
+    model = TransformerLM(replace(config.model, vocab_size=tokenizer.vocab_size)).train()
+    inputs, targets = get_batch(tokens_in(data / "train.bin"), 6, 8, torch.Generator().manual_seed(7))
+    expected = torch.nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+    # float32; logits near zero, so the orders of summation differ by some 1e-7.
+    assert rows(tmp_path / "run")[0]["loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_parameters_move_by_the_learning_rate_of_the_step(tmp_path, data):
+    """The optimizer takes each step with that step's rate, here min_lr, not with the highest one."""
+    config = changed(
+        TINY, max_steps=1, warmup_steps=0, eval_interval=1
+    )  # so step 1 is at the end of the cosine
+    train(config, data, tmp_path / "run")
+    after, _ = model_in(tmp_path / "run", "last.pt")
+    torch.manual_seed(7)
+    before = TransformerLM(after.config)
+    moved = (after.final_norm.weight - before.final_norm.weight).abs()
+    # AdamW's first step moves what is not decayed by the rate itself, whatever the gradient, less
+    # rate · eps / |gradient|, which is below 1e-3 of it for gradients above 1e-5.
+    torch.testing.assert_close(moved.detach(), torch.full((16,), 1e-3), rtol=1e-2, atol=0)
+
+
+def test_training_learns_a_text_by_heart(tmp_path):
+    """On a text that repeats itself the loss falls far below that of guessing by frequency."""
+    prepare_data(write(tmp_path / "text.txt", "abacadae" * 40), tmp_path)
+    config = changed(TINY, max_steps=120, batch_size=8, eval_interval=120)
+    summary = train(config, tmp_path, tmp_path / "run")
+    # Guessing by frequency costs 1.39 nats, and knowing the character before 0.69; this run ends near
+    # 0.1, for at the beginning of a window nobody can know which of the four comes next.
+    assert summary.val_loss < 0.5
+    assert summary.train_loss < 0.5
+
+
+def test_whole_validation_split_is_evaluated_before_between_and_after(tiny_run, data):
+    """evaluations.jsonl has the loss over all of val.bin for step 0, each eval_interval and the end."""
+    run_dir, summary = tiny_run
+    found = evaluations(run_dir)
+    assert [row["step"] for row in found] == [0, 5, 10, 12]
+    model, _ = model_in(run_dir, "last.pt")
+    expected = evaluate(model, tokens_in(data / "val.bin"), block_size=8, batch_size=100)
+    # The sizes of the batches differ, and with them the order of the sums, by some 1e-7.
+    assert found[-1]["val_loss"] == pytest.approx(expected, rel=1e-5)
+    assert summary.val_loss == found[-1]["val_loss"]
+
+
+def test_best_model_and_last_one_are_both_kept(spoilt_run, data):
+    """last.pt holds the final model, best.pt the one with the lowest validation loss of all evaluations."""
+    run_dir, summary = spoilt_run
+    losses = {row["step"]: row["val_loss"] for row in evaluations(run_dir)}
+    best_step = min(losses, key=losses.get)
+    assert best_step != 16, "this run does not tell the best model from the last one"
+    assert summary.best_val_loss == losses[best_step]
+    assert summary.val_loss == losses[16]
+    for name, step in (("best.pt", best_step), ("last.pt", 16)):
+        model, saved_at = model_in(run_dir, name)
+        assert saved_at == step, f"{name} is of step {saved_at}, not {step}"
+        loss = evaluate(model, tokens_in(data / "val.bin"), block_size=8, batch_size=100)
+        assert loss == pytest.approx(losses[step], rel=1e-5)  # sums in another order
+
+
+def test_micro_batches_change_nothing_but_the_memory_needed(tiny_run, tmp_path, data):
+    """A batch cut into three parts gives the same steps as the batch in one."""
+    train(changed(TINY, micro_batches=3), data, tmp_path / "run")
+    actual = torch.tensor([row["loss"] for row in rows(tmp_path / "run")])
+    expected = torch.tensor([row["loss"] for row in rows(tiny_run[0])])
+    # Sums in another order; AdamW makes of 1e-7 in a gradient up to 1e-4 in a loss after 12 steps.
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=0)
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, data):
+    """All that is random follows from the seed: the same one gives the same losses to the last bit."""
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        torch.rand(1)  # whatever was drawn before
+        train(changed(STEADY, seed=seed, max_steps=4), data, tmp_path / name)
+    assert rows(tmp_path / "one") == rows(tmp_path / "same")
+    assert rows(tmp_path / "one") != rows(tmp_path / "other")
+
+
+def test_resumed_run_equals_one_that_never_stopped(tmp_path, data):
+    """7 steps and 5 more after a resume equal 12 steps, bit for bit, with dropout on."""
+    through = train(STEADY, data, tmp_path / "through")
+    train(changed(STEADY, max_steps=7), data, tmp_path / "stopped")
+    # What a kill leaves behind: rows of steps that no checkpoint knows.
+    with (tmp_path / "stopped" / "steps.csv").open("a", encoding="utf-8") as file:
+        file.write("8,1.5,0.01\n9,1.5,0.01\n")
+    torch.rand(3)  # the new process has drawn other numbers
+    resumed = train(STEADY, data, tmp_path / "stopped", resume=True)
+    assert rows(tmp_path / "stopped") == rows(tmp_path / "through")
+    expected, _ = model_in(tmp_path / "through", "last.pt")
+    actual, _ = model_in(tmp_path / "stopped", "last.pt")
+    for name, parameter in expected.state_dict().items():
+        assert torch.equal(actual.state_dict()[name], parameter), name
+    assert resumed.steps == 12
+    assert (resumed.train_loss, resumed.val_loss) == (through.train_loss, through.val_loss)
+
+
+def test_run_folder_is_never_overwritten_by_mistake(tmp_path, data, tiny_run):
+    """A folder that holds a run is refused without resume, and with resume for other data: by ValueError."""
+    run_dir, _ = tiny_run
+    before = (run_dir / "last.pt").read_bytes()
+    with pytest.raises(ValueError, match="tiny"):
+        train(TINY, data, run_dir)
+    other = write(tmp_path / "other.txt", letters(400).upper())
+    prepare_data(other, tmp_path / "other")
+    with pytest.raises(ValueError, match="other"):
+        train(TINY, tmp_path / "other", run_dir, resume=True)
+    with pytest.raises(ValueError, match="65"):
+        train(replace(TINY, model=replace(MODEL, vocab_size=65)), data, tmp_path / "new")
+    assert (run_dir / "last.pt").read_bytes() == before
+
+
+def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
+    """At temperature 0 the text is what `generate` makes of the prompt with the model of best.pt."""
+    run_dir, _ = spoilt_run
+    tokenizer = CharTokenizer.load(run_dir / "tokenizer.json")
+    model, _ = model_in(run_dir, "best.pt")
+    ids = torch.tensor([tokenizer.encode("head")])
+    expected = tokenizer.decode(generate(model, ids, 20, temperature=0)[0].tolist())
+    text = sample(run_dir, "head", 20, temperature=0)
+    assert text == expected
+    assert len(text) == 24
+    with pytest.raises(ValueError, match="'Q'"):
+        sample(run_dir, "heQ", 5)
+
+
+def test_sample_draws_by_the_seed_and_its_options(tiny_run):
+    """The same seed gives the same text and another seed another one; temperature, top_k, top_p count."""
+    run_dir, _ = tiny_run
+    text = sample(run_dir, "a", 15, seed=1)
+    torch.rand(1)  # no matter what was drawn in between
+    assert sample(run_dir, "a", 15, seed=1) == text
+    assert sample(run_dir, "a", 15, seed=2) != text
+    likeliest = sample(run_dir, "a", 15, temperature=0)
+    assert likeliest != text
+    for options in ({"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}):
+        assert sample(run_dir, "a", 15, seed=1, **options) == likeliest, options
