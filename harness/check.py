@@ -49,9 +49,10 @@ def _side_by_side(course: Course, katas: Sequence[Kata]) -> Iterator[list[Proble
     processes = multiprocessing.get_context("spawn")  # never a fork of what has imported torch
     console = Console(stderr=True)
     with ProcessPoolExecutor(os.cpu_count(), mp_context=processes) as pool:
-        found = pool.map(_strength, [course.root] * len(katas), [kata.name for kata in katas])
+        # The last one first: it uses what all the others are made of, and takes the longest.
+        begun = {kata: pool.submit(_strength, course.root, kata.name) for kata in reversed(katas)}
         yield from track(
-            found,
+            (begun[kata].result() for kata in katas),
             "trying slips and alternatives",
             total=len(katas),
             console=console,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from harness.course import Course, Kata, UnknownKata, find_root, load_course, re
 
 if TYPE_CHECKING:
     from harness.words import Line
+
+_INTERRUPTED = 130  # as a shell reports Ctrl-C
+_DEMO_TOKENS = 400
 
 _STYLES: dict[str, dict[str, Any]] = {
     "": {},
@@ -123,6 +127,101 @@ def solution(kata: str, giving_up: bool) -> None:
     solutions.show(progress.kata)
 
 
+_SOLUTIONS = click.option("--solutions", is_flag=True, help="Use the reference instead of your own katas.")
+
+
+@main.command()
+@_SOLUTIONS
+@click.option(
+    "--config", help="A YAML or JSON file, or the name of one in katas/k09_capstone/configs/. [laptop]"
+)
+@click.option("--data", help="What to train on: a corpus (see `harness data`), or a text file of yours.")
+@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Where to leave the run.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the configuration, e.g. training.max_steps=100.",
+)
+def train(
+    solutions: bool,
+    config: str | None,
+    data: str | None,
+    run_dir: Path | None,
+    resume: bool,
+    changes: tuple[str, ...],
+) -> None:
+    """Train a language model with your katas; Ctrl-C saves it, --resume goes on."""
+    from harness import training, words
+
+    course = _course()
+    with _told(course):
+        capstone = training.load_capstone(course, course.katas if solutions else ())
+        request = training.Request(config, data, run_dir, resume, changes)
+        outcome = training.train(course, capstone, request)
+    if outcome.speaks:
+        _print(
+            words.trained(
+                outcome.summary, _relative(outcome.run.path), outcome.losses, outcome.interrupted, solutions
+            )
+        )
+    if outcome.interrupted:
+        sys.exit(_INTERRUPTED)
+
+
+@main.command()
+@_SOLUTIONS
+@click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run's folder. [the newest in runs/]",
+)
+@click.option("--prompt", default="\n", help="The beginning that the model continues. [a line break]")
+@click.option("--max-new-tokens", default=500, show_default=True, help="How many characters to write.")
+@click.option(
+    "--temperature",
+    default=0.8,
+    show_default=True,
+    help="Below 1 surer, above 1 wilder; 0 always the likeliest.",
+)
+@click.option("--top-k", type=int, help="Draw from the K likeliest characters only.")
+@click.option(
+    "--top-p", type=float, help="Draw from the likeliest characters with probability P in all only."
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed, the same text.")
+def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
+    """Let a trained model write."""
+    from harness import training
+
+    course = _course()
+    with _told(course):
+        capstone = training.load_capstone(course, course.katas if solutions else ())
+        text = capstone.sample(run_dir or training.newest_run(course), prompt, max_new_tokens, **options)
+    click.echo(text)
+
+
+@main.command()
+def demo() -> None:
+    """Train for a minute and sample, with your katas where they are done, else with the reference."""
+    from harness import training, words
+    from harness.ledger import Ledger
+
+    course = _course()
+    progress = Ledger(course).progress()
+    reference = training.unfinished(progress)
+    _print(words.demo_parts([each.kata for each in progress if each.kata not in reference], reference))
+    with _told(course):
+        capstone = training.load_capstone(course, reference)
+        outcome = training.demonstrate(course, capstone)
+        text = capstone.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
+    click.echo(text)
+    _print(words.demo_end(progress))
+    if outcome.interrupted:
+        sys.exit(_INTERRUPTED)
+
+
 @main.command()
 @click.argument("name", required=False)
 @click.option(
@@ -175,6 +274,28 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
         count += 1
     click.echo(f"{_counted(len(chosen or course.katas), 'kata')} checked, {_counted(count, 'problem')}")
     sys.exit(1 if count else 0)
+
+
+@contextlib.contextmanager
+def _told(course: Course) -> Iterator[None]:
+    """Say what goes wrong in one block: in the request, or in the katas."""
+    from harness import words
+    from harness.corpora import NoCorpus
+    from harness.failures import in_katas
+    from harness.training import CannotTrain
+
+    try:
+        yield
+    except (CannotTrain, NoCorpus) as error:
+        raise click.ClickException(str(error)) from None
+    except Exception as error:
+        _print(words.failed_in_katas(in_katas(course, error)))
+        sys.exit(1)
+
+
+def _relative(path: Path) -> str:
+    """As it can be typed here."""
+    return os.path.relpath(path)
 
 
 def _counted(count: int, noun: str) -> str:

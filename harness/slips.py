@@ -82,7 +82,8 @@ def alternative_sources(solution: str, alternatives: str) -> dict[str, str]:
 
 def replaced_name(alternative: str) -> str:
     """The name of the contract that an alternative stands in for."""
-    return alternative.split(_SEPARATOR)[0]
+    name, separator, _ = alternative.rpartition(_SEPARATOR)  # the last one: a name may itself end in "_"
+    return name if separator else alternative
 
 
 def _imports_names_of(node: ast.stmt, solution: str) -> bool:

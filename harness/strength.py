@@ -16,7 +16,7 @@ from harness.slips import (
     replaced_name,
     slips_path,
 )
-from harness.stubs import contract, make_stub, read_contract
+from harness.stubs import contract, given, make_stub, read_contract
 
 FEWEST_SLIPS = 8
 _TIME_LIMIT = 30.0  # seconds for one test; a slip may make it endless
@@ -101,7 +101,8 @@ def _alternatives_pass(course: Course, kata: Kata, source: str) -> Iterator[Prob
         yield Problem(course.relative(path), "is missing", "write other correct versions of every function")
         return
     sources = alternative_sources(source, path.read_text(encoding="utf-8"))
-    promised, offered = contract(source).keys(), {replaced_name(alternative) for alternative in sources}
+    promised = contract(source).keys() - given(source)
+    offered = {replaced_name(alternative) for alternative in sources}
     for name in sorted(promised - offered):
         yield Problem(course.relative(path), f"has no alternative to {name}", f"add {name}__…")
     for name in sorted(offered - promised):

@@ -102,6 +102,13 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
+def given(source: str) -> set[str]:
+    """The names at top level that are marked as given: they are not the learner's to write."""
+    lines = _lines(source)
+    nodes = [node for node in ast.parse(source).body if isinstance(node, _Function | ast.ClassDef)]
+    return {node.name for node in nodes if _is_given(node, lines)}
+
+
 def _is_given(node: _Function | ast.ClassDef, lines: list[str]) -> bool:
     header = _header(node, lines).split("\n")
     return any(line.rstrip().endswith(GIVEN) for line in header)

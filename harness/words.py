@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.charts import line_chart
 from harness.course import Kata
+from harness.failures import Failure
 from harness.findings import Finding
 from harness.progress import KataProgress
 
@@ -712,3 +714,67 @@ def made_otherwise(name: str) -> str:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def failed_in_katas(failure: Failure) -> list[Line]:
+    """An error that came out of the katas while training or sampling."""
+    if failure.unwritten and failure.kata and failure.calls:
+        return [
+            Line(f"{failure.calls[-1].function} of kata {failure.kata.title} is not written yet.", "bad"),
+            Line(f"  {failure.calls[-1].place}", "dim"),
+            Line(),
+            Line(f"Next: pytest katas/{failure.kata.number}"),
+            Line("See it work with the reference in place of what is missing:  harness demo", "dim"),
+        ]
+    if failure.is_of_the_request:
+        return [*_wrapped(f"{failure.message}", "", "bad")]
+    lines = [*_wrapped(f"{failure.kind}: {failure.message}", "", "bad"), Line()]
+    for call in failure.calls:
+        lines += [Line(f"  {call.place}   in {call.function}", "dim"), Line(f"    {call.code}")]
+    if failure.kata:
+        lines += [
+            Line(),
+            Line(f"Next: pytest katas/{failure.kata.number}, or with the reference:  --solutions"),
+        ]
+    return lines
+
+
+def trained(
+    summary: Any, run_dir: str, losses: Sequence[tuple[int, float]], interrupted: bool, solutions: bool
+) -> list[Line]:
+    """What came out of a training run, and what to do with it. `summary` is the capstone's."""
+    option = " --solutions" if solutions else ""
+    rate = f"{summary.tokens_per_second:,.0f} tokens/s, {summary.seconds:.0f} s"
+    lines = [Line(), *[Line(f"  {row}") for row in line_chart(losses)], Line()]
+    if interrupted:
+        return [
+            *lines,
+            Line(f"Stopped after step {summary.steps:,}, and saved. ({rate})", "title"),
+            Line(f"Go on:  harness train{option} --resume --run-dir {run_dir}"),
+        ]
+    best = f"validation loss {summary.val_loss:.4f}, at best {summary.best_val_loss:.4f}"
+    return [
+        *lines,
+        Line(f"{summary.steps:,} steps: {best} nats per character. ({rate})", "good"),
+        Line(f"The run is in {run_dir}, its curves in {run_dir}/curves.png"),
+        Line(f"Let it write:  harness sample{option} --run-dir {run_dir}"),
+    ]
+
+
+def demo_parts(own: Sequence[Kata], reference: Sequence[Kata]) -> list[Line]:
+    """Whose code the demonstration runs on."""
+    lines = [Line("A small language model learns to tell stories, for about a minute.", "title")]
+    if own:
+        lines += _wrapped(f"Yours: {', '.join(kata.title for kata in own)}.", "", "good")
+    if reference:
+        lines += _wrapped(f"From the reference: {', '.join(kata.title for kata in reference)}.", "", "")
+    return [*lines, Line()]
+
+
+def demo_end(progress: Sequence[KataProgress]) -> list[Line]:
+    """What to do after the demonstration."""
+    own = sum(each.complete for each in progress)
+    return [
+        Line(),
+        Line(f"{own} of the {len(progress)} katas behind this text are yours. Next: pytest"),
+    ]

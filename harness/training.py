@@ -178,5 +178,5 @@ def _is_file(name: str | None) -> bool:
 def _default_text(course: Course) -> Path:
     try:
         return corpora.find(course.root, DEFAULT_DATA)
-    except corpora.Unavailable:
+    except corpora.NoCorpus:
         return corpora.find(course.root, DATA_WITHOUT_NETWORK)
