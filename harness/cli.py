@@ -27,6 +27,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "good": {"fg": "green"},
     "bad": {"fg": "red"},
     "dim": {"dim": True},
+    "command": {"bold": True},
 }
 
 
@@ -164,7 +165,12 @@ def train(
     if outcome.speaks:
         _print(
             words.trained(
-                outcome.summary, _relative(outcome.run.path), outcome.losses, outcome.interrupted, solutions
+                outcome.summary,
+                _relative(outcome.run.path),
+                outcome.losses,
+                interrupted=outcome.interrupted,
+                solutions=solutions,
+                limit=outcome.limit,
             )
         )
     if outcome.interrupted:
@@ -294,8 +300,9 @@ def _told(course: Course) -> Iterator[None]:
 
 
 def _relative(path: Path) -> str:
-    """As it can be typed here."""
-    return os.path.relpath(path)
+    """As it can be typed here: from this folder if it is below it."""
+    below = path.absolute().is_relative_to(Path.cwd())
+    return os.path.relpath(path) if below else str(path)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -98,6 +98,12 @@ def named(name: str) -> Corpus:
     raise UnknownCorpus(words.unknown_corpus(name, nearest[0] if nearest else "", names))
 
 
+def lowest_loss(name: str) -> float | None:
+    """The nats per character below which no model can be on new text of a corpus, where that is known."""
+    entropy = next((corpus.entropy for corpus in CORPORA if corpus.name == name), None)
+    return entropy().nats_per_character if entropy else None
+
+
 def locate(root: Path, corpus: Corpus) -> Path | None:
     """Where the corpus is, if it is here and is what it should be."""
     paths = (folder / corpus.file for folder in folders(root))

@@ -221,6 +221,7 @@ _MARKUP: dict[str, dict[str, bool]] = {
     "good": {"green": True},
     "bad": {"red": True},
     "dim": {"light": True},
+    "command": {"bold": True},
 }
 
 

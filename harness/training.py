@@ -52,6 +52,7 @@ class Outcome:
     summary: Any  # the capstone's RunSummary
     interrupted: bool
     speaks: bool  # whether this process is the one that tells
+    limit: float | None  # the lowest loss that any model can have on new text of this kind, if it is known
 
     @property
     def losses(self) -> Sequence[Point]:
@@ -81,7 +82,8 @@ def train(course: Course, capstone: ModuleType, request: Request) -> Outcome:
         run = RunFolder(workers.agree(request.run_dir or _new_run_dir(course, capstone, config)))
         data_dir = _prepared(course, capstone, workers, run, _data_name(request, run))
         summary = capstone.train(config, data_dir, run.path, resume=request.resume)
-        return Outcome(run, summary, summary.steps < config.training.max_steps, workers.is_first)
+        interrupted = summary.steps < config.training.max_steps
+        return Outcome(run, summary, interrupted, workers.is_first, corpora.lowest_loss(data_dir.name))
 
 
 def demonstrate(course: Course, capstone: ModuleType) -> Outcome:

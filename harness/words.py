@@ -23,7 +23,7 @@ class Line:
     """One line of output. The style adds colour where there is any; meaning never depends on it."""
 
     text: str = ""
-    style: str = ""  # "", title, good, bad, dim
+    style: str = ""  # "", title, good, bad, dim, command (to be copied: never wrapped)
 
 
 _WITHOUT_GLYPHS = str.maketrans(
@@ -48,7 +48,8 @@ def fitted(lines: Iterable[Line], columns: int) -> list[Line]:
     for line in lines:
         indent = line.text[: len(line.text) - len(line.text.lstrip())] + "  "
         parts = textwrap.wrap(line.text, max(columns, 20), subsequent_indent=indent) if line.text else [""]
-        fit += [line] if len(line.text) <= columns else [Line(part, line.style) for part in parts]
+        whole = len(line.text) <= columns or line.style == "command"
+        fit += [line] if whole else [Line(part, line.style) for part in parts]
     return fit
 
 
@@ -740,25 +741,45 @@ def failed_in_katas(failure: Failure) -> list[Line]:
 
 
 def trained(
-    summary: Any, run_dir: str, losses: Sequence[tuple[int, float]], interrupted: bool, solutions: bool
+    summary: Any,
+    run_dir: str,
+    losses: Sequence[tuple[int, float]],
+    *,
+    interrupted: bool,
+    solutions: bool,
+    limit: float | None,
 ) -> list[Line]:
-    """What came out of a training run, and what to do with it. `summary` is the capstone's."""
+    """What came out of a training run, and what to do with it. `summary` is the capstone's.
+
+    `limit` is the lowest loss that any model could have on new text of this kind, where that is known.
+    """
     option = " --solutions" if solutions else ""
-    rate = f"{summary.tokens_per_second:,.0f} tokens/s, {summary.seconds:.0f} s"
+    rate = Line(f"({summary.tokens_per_second:,.0f} tokens/s, {summary.seconds:.0f} s)", "dim")
     lines = [Line(), *[Line(f"  {row}") for row in line_chart(losses)], Line()]
     if interrupted:
         return [
             *lines,
-            Line(f"Stopped after step {summary.steps:,}, and saved. ({rate})", "title"),
-            Line(f"Go on:  harness train{option} --resume --run-dir {run_dir}"),
+            Line(f"Stopped after step {summary.steps:,}, and saved.", "title"),
+            rate,
+            Line("Go on:"),
+            Line(f"  harness train{option} --resume --run-dir {run_dir}", "command"),
         ]
-    best = f"validation loss {summary.val_loss:.4f}, at best {summary.best_val_loss:.4f}"
     return [
         *lines,
-        Line(f"{summary.steps:,} steps: {best} nats per character. ({rate})", "good"),
-        Line(f"The run is in {run_dir}, its curves in {run_dir}/curves.png"),
-        Line(f"Let it write:  harness sample{option} --run-dir {run_dir}"),
+        Line(f"{summary.steps:,} steps: validation loss {summary.val_loss:.4f} nats per character.", "good"),
+        Line(f"At best it was {summary.best_val_loss:.4f}.{_above(summary.best_val_loss, limit)}"),
+        rate,
+        Line(f"The run is in {run_dir}, its curves in curves.png there."),
+        Line("Let it write:"),
+        Line(f"  harness sample{option} --run-dir {run_dir}", "command"),
     ]
+
+
+def _above(loss: float, limit: float | None) -> str:
+    if limit is None:
+        return ""
+    left = f"{max(loss - limit, 0):.4f} are left to learn"
+    return f" On new text of this kind no model can have less than {limit:.4f}: {left}."
 
 
 def demo_parts(own: Sequence[Kata], reference: Sequence[Kata]) -> list[Line]:
