@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from harness.course import load_course
+from harness.run_folder import RunFolder, read_losses
 from harness.tests.conftest import REPOSITORY
+from harness.tests.miniature import Miniature
 from harness.training import CAPSTONE, CannotTrain, Request, newest_run, train
 
 pytestmark = pytest.mark.skipif(
@@ -211,3 +215,40 @@ def test_the_logs_are_json_lines_and_csv(finished: tuple[Path, str]) -> None:
     lines = (finished[0] / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 5, 10, 12]
     assert len(losses(finished[0])) == 12
+
+
+@pytest.mark.slow
+def test_smoke_configuration_learns_the_simple_sequences_in_seconds(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    arguments = ["--config", "smoke", "--data", "simple_sequences", "--run-dir", str(run_dir)]
+    done = run(*command("train", "--solutions", *arguments))
+    assert done.returncode == 0, done.stderr
+    evaluated = read_losses(RunFolder(run_dir))[1]
+    assert evaluated[0][1] == pytest.approx(math.log(40), abs=0.2)  # 40 characters, and nothing learned yet
+    # Guessing each character by the one before it costs 1.79 nats; runs end near 1.2.
+    assert evaluated[-1][1] < 1.6
+
+
+TINY_DEMO = """
+name: demo
+model: {block_size: 16, d_model: 16, num_heads: 2, num_layers: 1}
+training: {max_steps: 20, batch_size: 4, eval_interval: 10, device: cpu}
+"""
+
+
+@pytest.mark.slow
+def test_demo_takes_the_learners_parts_where_they_pass_and_says_which(untouched: Miniature) -> None:
+    configs = untouched.root / "katas" / CAPSTONE / "configs"
+    (configs / "demo.yaml").write_text(TINY_DEMO)
+    first = untouched.harness("demo")
+    assert first.code == 0, first.text
+    assert "From the reference: 00 shapes," in first.out and "Yours" not in first.out
+    assert "0 of the 10 katas behind this text are yours." in first.out
+    shapes = load_course(untouched.root).katas[0]
+    shutil.copy(shapes.solution, shapes.stub)
+    assert untouched.pytest("katas/00").code == 0
+    second = untouched.harness("demo")
+    assert "Yours: 00 shapes." in second.out
+    assert "1 of the 10 katas behind this text are yours." in second.out
+    shapes.stub.write_text("raise RuntimeError('edited since it passed')\n")
+    assert "Yours" not in untouched.harness("demo").out
