@@ -41,6 +41,7 @@ def check(course: Course, kata: Kata) -> Iterator[Problem]:
     yield from broken
     yield from _stub_fails_everything(course, kata, source)
     if not broken:  # otherwise every slip and alternative would fail for that reason
+        yield from _tests_are_listed_with_nothing_solved(course, kata)
         yield from _slips_are_caught(course, kata, source)
         yield from _alternatives_pass(course, kata, source)
 
@@ -51,6 +52,15 @@ def _solution_passes(course: Course, kata: Kata, source: str) -> Iterator[Proble
         yield Problem(course.relative(kata.tests), f"cannot run ({verdict.problem})", "mend what it imports")
     for name in verdict.failed:
         yield Problem(course.relative(kata.solution), f"fails {name}", "mend the solution or the test")
+
+
+def _tests_are_listed_with_nothing_solved(course: Course, kata: Kata) -> Iterator[Problem]:
+    """A test file that uses a kata while it is loaded would take every other kata's tests along."""
+    unsolved = {each.module: make_stub(each.solution.read_text(encoding="utf-8")) for each in course.katas}
+    verdict = trial.run(course, kata, unsolved, stop=True, time_limit=_TIME_LIMIT)
+    if not verdict.failed:
+        found = f"cannot be loaded while the katas are unsolved ({verdict.problem})"
+        yield Problem(course.relative(kata.tests), found, "use the katas inside functions and fixtures only")
 
 
 def _stub_fails_everything(course: Course, kata: Kata, source: str) -> Iterator[Problem]:

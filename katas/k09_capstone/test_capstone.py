@@ -18,30 +18,29 @@ from katas.k08_engineering.engineering import RunConfig, TrainingConfig, load_ch
 from katas.k09_capstone import capstone
 from katas.k09_capstone.capstone import DatasetInfo, prepare_data, sample, train
 
-MODEL = ModelConfig(vocab_size=None, block_size=8, d_model=16, num_heads=2, num_layers=1, d_ff=24)
-TRAINING = TrainingConfig(
-    max_steps=12,
-    batch_size=6,
-    learning_rate=1e-2,
-    min_lr=1e-3,
-    warmup_steps=3,
-    eval_interval=5,
-    seed=7,
-    device="cpu",
-)
-TINY = RunConfig(name="tiny", model=MODEL, training=TRAINING)
-# Constant, so that a run of 7 steps and one of 12 have the same rates; dropout makes the global random
-# numbers matter.
-STEADY = replace(
-    TINY,
-    model=replace(MODEL, dropout=0.3),
-    training=replace(TRAINING, min_lr=1e-2, warmup_steps=0),
-)
+
+def tiny(**training):
+    """A small configuration, with these values in its training part."""
+    model = ModelConfig(vocab_size=None, block_size=8, d_model=16, num_heads=2, num_layers=1, d_ff=24)
+    values = {
+        "max_steps": 12,
+        "batch_size": 6,
+        "learning_rate": 1e-2,
+        "min_lr": 1e-3,
+        "warmup_steps": 3,
+        "eval_interval": 5,
+        "seed": 7,
+        "device": "cpu",
+    }
+    return RunConfig(name="tiny", model=model, training=TrainingConfig(**values | training))
 
 
-def changed(config, **training):
-    """The configuration with other values in its training part."""
-    return replace(config, training=replace(config.training, **training))
+def steady(**training):
+    """The same, with a constant rate, so that runs of 7 and of 12 steps have the same rates, and with
+    dropout, which makes the global random numbers matter.
+    """
+    config = tiny(**{"min_lr": 1e-2, "warmup_steps": 0} | training)
+    return replace(config, model=replace(config.model, dropout=0.3))
 
 
 def letters(count, seed=0):
@@ -97,16 +96,16 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tiny_run(data, tmp_path_factory):
-    """A finished run of the configuration TINY: its folder and its summary."""
+    """A finished run of the configuration `tiny`: its folder and its summary."""
     run_dir = tmp_path_factory.mktemp("runs") / "tiny"
-    return run_dir, train(TINY, data, run_dir)
+    return run_dir, train(tiny(), data, run_dir)
 
 
 @pytest.fixture(scope="module")
 def spoilt_run(data, tmp_path_factory):
     """A run at a rate at which the loss soon goes up again: its folder and its summary."""
     run_dir = tmp_path_factory.mktemp("runs") / "spoilt"
-    config = changed(TINY, max_steps=16, learning_rate=0.5, min_lr=0.5, warmup_steps=0, eval_interval=2)
+    config = tiny(max_steps=16, learning_rate=0.5, min_lr=0.5, warmup_steps=0, eval_interval=2)
     return run_dir, train(config, data, run_dir)
 
 
@@ -157,10 +156,11 @@ def test_train_takes_every_step_at_its_learning_rate(tiny_run):
     assert summary.tokens_per_second > 0
 
 
-@pytest.mark.parametrize("config", [TINY, STEADY], ids=["without dropout", "with dropout"])
-def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(config, tmp_path, data):
+@pytest.mark.parametrize("configure", [tiny, steady], ids=["without dropout", "with dropout"])
+def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(configure, tmp_path, data):
     """The seed decides the parameters and the dropout (global generator) and the batches (their own one)."""
-    train(changed(config, max_steps=1, warmup_steps=0), data, tmp_path / "run")
+    config = configure(max_steps=1, warmup_steps=0)
+    train(config, data, tmp_path / "run")
     tokenizer = CharTokenizer.load(data / "tokenizer.json")
     torch.manual_seed(7)
     model = TransformerLM(replace(config.model, vocab_size=tokenizer.vocab_size)).train()
@@ -172,9 +172,7 @@ def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(config, tmp_path
 
 def test_parameters_move_by_the_learning_rate_of_the_step(tmp_path, data):
     """The optimizer takes each step with that step's rate, here min_lr, not with the highest one."""
-    config = changed(
-        TINY, max_steps=1, warmup_steps=0, eval_interval=1
-    )  # so step 1 is at the end of the cosine
+    config = tiny(max_steps=1, warmup_steps=0, eval_interval=1)  # so step 1 is at the end of the cosine
     train(config, data, tmp_path / "run")
     after, _ = model_in(tmp_path / "run", "last.pt")
     torch.manual_seed(7)
@@ -188,7 +186,7 @@ def test_parameters_move_by_the_learning_rate_of_the_step(tmp_path, data):
 def test_training_learns_a_text_by_heart(tmp_path):
     """On a text that repeats itself the loss falls far below that of guessing by frequency."""
     prepare_data(write(tmp_path / "text.txt", "aabbccdd" * 40), tmp_path)
-    config = changed(TINY, max_steps=200, batch_size=8, learning_rate=3e-2, eval_interval=200)
+    config = tiny(max_steps=200, batch_size=8, learning_rate=3e-2, eval_interval=200)
     summary = train(config, tmp_path, tmp_path / "run")
     # Guessing by frequency costs 1.39 nats, and knowing the character before 0.69. The least is 0.09, as
     # nobody can know what follows the first of a window's 8; over 12 seeds runs end between 0.07 and 0.23.
@@ -225,7 +223,7 @@ def test_best_model_and_last_one_are_both_kept(spoilt_run, data):
 
 def test_micro_batches_change_nothing_but_the_memory_needed(tiny_run, tmp_path, data):
     """A batch cut into three parts gives the same steps as the batch in one."""
-    train(changed(TINY, micro_batches=3), data, tmp_path / "run")
+    train(tiny(micro_batches=3), data, tmp_path / "run")
     actual = torch.tensor([row["loss"] for row in rows(tmp_path / "run")])
     expected = torch.tensor([row["loss"] for row in rows(tiny_run[0])])
     # Sums in another order; AdamW makes of 1e-7 in a gradient up to 1e-4 in a loss after 12 steps.
@@ -236,20 +234,20 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, data):
     """All that is random follows from the seed: the same one gives the same losses to the last bit."""
     for name, seed in (("one", 3), ("same", 3), ("other", 4)):
         torch.rand(1)  # whatever was drawn before
-        train(changed(STEADY, seed=seed, max_steps=4), data, tmp_path / name)
+        train(steady(seed=seed, max_steps=4), data, tmp_path / name)
     assert rows(tmp_path / "one") == rows(tmp_path / "same")
     assert rows(tmp_path / "one") != rows(tmp_path / "other")
 
 
 def test_resumed_run_equals_one_that_never_stopped(tmp_path, data):
     """7 steps and 5 more after a resume equal 12 steps, bit for bit, with dropout on."""
-    through = train(STEADY, data, tmp_path / "through")
-    train(changed(STEADY, max_steps=7), data, tmp_path / "stopped")
+    through = train(steady(), data, tmp_path / "through")
+    train(steady(max_steps=7), data, tmp_path / "stopped")
     # What a kill leaves behind: rows of steps that no checkpoint knows.
     with (tmp_path / "stopped" / "steps.csv").open("a", encoding="utf-8") as file:
         file.write("8,1.5,0.01\n9,1.5,0.01\n")
     torch.rand(3)  # the new process has drawn other numbers
-    resumed = train(STEADY, data, tmp_path / "stopped", resume=True)
+    resumed = train(steady(), data, tmp_path / "stopped", resume=True)
     assert rows(tmp_path / "stopped") == rows(tmp_path / "through")
     expected, _ = model_in(tmp_path / "through", "last.pt")
     actual, _ = model_in(tmp_path / "stopped", "last.pt")
@@ -264,13 +262,14 @@ def test_run_folder_is_never_overwritten_by_mistake(tmp_path, data, tiny_run):
     run_dir, _ = tiny_run
     before = (run_dir / "last.pt").read_bytes()
     with pytest.raises(ValueError, match="tiny"):
-        train(TINY, data, run_dir)
+        train(tiny(), data, run_dir)
     other = write(tmp_path / "other.txt", letters(400).upper())
     prepare_data(other, tmp_path / "other")
     with pytest.raises(ValueError, match="other"):
-        train(TINY, tmp_path / "other", run_dir, resume=True)
+        train(tiny(), tmp_path / "other", run_dir, resume=True)
+    mismatched = replace(tiny(), model=replace(tiny().model, vocab_size=65))
     with pytest.raises(ValueError, match="65"):
-        train(replace(TINY, model=replace(MODEL, vocab_size=65)), data, tmp_path / "new")
+        train(mismatched, data, tmp_path / "new")
     assert (run_dir / "last.pt").read_bytes() == before
 
 
