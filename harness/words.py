@@ -104,7 +104,7 @@ def after_completion(following: KataProgress | None, done: str, *, unlocked: boo
     """What to do when all that ran is complete; `unlocked`: this run completed the kata `done`."""
     notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
     if following is None:
-        return [Line(), *notebook, Line(ALL_COMPLETE, "good")]
+        return [Line(), *notebook, *course_complete()]
     news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked else []
     reading = "" if following.passed else f"read katas/{following.kata.name}/README.md, then run  "
     return [Line(), *news, *notebook, Line(f"Next: {reading}{following.kata.command}")]
@@ -465,7 +465,12 @@ def using_katas(solutions: bool) -> str:
 
 INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
-ALL_COMPLETE = "Every kata that there is, is complete."
+def course_complete() -> list[Line]:
+    """What there is to do when no kata is left."""
+    return [
+        Line("Every kata that there is, is complete: you have built a language model.", "good"),
+        Line("Let it learn and write:  harness train, then  harness sample"),
+    ]
 
 
 # --- harness reset and harness solution ----------------------------------------------------------
@@ -524,7 +529,7 @@ def state_of(progress: KataProgress, current: KataProgress | None) -> str:
 
 def status_next(following: KataProgress | None) -> list[Line]:
     if following is None:
-        return [Line(ALL_COMPLETE, "good")]
+        return course_complete()
     test = [Line(f"      {following.next_test}", "dim")] if following.next_test else []
     return [Line(f"Next: {following.kata.command}"), *test]
 

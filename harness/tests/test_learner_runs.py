@@ -78,7 +78,7 @@ def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
     assert result.code == 0
     assert "kata 00 doubles · 4/4 complete ✓" in result.out
     assert "kata 01 layers · 2/2 complete ✓" in result.out
-    assert "Every kata that there is, is complete." in result.out
+    assert "Every kata that there is, is complete: you have built a language model." in result.out
 
 
 def test_an_edit_makes_a_complete_kata_stale_but_keeps_the_next_unlocked(mini: Miniature) -> None:
