@@ -1,31 +1,185 @@
-"""Pictures of what happens in a model. Drawn to files, without a window."""
+"""Pictures of what happens in a model, for notebooks, training runs and pages: data in, a figure out.
+
+Numbers may be a tensor, also one with a gradient, an array, or nested sequences. A figure shows itself in a
+notebook, and `figure.savefig("name.png")` writes it to a file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness.run_folder import Point, RunFolder, read_losses
+from harness.style import LIGHT, PAGE, Theme, grid, legend, new_figure, panels, poles, scale, shades, title
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import Collection
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Numbers = Any
+_PANELS_IN_A_ROW = 4
+_MOST_CELLS = 1500  # more are too small to be told apart, and too many for a file
+
+
+def attention_maps(
+    weights: Numbers,
+    *,
+    tokens: Sequence[str] | None = None,
+    keys: Sequence[str] | None = None,
+    titles: Sequence[str] | None = None,
+    values: bool = False,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Paint attention weights (heads, queries, keys), a panel for each head; (queries, keys) is one head.
+
+    Rows are queries, columns keys. What has no weight at all is left empty. `tokens` names the queries, and
+    the keys too unless `keys` does; `values` writes each weight into its cell.
+    Raises ValueError if names, titles and weights do not fit together.
+    """
+    maps = _array(weights)
+    maps = maps[None] if maps.ndim == 2 else maps
+    if maps.ndim != 3:
+        raise ValueError(f"weights of shape {maps.shape}: give (queries, keys) or (heads, queries, keys)")
+    titles = titles or ([f"head {head}" for head in range(len(maps))] if len(maps) > 1 else [""])
+    keys = keys or (tokens if maps.shape[1] == maps.shape[2] else None)
+    _check_count("titles", titles, len(maps), "maps")
+    _check_count("tokens", tokens, maps.shape[1], "queries")
+    _check_count("keys", keys, maps.shape[2], "keys")
+    columns = min(len(maps), _PANELS_IN_A_ROW)
+    figure, all_axes = _square_panels(len(maps), columns, maps.shape[1] / maps.shape[2], theme)
+    for axes, name, each in zip(all_axes, titles, maps, strict=True):
+        painted = paint(axes, each, shades(theme), (0.0, 1.0), hide_zeros=True)
+        name_cells(axes, tokens, keys)
+        axes.set(xlabel="key", ylabel="query")
+        title(axes, name, theme)
+        if values:
+            write_values(axes, each, theme)
+    if not values:
+        scale(figure, all_axes, painted, "weight", theme)
+    return figure
+
+
+def embedding_similarity(
+    vectors: Numbers, *, labels: Sequence[str] | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Paint how alike the rows of a table (tokens, features) are: the cosine of the angle between any two.
+
+    A row of zeros is like none. Raises ValueError if there are not as many labels as rows.
+    """
+    import numpy as np
+
+    table = _array(vectors)
+    _check_count("labels", labels, len(table), "rows")
+    lengths = np.linalg.norm(table, axis=1, keepdims=True)
+    directions = table / np.where(lengths == 0, 1, lengths)
+    figure, (axes,) = _square_panels(1, 1, 1.0, theme)
+    painted = paint(axes, directions @ directions.T, poles(theme), (-1.0, 1.0))
+    name_cells(axes, labels, labels)
+    scale(figure, [axes], painted, "cosine similarity", theme)
+    return figure
+
+
+def training_curves(
+    training: Sequence[Point],
+    validation: Sequence[Point] = (),
+    *,
+    limits: Mapping[str, float] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw losses over steps: of single batches, pale, with their means, and of evaluations.
+
+    `limits` are losses to compare with, each a dashed line with a name: the best possible, a blind guess.
+    """
+    figure = new_figure(PAGE, 380, theme)
+    (axes,) = panels(figure, theme)
+    draw_losses(axes, training, validation, theme, limits=limits)
+    legend(axes, theme)
+    return figure
+
+
+def draw_losses(
+    axes: Axes,
+    training: Sequence[Point],
+    validation: Sequence[Point],
+    theme: Theme,
+    *,
+    limits: Mapping[str, float] | None = None,
+) -> None:
+    """Draw what `training_curves` shows into a panel."""
+    first, second = theme.series[:2]
+    if training:
+        axes.plot(*zip(*training, strict=True), color=first, alpha=0.3, linewidth=0.8)
+        axes.plot(*zip(*smoothed(training), strict=True), color=first, linewidth=1.8, label="training")
+    if validation:
+        axes.plot(
+            *zip(*validation, strict=True),
+            "o-",
+            color=second,
+            markersize=4,
+            linewidth=1.8,
+            label="validation",
+        )
+    for number, (name, loss) in enumerate((limits or {}).items()):
+        axes.axhline(
+            loss, color=theme.quiet, linewidth=1.2, linestyle=["--", ":", "-."][number % 3], label=name
+        )
+    grid(axes, theme)
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
+
+
+def sampling_distributions(
+    distributions: Mapping[str, Numbers], *, labels: Sequence[str] | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Draw probabilities (tokens) as bars, a panel for each, under its name, all on one scale.
+
+    Raises ValueError if there are not as many labels as tokens.
+    """
+    tables = {name: _array(each) for name, each in distributions.items()}
+    count = len(next(iter(tables.values())))
+    _check_count("labels", labels, count, "tokens")
+    columns = min(len(tables), _PANELS_IN_A_ROW)
+    rows = -(-len(tables) // columns)
+    figure = new_figure(PAGE, rows * (60 + 23 * count), theme)
+    all_axes = panels(figure, theme, rows, columns, sharex=True, sharey=True)
+    for axes, (name, probabilities) in zip(
+        all_axes, tables.items(), strict=False
+    ):  # the last row's rest is empty
+        draw_bars(axes, probabilities, labels or [str(token) for token in range(count)], theme)
+        title(axes, name, theme)
+    for axes in all_axes[len(tables) :]:
+        axes.set_axis_off()
+    all_axes[0].set_xlim(0, 1.28 * max(float(each.max()) for each in tables.values()))
+    all_axes[0].invert_yaxis()
+    return figure
+
+
+def draw_bars(axes: Axes, probabilities: Numbers, labels: Sequence[str], theme: Theme) -> None:
+    """Draw one distribution into a panel: a bar and its share for each token, in their order."""
+    places = range(len(labels))
+    axes.barh(places, list(probabilities), height=0.72, color=theme.series[0])
+    for place, share in zip(places, probabilities, strict=True):
+        colour = theme.ink if share > 0 else theme.quiet
+        axes.annotate(
+            f"{100 * share:.0f} %", (share, place), (4, 0), textcoords="offset points",
+            va="center", color=colour, fontsize=8.5,
+        )  # fmt: skip  # a line for each word would hide what is drawn
+    axes.set_yticks(places, labels)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks([])
 
 
 def draw_curves(run_dir: Path) -> Path:
     """Draw the losses over the steps of a run, from its logs, into its folder; the picture's path."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     run = RunFolder(Path(run_dir))
     steps, evaluations = read_losses(run)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats per token)")
-    if steps:
-        axes.plot(*zip(*steps, strict=True), color="tab:blue", alpha=0.25, linewidth=0.8)
-        axes.plot(*zip(*smoothed(steps), strict=True), color="tab:blue", label="training")
-    if evaluations:
-        axes.plot(*zip(*evaluations, strict=True), color="tab:orange", marker="o", label="validation")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(run.curves, dpi=120)
+    training_curves(steps, evaluations).savefig(run.curves, dpi=120)
     return run.curves
 
 
@@ -34,3 +188,86 @@ def smoothed(points: Sequence[Point], windows: int = 50) -> list[Point]:
     size = max(1, len(points) // windows)
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]
+
+
+def paint(
+    axes: Axes,
+    numbers: Numbers,
+    colours: Colormap,
+    limits: tuple[float, float],
+    *,
+    hide_zeros: bool = False,
+) -> ScalarMappable:
+    """Paint a table of numbers, its first row at the top; what can be asked which colour stands for what."""
+    import numpy as np
+
+    table = _array(numbers)
+    rows, columns = table.shape
+    hidden = ~np.isfinite(table) | (hide_zeros & (table == 0))
+    options: dict[str, Any] = {"cmap": colours, "clim": limits}
+    if table.size > _MOST_CELLS:
+        painted: ScalarMappable = axes.imshow(
+            np.ma.array(table, mask=hidden), interpolation="nearest", **options
+        )
+    else:
+        places = np.argwhere(~hidden)[:, ::-1]  # x, then y
+        painted = axes.add_collection(_cells(axes, places, table[~hidden], options))
+    axes.set(aspect="equal", xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
+    axes.spines[["left", "bottom"]].set_visible(False)
+    return painted
+
+
+def _cells(axes: Axes, places: Numbers, values: Array, options: Mapping[str, Any]) -> Collection:
+    """Squares with round corners, a little apart: one shape in many places, so that a file stays small."""
+    from matplotlib.collections import PathCollection
+    from matplotlib.patches import BoxStyle
+    from matplotlib.transforms import AffineDeltaTransform
+
+    square = BoxStyle.Round(pad=0, rounding_size=0.1)(-0.46, -0.46, 0.92, 0.92, 1)
+    cells = PathCollection([square], offsets=places, offset_transform=axes.transData, linewidths=0, **options)
+    cells.set_transform(AffineDeltaTransform(axes.transData))  # type: ignore[arg-type]  # affine while linear
+    cells.set_array(values)
+    return cells
+
+
+def name_cells(axes: Axes, rows: Sequence[str] | None, columns: Sequence[str] | None) -> None:
+    """Write names beside the rows and under the columns of a painted table, upright where they are short."""
+    if rows is not None:
+        axes.set_yticks(range(len(rows)), list(rows))
+    if columns is not None:
+        upright = max(map(len, columns), default=0) <= 2
+        axes.set_xticks(range(len(columns)), list(columns), rotation=0 if upright else 90)
+
+
+def write_values(axes: Axes, numbers: Numbers, theme: Theme) -> None:
+    """Write each number of 0 … 1 that is not zero into its cell, dark on pale and pale on dark."""
+    for row, line in enumerate(_array(numbers)):
+        for column, value in enumerate(line):
+            if value != 0:
+                text = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
+                colour = theme.ink if value < 0.45 else theme.paper
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+
+
+def _square_panels(count: int, columns: int, shape: float, theme: Theme) -> tuple[Figure, list[Axes]]:
+    """Panels for `count` tables of rows / columns = `shape`; a single one does not fill the page."""
+    rows = -(-count // columns)
+    width = PAGE if columns > 2 else 220 + 290 * columns
+    figure = new_figure(width, rows * (70 + shape * (width - 90) / columns), theme)
+    all_axes = panels(figure, theme, rows, columns)
+    for axes in all_axes[count:]:
+        axes.set_axis_off()
+    return figure, all_axes[:count]
+
+
+def _array(numbers: Numbers) -> Array:
+    import numpy as np
+
+    if hasattr(numbers, "detach"):  # a tensor: NumPy takes none with a gradient, and none of a GPU
+        numbers = numbers.detach().cpu()
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _check_count(name: str, names: Sequence[str] | None, count: int, of: str) -> None:
+    if names is not None and len(names) != count:
+        raise ValueError(f"{len(names)} {name} for {count} {of}: give one for each")
