@@ -160,19 +160,24 @@ def sampling_distributions(
     return figure
 
 
-def draw_bars(axes: Axes, probabilities: Numbers, labels: Sequence[str], theme: Theme) -> None:
+def draw_bars(
+    axes: Axes, probabilities: Numbers, labels: Sequence[str], theme: Theme, *, hide_zeros: bool = False
+) -> None:
     """Draw one distribution into a panel: a bar and its share for each token, in their order."""
     places = range(len(labels))
     axes.barh(places, list(probabilities), height=0.72, color=theme.series[0])
     for place, share in zip(places, probabilities, strict=True):
-        colour = theme.ink if share > 0 else theme.quiet
-        axes.annotate(
-            f"{100 * share:.0f} %", (share, place), (4, 0), textcoords="offset points",
-            va="center", color=colour, fontsize=8.5,
-        )  # fmt: skip  # a line for each word would hide what is drawn
+        if share or not hide_zeros:
+            options: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8.5}
+            colour = theme.ink if share else theme.quiet
+            axes.annotate(_percent(share), (share, place), (4, 0), color=colour, **options)
     axes.set_yticks(places, labels)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
+
+
+def _percent(share: float) -> str:
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def draw_curves(run_dir: Path) -> Path:
@@ -225,6 +230,7 @@ def _cells(axes: Axes, places: Numbers, values: Array, options: Mapping[str, Any
 
     square = BoxStyle.Round(pad=0, rounding_size=0.1)(-0.46, -0.46, 0.92, 0.92, 1)
     cells = PathCollection([square], offsets=places, offset_transform=axes.transData, linewidths=0, **options)
+    cells.set_clip_on(False)  # they all lie within the panel
     cells.set_transform(AffineDeltaTransform(axes.transData))  # type: ignore[arg-type]  # affine while linear
     cells.set_array(values)
     return cells

@@ -60,13 +60,15 @@ DARK = Theme(
 THEMES = (LIGHT, DARK)
 
 
-def new_figure(width: float, height: float, theme: Theme = LIGHT) -> Figure:
+def new_figure(
+    width: float, height: float, theme: Theme = LIGHT, layout: str | None = "constrained"
+) -> Figure:
     """An empty picture of so many pixels. It opens no window, and a notebook shows it by itself."""
     figure: Figure = _picture_type()(
         figsize=(width / _PIXELS_PER_INCH, height / _PIXELS_PER_INCH),
         dpi=_PIXELS_PER_INCH,
         facecolor=theme.paper,
-        layout="constrained",
+        layout=layout,
     )
     return figure
 
@@ -105,7 +107,7 @@ def dress(axes: Axes, theme: Theme) -> None:
 
     axes.set_facecolor("none")
     axes.set_prop_cycle(cycler(color=theme.series))
-    axes.tick_params(colors=theme.quiet, labelsize=9, length=0)
+    axes.tick_params(which="both", colors=theme.quiet, labelsize=9, length=0)
     for side, spine in axes.spines.items():
         spine.set_color(theme.faint)
         spine.set_visible(side in ("left", "bottom"))
