@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import standins
-from harness.course import Course, Kata, find_root, load_course
+from harness.course import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
 from harness.flight import Recorder
 from harness.run_folder import Point, RunFolder, read_losses
 from harness.style import THEMES, Theme, as_svg
@@ -40,15 +40,15 @@ class Record:
     evaluations: list[Point]
 
 
-def draw(course: Course, into: Path) -> list[Path]:
-    """Draw every picture, in each theme, into `into`/kNN_topic/pictures/; the files written.
+def draw(course: Course, katas: Sequence[Kata], into: Path) -> list[Path]:
+    """Draw the pictures of these katas, in each theme, into `into`/kNN_topic/pictures/; the files written.
 
     Call it once in a process: it decides what `katas` means there.
     """
     standins.install(course, Recorder(None, _IMPORT_LIMIT), solved=course.katas, checked=False)
     return [
         _write(into / kata.name / FOLDER / f"{name}-{theme.name}.svg", as_svg(picture(theme)))
-        for kata in course.katas
+        for kata in katas
         for name, picture in pictures_of(kata).items()
         for theme in THEMES
     ]
@@ -89,8 +89,9 @@ def _write(path: Path, text: str) -> Path:
 
 
 def main() -> None:
-    """Draw all pictures of this repository, or keep the losses of a run to draw later."""
+    """Draw the pictures of KATA, or of all katas; or keep the losses of a run to draw later."""
     parser = argparse.ArgumentParser(prog="python -m harness.pictures", description=main.__doc__)
+    parser.add_argument("katas", nargs="*", metavar="KATA")
     parser.add_argument(
         "--record", nargs=3, metavar=("RUN_DIR", "COMMAND", "FILE"), help="keep a run's losses"
     )
@@ -101,9 +102,14 @@ def main() -> None:
     if chosen.record:
         run_dir, command, path = chosen.record
         record(Path(run_dir), command, Path(path))
-    else:
-        for path in draw(load_course(root), root / "katas"):
-            print(path.relative_to(root).as_posix())
+        return
+    course = load_course(root)
+    try:
+        katas = [resolve_kata(course, name) for name in chosen.katas] or course.katas
+    except UnknownKata as error:
+        parser.error(str(error))
+    for path in draw(course, katas, root / "katas"):
+        print(course.relative(path))
 
 
 if __name__ == "__main__":

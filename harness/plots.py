@@ -188,7 +188,7 @@ def draw_curves(run_dir: Path) -> Path:
     return run.curves
 
 
-def smoothed(points: Sequence[Point], windows: int = 50) -> list[Point]:
+def smoothed(points: Sequence[Point], windows: int = 100) -> list[Point]:
     """The means of the losses over consecutive windows, about `windows` of them, each at its last step."""
     size = max(1, len(points) // windows)
     parts = [points[start : start + size] for start in range(0, len(points), size)]

@@ -22,7 +22,8 @@ import sys
 from pathlib import Path
 from harness.course import load_course
 from harness.pictures import draw
-draw(load_course(Path.cwd()), Path(sys.argv[1]))
+course = load_course(Path.cwd())
+draw(course, course.katas, Path(sys.argv[1]))
 """
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
@@ -133,9 +134,14 @@ def test_a_record_keeps_the_losses_of_a_run_but_not_every_step(tmp_path: Path) -
     assert kept.evaluations == [(0, 1.5)]
 
 
-def test_outside_of_a_course_nothing_is_drawn(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.pictures"], cwd=tmp_path, capture_output=True, text=True
-    )
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [([], "no katas here"), (["k77"], "There is no kata 'k77'")],
+    ids=["no course", "no kata"],
+)
+def test_what_cannot_be_drawn_is_refused(arguments, told, tmp_path: Path) -> None:
+    folder = REPOSITORY if arguments else tmp_path
+    command = [sys.executable, "-m", "harness.pictures", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no katas here" in done.stderr
+    assert told in done.stderr

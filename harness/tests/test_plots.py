@@ -90,7 +90,7 @@ def test_training_curves_show_steps_their_means_evaluations_and_limits() -> None
     (axes,) = figure.axes
     single, means, validation = axes.lines[:3]
     assert len(single.get_xdata()) == 200
-    assert list(means.get_xydata()[-1]) == [200, pytest.approx(np.mean([y for _, y in training[-4:]]))]
+    assert list(means.get_xydata()[-1]) == [200, pytest.approx(np.mean([y for _, y in training[-2:]]))]
     assert validation.get_xydata().tolist() == [[0, 4.2], [200, 2.1]]
     assert [line.get_label() for line in axes.lines[1:]] == ["training", "validation", "best possible"]
     assert list(axes.lines[3].get_ydata()) == [1.5, 1.5]

@@ -9,14 +9,14 @@ def positions(theme):
     """The start of a table of sinusoids, and how well the row of one position matches every other."""
     figure = new_figure(PAGE, 360, theme)
     left, right = panels(figure, theme, 1, 2, width_ratios=[4, 5])
-    paint(left, sinusoidal_positions(20, 16, base=100), poles(theme), (-1.0, 1.0))
+    paint(left, sinusoidal_positions(18, 16, base=100), poles(theme), (-1.0, 1.0))
     left.set(
         xlabel="column: sine, cosine, sine, …",
         ylabel="position",
         xticks=range(0, 16, 2),
-        yticks=range(0, 20, 4),
+        yticks=range(0, 18, 4),
     )
-    title(left, "sinusoidal_positions(20, 16, base=100)", theme)
+    title(left, "sinusoidal_positions(18, 16, base=100)", theme)
     for base in (10, 100, 10_000):
         table = sinusoidal_positions(101, 64, base)
         right.plot(table @ table[50] / 32, label=f"base {base:,}", linewidth=1.8)

@@ -23,12 +23,12 @@ def loss(theme):
     upper, lower = panels(figure, theme, 2, 1, sharex=True, height_ratios=[3, 1])
     limits = {f"ln {VOCAB_SIZE}: knows nothing": math.log(VOCAB_SIZE)}
     draw_losses(upper, run.steps, run.evaluations, theme, limits=limits)
-    upper.set(xlabel="", ylim=(0, 4.1))
-    legend(upper, theme)
+    upper.set(xlabel="", ylim=(0, 4.1), xlim=(-15, total + 15))
+    legend(upper, theme, loc="upper right", bbox_to_anchor=(1, 0.88))
     steps = range(total + 1)
     rates = [1000 * cosine_learning_rate(step, total_steps=total, **RATES) for step in steps]
     lower.plot(steps, rates, color=theme.series[3], linewidth=1.8)
-    lower.set(xlabel="step", ylabel="learning rate / 1000", ylim=(0, 3.3))
+    lower.set(xlabel="step", ylabel="1000 · rate", ylim=(0, 3.3))
     grid(lower, theme)
     return figure
 
