@@ -18,7 +18,7 @@ from harness.strength import Problem
 from harness.stubs import make_stub
 from harness.suite import MANIFEST, manifest_text, read_tests
 
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)|\bsrc(?:set)?=\"([^\"]+)\"")  # of a page, or of a picture on it
 _SHORTEST_ANSWER = 16  # characters; what is shorter (`x @ y`) can be said in any hint
 _FIX = "harness check --fix"
 _PARTS = ("__init__.py", "README.md", "theory.md", "hints.toml", "notebook.ipynb")
@@ -171,7 +171,7 @@ def _links_lead_somewhere(course: Course, kata: Kata) -> Iterator[Problem]:
 
 
 def _broken_links(course: Course, page: Path) -> Iterator[Problem]:
-    for target in _LINK.findall(_read(page)):
+    for target in map("".join, _LINK.findall(_read(page))):
         elsewhere = target.startswith(("http://", "https://", "mailto:", "#"))
         if not elsewhere and not (page.parent / target.split("#")[0]).exists():
             yield Problem(course.relative(page), f"links to {target}, which is not there", "mend the link")

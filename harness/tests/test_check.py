@@ -120,6 +120,12 @@ BREAKAGES = [
         "katas/k01_layers/theory.md: links to nowhere.md#part, which is not there. Remedy: mend the link",
     ),
     (
+        lambda mini: (mini.layers.folder / "theory.md").write_text(
+            '<source media="x" srcset="pictures/none-dark.svg"><img src="test_layers.py">'
+        ),
+        "katas/k01_layers/theory.md: links to pictures/none-dark.svg, which is not there. Remedy: mend the link",
+    ),
+    (
         lambda mini: (mini.root / "README.md").write_text("[a kata](katas/k09_none/README.md)"),
         "README.md: links to katas/k09_none/README.md, which is not there. Remedy: mend the link",
     ),

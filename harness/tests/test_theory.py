@@ -1,4 +1,4 @@
-"""The worked examples of every theory.md are true of the solutions."""
+"""The worked examples on the pages of the katas are true of the solutions."""
 
 from __future__ import annotations
 
@@ -20,15 +20,22 @@ from harness.flight import Recorder
 COURSE = load_course(Path.cwd())
 standins.install(COURSE, Recorder(None, 60), solved=COURSE.katas)
 text = Path(sys.argv[1]).read_text(encoding="utf-8").replace("```", "")  # a fence is no output
-examples = doctest.DocTestParser().get_doctest(text, {}, "theory.md", sys.argv[1], 0)
+examples = doctest.DocTestParser().get_doctest(text, {}, sys.argv[1], sys.argv[1], 0)
 result = doctest.DocTestRunner().run(examples)
 sys.exit(f"{result.failed} of {result.attempted} failed" if result.failed or not result.attempted else 0)
 """
 
 
-@pytest.mark.parametrize("kata", KATAS, ids=lambda kata: kata.name)
-def test_the_worked_example_is_true(kata) -> None:
-    theory = str(kata.folder / "theory.md")
-    command = [sys.executable, "-c", RUN_EXAMPLES, theory]
+PAGES = sorted(
+    page
+    for kata in KATAS
+    for page in kata.folder.glob("*.md")
+    if page.name == "theory.md" or ">>> " in page.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
+def test_the_worked_example_is_true(page) -> None:
+    command = [sys.executable, "-c", RUN_EXAMPLES, str(page)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
