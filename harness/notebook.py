@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import standins, words
 from harness.course import find_root, load_course
 from harness.flight import Recorder
+from harness.ledger import Ledger
 
 SOLUTIONS_VARIABLE = "HARNESS_SOLUTIONS"
 _TIME_LIMIT = 60.0  # seconds for the import of one kata
@@ -17,7 +18,8 @@ def use_katas(solutions: bool | None = None) -> None:
     """Make `katas.…` importable here: your own, or with `solutions` the reference.
 
     Without an argument the environment decides: HARNESS_SOLUTIONS=1 takes the reference. Restart the
-    kernel after editing a kata. Raises FileNotFoundError outside of a repository of katas.
+    kernel after editing a kata. In the folder of a kata that is not done yet it says so.
+    Raises FileNotFoundError outside of a repository of katas.
     """
     root = find_root(Path.cwd().resolve())
     if root is None:
@@ -26,3 +28,8 @@ def use_katas(solutions: bool | None = None) -> None:
     course = load_course(root)
     standins.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())
     print(words.using_katas(chosen))
+    kata = course.kata_of(Path.cwd().resolve())
+    if kata and not chosen:
+        progress = Ledger(course).of(kata)
+        if not progress.complete:
+            print(words.notebook_before_its_kata_is_done(progress))

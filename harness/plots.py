@@ -135,7 +135,11 @@ def draw_losses(
 
 
 def sampling_distributions(
-    distributions: Mapping[str, Numbers], *, labels: Sequence[str] | None = None, theme: Theme = LIGHT
+    distributions: Mapping[str, Numbers],
+    *,
+    labels: Sequence[str] | None = None,
+    columns: int = _PANELS_IN_A_ROW,
+    theme: Theme = LIGHT,
 ) -> Figure:
     """Draw probabilities (tokens) as bars, a panel for each, under its name, all on one scale.
 
@@ -144,7 +148,7 @@ def sampling_distributions(
     tables = {name: _array(each) for name, each in distributions.items()}
     count = len(next(iter(tables.values())))
     _check_count("labels", labels, count, "tokens")
-    columns = min(len(tables), _PANELS_IN_A_ROW)
+    columns = min(len(tables), columns)
     rows = -(-len(tables) // columns)
     figure = new_figure(PAGE, rows * (60 + 23 * count), theme)
     all_axes = panels(figure, theme, rows, columns, sharex=True, sharey=True)

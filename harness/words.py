@@ -463,6 +463,15 @@ def using_katas(solutions: bool) -> str:
     return "Using your own katas. Restart the kernel after editing one."
 
 
+def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
+    """Said when a notebook is opened that needs more than the learner has written."""
+    kata, passed, tests = progress.kata, len(progress.passed), len(progress.tests)
+    return (
+        f"Kata {kata.title} is not done yet: {passed} of {tests} tests pass. A cell that needs the others"
+        f" stops with NotImplementedError. In a terminal:  {kata.command}"
+    )
+
+
 INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
 def course_complete() -> list[Line]:

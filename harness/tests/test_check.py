@@ -121,9 +121,9 @@ BREAKAGES = [
     ),
     (
         lambda mini: (mini.layers.folder / "theory.md").write_text(
-            '<source media="x" srcset="pictures/none-dark.svg"><img src="test_layers.py">'
+            '<source media="x" srcset="no-dark.svg"><img src="test_layers.py">'
         ),
-        "katas/k01_layers/theory.md: links to pictures/none-dark.svg, which is not there. Remedy: mend the link",
+        "katas/k01_layers/theory.md: links to no-dark.svg, which is not there. Remedy: mend the link",
     ),
     (
         lambda mini: (mini.root / "README.md").write_text("[a kata](katas/k09_none/README.md)"),
