@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Numbers = Any
 _PANELS_IN_A_ROW = 4
+_SMALLEST_CELL, _LARGEST_CELL = 13, 40  # pixels along a side
+_BESIDE_CELLS, _SCALE_WIDTH = 80, 80  # pixels for names and titles, and for what the colours mean
 _MOST_CELLS = 1500  # more are too small to be told apart, and too many for a file
 
 
@@ -52,8 +54,7 @@ def attention_maps(
     _check_count("titles", titles, len(maps), "maps")
     _check_count("tokens", tokens, maps.shape[1], "queries")
     _check_count("keys", keys, maps.shape[2], "keys")
-    columns = min(len(maps), _PANELS_IN_A_ROW)
-    figure, all_axes = _square_panels(len(maps), columns, maps.shape[1] / maps.shape[2], theme)
+    figure, all_axes = _map_panels(len(maps), maps.shape[1:], theme, scaled=not values)
     for axes, name, each in zip(all_axes, titles, maps, strict=True):
         painted = paint(axes, each, shades(theme), (0.0, 1.0), hide_zeros=True)
         name_cells(axes, tokens, keys)
@@ -79,7 +80,7 @@ def embedding_similarity(
     _check_count("labels", labels, len(table), "rows")
     lengths = np.linalg.norm(table, axis=1, keepdims=True)
     directions = table / np.where(lengths == 0, 1, lengths)
-    figure, (axes,) = _square_panels(1, 1, 1.0, theme)
+    figure, (axes,) = _map_panels(1, (len(table), len(table)), theme, scaled=True)
     painted = paint(axes, directions @ directions.T, poles(theme), (-1.0, 1.0))
     name_cells(axes, labels, labels)
     scale(figure, [axes], painted, "cosine similarity", theme)
@@ -209,6 +210,7 @@ def paint(
 ) -> ScalarMappable:
     """Paint a table of numbers, its first row at the top; what can be asked which colour stands for what."""
     import numpy as np
+    from matplotlib.ticker import MaxNLocator
 
     table = _array(numbers)
     rows, columns = table.shape
@@ -223,6 +225,8 @@ def paint(
         painted = axes.add_collection(_cells(axes, places, table[~hidden], options))
     axes.set(aspect="equal", xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
     axes.spines[["left", "bottom"]].set_visible(False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     return painted
 
 
@@ -259,15 +263,30 @@ def write_values(axes: Axes, numbers: Numbers, theme: Theme) -> None:
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
 
 
-def _square_panels(count: int, columns: int, shape: float, theme: Theme) -> tuple[Figure, list[Axes]]:
-    """Panels for `count` tables of rows / columns = `shape`; a single one does not fill the page."""
+def _map_panels(
+    count: int, cells: tuple[int, int], theme: Theme, *, scaled: bool
+) -> tuple[Figure, list[Axes]]:
+    """Panels for `count` tables of so many rows and columns of cells, `scaled` if a scale stands beside them.
+
+    As many in a row as leave the cells large enough to see, and no larger than their numbers need.
+    """
+    room = PAGE - (_SCALE_WIDTH if scaled else 0)
+    fitting = [
+        each for each in range(1, _PANELS_IN_A_ROW + 1) if _cell(room, each, cells[1]) >= _SMALLEST_CELL
+    ]
+    columns = min(count, max(fitting, default=1))
     rows = -(-count // columns)
-    width = PAGE if columns > 2 else 220 + 290 * columns
-    figure = new_figure(width, rows * (70 + shape * (width - 90) / columns), theme)
+    cell = min(_LARGEST_CELL, _cell(room, columns, cells[1]))
+    width = columns * (cell * cells[1] + _BESIDE_CELLS) + PAGE - room
+    figure = new_figure(width, rows * (cell * cells[0] + _BESIDE_CELLS), theme)
     all_axes = panels(figure, theme, rows, columns)
     for axes in all_axes[count:]:
         axes.set_axis_off()
     return figure, all_axes[:count]
+
+
+def _cell(room: float, panels_in_a_row: int, columns: int) -> float:
+    return (room / panels_in_a_row - _BESIDE_CELLS) / columns
 
 
 def _array(numbers: Numbers) -> Array:
