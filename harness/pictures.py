@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "pictures"  # in the folder of a kata
 _MODULE = "pictures"  # in the folder of its solution
-_IMPORT_LIMIT = 60.0  # seconds for the import of one kata
+_IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 _MOST_STEPS = 400  # in a record; more could not be told apart in a picture
 
 Draw = Callable[[Theme], "Figure"]

@@ -15,7 +15,7 @@ from harness.tests.miniature import Miniature
 USE = "from harness.notebook import use_katas; use_katas(); from katas.k00_doubles.doubles import double"
 UNDONE = (
     "Using your own katas. Restart the kernel after editing one.\n"
-    "Kata 00 doubles is not done yet: 0 of 3 tests pass. A cell that needs the others stops with"
+    "Kata 00 doubles is not done yet: 0 of 4 tests pass. A cell that needs the others stops with"
     " NotImplementedError. In a terminal:  pytest katas/00\n"
 )
 

@@ -23,7 +23,7 @@ def masks(theme):
     shown = {
         "no mask": None,
         "causal": causal,
-        "causal, last two are padding": causal & padding_mask(torch.tensor([count - 2]), count)[0],
+        "causal and padding": causal & padding_mask(torch.tensor([count - 2]), count)[0],
     }
     weights = torch.stack([attention_weights(query, key, mask) for mask in shown.values()])
     return attention_maps(weights, tokens=WORDS, titles=list(shown), values=True, theme=theme)
