@@ -12,7 +12,7 @@ import pytest
 from harness.notebook import SOLUTIONS_VARIABLE
 from harness.tests.miniature import Miniature
 
-USE = "from harness.notebook import use_katas; use_katas(); from katas.k00_doubles.doubles import double"
+USE = "from harness.notebook import use_katas; use_katas()"
 UNDONE = (
     "Using your own katas. Restart the kernel after editing one.\n"
     "Kata 00 doubles is not done yet: 0 of 4 tests pass. A cell that needs the others stops with"
@@ -41,7 +41,7 @@ def test_it_says_so_only_beside_a_kata(mini: Miniature) -> None:
 
 
 def test_with_the_reference_there_is_nothing_to_wait_for(mini: Miniature) -> None:
-    code = f"{USE}; import torch; print(double(torch.ones(1)))"
+    code = f"{USE}; import torch; from katas.k00_doubles.doubles import double; print(double(torch.ones(1)))"
     assert said(mini.doubles.folder, code, **{SOLUTIONS_VARIABLE: "1"}).startswith(
         "Using the reference solutions.\n"
     )
