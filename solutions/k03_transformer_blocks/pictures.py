@@ -2,8 +2,8 @@
 
 import torch
 
+from harness.cells import paint
 from harness.diagrams import Diagram
-from harness.plots import paint
 from harness.style import PAGE, grid, legend, new_figure, panels, poles, title
 from katas.k01_attention.attention import causal_mask
 from katas.k03_transformer_blocks.transformer_blocks import TransformerBlock

@@ -1,6 +1,6 @@
 """The pictures of kata 04, drawn from its solution by `python -m harness.pictures`."""
 
-from harness.plots import paint
+from harness.cells import paint
 from harness.style import PAGE, grid, legend, new_figure, panels, poles, title
 from katas.k04_embeddings.embeddings import sinusoidal_positions
 
