@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.comparison import Tolerance, side_by_side
 from harness.course import Course, Kata
+from harness.differences import differences
 from harness.shape_errors import read_type_error
 from harness.standins import CannotImport, MissingName, text_of
 from harness.stubs import Signature, declaration, definition_line, read_contract
@@ -41,7 +42,7 @@ class Place:
 class Finding:
     """One failure: its kind, the facts that the kind has, and the learner's own line."""
 
-    kind: str  # unwritten | unimportable | missing | type | signature | compared | slow | raised
+    kind: str  # unwritten | unimportable | missing | type | signature | compared | refused | slow | raised
     facts: dict[str, Any] = field(default_factory=dict)
     place: Place | None = None
     changed: tuple[str, str] | None = None  # a function that wrote into an argument: (function, argument)
@@ -97,13 +98,44 @@ def _by_its_values(
     line = failing_line(error.__traceback__, test_code)
     place = learner_place(course, error.__traceback__) or tested_place(course, kata, test_code, line)
     facts: dict[str, Any] = {"type": type(error).__name__, "message": text_of(error)}
-    shown = _compared(error, comparison if _failed_in(test_code, error) else None)
+    in_test = _failed_in(test_code, error)
+    refusal = _examined_refusal(error, test_code, line) if in_test else None
+    if refusal:
+        return _refused(course, refusal, comparison, place)
+    shown = _compared(error, comparison if in_test else None)
     if shown:
         return Finding("compared", {**facts, **shown}, place)
     if test_code and line:
         facts["statement"], facts["wanted"] = read_statement(test_code.co_filename, line)
     facts["in_test"] = _raised_by_test(course, error)
     return Finding("raised", facts, place)
+
+
+def _examined_refusal(
+    error: BaseException, test_code: CodeType | None, line: int | None
+) -> BaseException | None:
+    """The error that a test caught with `pytest.raises` and whose text the failing `assert` looks at."""
+    if not isinstance(error, AssertionError) or test_code is None or line is None:
+        return None
+    statement, _ = read_statement(test_code.co_filename, line)
+    frame = next(frame for frame, _ in tracebacks.walk_tb(error.__traceback__) if frame.f_code is test_code)
+    for name, value in frame.f_locals.items():
+        caught = getattr(value, "_excinfo", None) and value.value  # a pytest.ExceptionInfo that is filled
+        if isinstance(caught, BaseException) and f"str({name}.value)" in statement:
+            return caught
+    return None
+
+
+def _refused(
+    course: Course, refusal: BaseException, comparison: Comparison | None, place: Place | None
+) -> Finding:
+    """A value was refused as it should be, in words that do not name what they should."""
+    facts: dict[str, Any] = {"type": type(refusal).__name__, "message": text_of(refusal), "lacks": []}
+    if comparison and comparison.operator == "in":
+        facts["lacks"] = [str(comparison.left)]
+    elif comparison and isinstance(comparison.left, list) and isinstance(comparison.right, list):
+        facts["lacks"] = [str(each) for each in comparison.right if each not in comparison.left]
+    return Finding("refused", facts, learner_place(course, refusal.__traceback__) or place)
 
 
 def _failed_in(code: CodeType | None, error: BaseException) -> bool:
@@ -359,7 +391,7 @@ def _compared(error: BaseException, comparison: Comparison | None) -> dict[str, 
 
 def _table(expected: Any, actual: Any, tolerance: Tolerance) -> Sequence[str]:
     try:
-        return side_by_side(expected, actual, tolerance)
+        return differences(expected, actual) or side_by_side(expected, actual, tolerance)
     except Exception as error:  # A value whose own methods fail must not hide the failure itself.
         return [f"(the values cannot be shown: {type(error).__name__}: {text_of(error)})"]
 

@@ -263,6 +263,12 @@ def _compared(facts: Mapping[str, Any]) -> list[str]:
     return [*(own_words or ["The value is not the expected one:"]), *facts["table"]]
 
 
+def _refused(facts: Mapping[str, Any]) -> list[str]:
+    lines = [f"The {facts['type']} is right, its text is not:", *(f"  {line}" for line in _text(facts["message"]))]
+    lacks = ", ".join(facts["lacks"])
+    return [*lines, *textwrap.wrap(f"It has to name {lacks}.", WIDTH - 2)] if lacks else lines
+
+
 def _how_far(message: Sequence[str]) -> list[str]:
     """torch's message about two tensors in one sentence; one of another form as it is."""
     text = "\n".join(message)
@@ -372,6 +378,7 @@ _EXPLAIN: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "type": _type,
     "signature": _signature,
     "compared": _compared,
+    "refused": _refused,
     "raised": _raised,
     "slow": _slow,
     "left": _left,

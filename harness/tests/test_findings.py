@@ -211,6 +211,53 @@ def test_assert_close_is_read_with_its_tolerance(mini: Miniature) -> None:
     assert facts["table"][-1].split() == ["0.0000", "2.0000", "1.0000*", "2.1000"]
 
 
+REFUSALS = """
+import pytest
+
+def test_it(refuse):
+    with pytest.raises(ValueError) as refusal:
+        refuse(7)
+    assert [number for number in ("7", "50") if number in str(refusal.value)] == ["7", "50"]
+
+def test_other(refuse):
+    with pytest.raises(ValueError) as refusal:
+        refuse(7)
+    assert refuse is None
+"""
+REFUSES = "def double(x):\n    raise ValueError(f'not {x}')\n"
+
+
+@pytest.mark.parametrize(
+    ("comparison", "lacks"),
+    [(Comparison("==", ["7"], ["7", "50"]), ["50"]), (Comparison("in", "50", "not 7"), ["50"]), (None, [])],
+    ids=["list", "in", "not known"],
+)
+def test_a_refusal_in_the_wrong_words_is_shown_with_the_line_that_raises_it(
+    mini: Miniature, tmp_path: Path, comparison: Comparison | None, lacks: list[str]
+) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(REFUSALS)
+    namespace: dict[str, Any] = {}
+    exec(compile(REFUSALS, str(path), "exec"), namespace)
+    test = namespace["test_it"]
+    finding = failure(
+        mini, REFUSES, lambda names: test(names["double"]), test_code=test.__code__, comparison=comparison
+    )
+    assert finding.kind == "refused"
+    assert finding.facts == {"type": "ValueError", "message": "not 7", "lacks": lacks}
+    assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise ValueError(f'not {x}')")
+
+
+def test_an_assertion_about_something_else_is_not_about_the_refusal(mini: Miniature, tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(REFUSALS)
+    namespace: dict[str, Any] = {}
+    exec(compile(REFUSALS, str(path), "exec"), namespace)
+    test = namespace["test_other"]
+    finding = failure(mini, REFUSES, lambda names: test(names["double"]), test_code=test.__code__)
+    assert finding.kind == "raised"
+
+
 def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
     class Touchy:
         def __repr__(self) -> str:

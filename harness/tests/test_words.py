@@ -66,6 +66,16 @@ Greatest relative difference: inf at index (0,)"""
 TABLE = "expected  1\nactual    2"
 
 CASES = {
+    "refused in words that name too little": Case(
+        "refused",
+        {"type": "ValueError", "message": "num_heads must divide d_model", "lacks": ["50", "7"]},
+        "The ValueError is right, its text is not:\n  num_heads must divide d_model\nIt has to name 50, 7.",
+    ),
+    "refused, and what is missing is not known": Case(
+        "refused",
+        {"type": "IndexError", "message": "no", "lacks": []},
+        "The IndexError is right, its text is not:\n  no",
+    ),
     "unwritten function": Case(
         "unwritten",
         unwritten("f", "def f(x):"),

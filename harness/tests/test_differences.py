@@ -1,0 +1,64 @@
+"""What differs between collections that are too long for a line: named, and only that."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.differences import LINES, differences
+
+PARTS = ("query_proj", "key_proj", "value_proj", "out_proj")
+SHAPES = {f"{part}.{name}": (12, 12) for part in PARTS for name in ("weight", "bias")}
+LONG = "the cat that the dog chased slept in the sun until the evening came and it was cold"
+
+
+def without(*names: str) -> dict[str, tuple[int, int]]:
+    return {name: shape for name, shape in SHAPES.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "lines"),
+    [
+        (SHAPES, without("out_proj.bias"), ["out_proj.bias: missing; expected (12, 12)"]),
+        (SHAPES, SHAPES | {"mask": (5, 5)}, ["mask: (5, 5); not expected"]),
+        (SHAPES, SHAPES | {"key_proj.bias": (3,)}, ["key_proj.bias: (3,); expected (12, 12)"]),
+        (
+            SHAPES,
+            without("key_proj.bias") | {"qkv": 1},
+            ["key_proj.bias: missing; expected (12, 12)", "qkv: 1; not expected"],
+        ),
+        (set(SHAPES), set(without("out_proj.bias")), ["missing: out_proj.bias"]),
+        (set(SHAPES), set(SHAPES) | {"mask"}, ["not expected: mask"]),
+        (list(range(40)), [*range(20), -1, *range(21, 40)], ["[20]: -1; expected 20"]),
+        (list(range(40)), list(range(39)), ["39 entries; expected 40"]),
+        ({"x": torch.ones(9)} | SHAPES, {"x": torch.ones(8)} | SHAPES, ["x: float32 (8,); expected float32 (9,)"]),
+        (
+            LONG,
+            LONG.replace("sun", "sum"),
+            [
+                "They differ from character 43 on:",
+                "expected  …'g chased slept in the sun until the evening came'…",
+                "actual    …'g chased slept in the sum until the evening came'…",
+            ],
+        ),
+    ],
+    ids=["missing", "too much", "unlike", "renamed", "not in set", "in set", "entry", "length", "tensor", "text"],
+)
+def test_only_what_differs_is_named(expected: object, actual: object, lines: list[str]) -> None:
+    assert differences(expected, actual) == lines
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [({"a": 1}, {"a": 2}), ([1], [2]), ("a", "b"), (1, 2), (SHAPES, None), (list(SHAPES), tuple(SHAPES))],
+    ids=["short dict", "short list", "short text", "numbers", "other kind", "list and tuple"],
+)
+def test_what_is_shown_better_side_by_side_has_no_lines(expected: object, actual: object) -> None:
+    assert differences(expected, actual) == []
+
+
+def test_many_differences_are_counted_and_long_ones_cut() -> None:
+    expected = {f"{'a very long name ' * 3}{i}": "a long value " * 9 for i in range(30)}
+    lines = differences(expected, {})
+    assert (len(lines), lines[-1]) == (LINES, "… and 23 more")
+    assert max(map(len, lines)) <= 78
