@@ -27,7 +27,7 @@ class Failure:
 
     kata: Kata
     test: str
-    case: str
+    case: str  # of a parametrised test, in words
     requirement: str
     finding: Finding
 
@@ -242,7 +242,8 @@ class Account:
 
     def _fail(self, facts: Mapping[str, Any], finding: Finding) -> None:
         kata = next(kata for kata in self.course.katas if kata.name == facts["kata"])
-        self.failures.append(Failure(kata, facts["test"], facts["case"], facts["requirement"], finding))
+        case = facts.get("case_in_words", facts["case"].partition("[")[2].removesuffix("]"))
+        self.failures.append(Failure(kata, facts["test"], case, facts["requirement"], finding))
 
 
 def _how(ending: Ending) -> str:

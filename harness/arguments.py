@@ -1,36 +1,54 @@
-"""Notices when a function writes into the tensors it is given, which no kata's function may do."""
+"""Notices what a test asks of the learner's functions, and when one writes into a tensor it is given.
+
+No kata's function may do the latter.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from itertools import chain, cycle
 from types import ModuleType
 from typing import Any
 
 
-def watch_arguments(module: ModuleType, names: Iterable[str], changed: list[tuple[str, str]]) -> None:
-    """Let a module's public functions and methods note (function, argument) in `changed`.
+@dataclass
+class Notes:
+    """What has been noticed since the test began."""
 
-    It only notes: the tests decide what is wrong, and a failing one can then say why. Names that end in an
-    underscore say themselves that they write in place.
+    changed: list[tuple[str, str]] = field(default_factory=list)  # (function, argument) written to in place
+    called: list[tuple[str, str]] = field(default_factory=list)  # (module, function), not those within others
+    depth: int = 0  # of watched calls that have not returned
+
+    def clear(self) -> None:
+        self.changed.clear()
+        self.called.clear()
+        self.depth = 0
+
+
+def watch_arguments(module: ModuleType, names: Iterable[str], notes: Notes) -> None:
+    """Let a module's public functions and methods note that they are called, and what they write to.
+
+    They only note: the tests decide what is wrong, and a failing one can then say why and where. Names that
+    end in an underscore say themselves that they write in place.
     """
     for name in names:
         value = getattr(module, name)
         if inspect.isfunction(value) and not name.endswith("_"):
-            setattr(module, name, _watched(value, changed))
+            setattr(module, name, _watched(value, notes))
         elif inspect.isclass(value) and value.__module__ == module.__name__:
-            _watch_methods(value, changed)
+            _watch_methods(value, notes)
 
 
-def _watch_methods(owner: type, changed: list[tuple[str, str]]) -> None:
+def _watch_methods(owner: type, notes: Notes) -> None:
     for name, value in list(vars(owner).items()):
         if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_"):
-            setattr(owner, name, _watched(value, changed))
+            setattr(owner, name, _watched(value, notes))
 
 
-def _watched(function: Callable[..., Any], changed: list[tuple[str, str]]) -> Callable[..., Any]:
+def _watched(function: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
     names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
     rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
@@ -38,11 +56,15 @@ def _watched(function: Callable[..., Any], changed: list[tuple[str, str]]) -> Ca
     @functools.wraps(function)
     def watched(*args: Any, **kwargs: Any) -> Any:
         given = [*zip(chain(names, cycle(rest)), args, strict=False), *kwargs.items()]
+        if not notes.depth:
+            notes.called.append((function.__module__, function.__qualname__))
+        notes.depth += 1
         before = [(name, value, version) for name, value in given if (version := _version(value)) is not None]
         try:
             return function(*args, **kwargs)
         finally:
-            changed.extend(
+            notes.depth -= 1
+            notes.changed.extend(
                 (function.__qualname__, name) for name, value, version in before if _version(value) != version
             )
 

@@ -76,14 +76,19 @@ def read_failure(
     test_code: CodeType | None = None,
     comparison: Comparison | None = None,
     changed: Sequence[tuple[str, str]] = (),
+    called: Sequence[tuple[str, str]] = (),
 ) -> Finding:
-    """The facts of a failed test of `kata`; `changed`: arguments that were written to during it."""
+    """The facts of a failed test of `kata`.
+
+    `changed`: arguments that were written to during it; `called`: (module, function) that it called.
+    """
     for reader in (_stand_in, _unwritten, _type_error, _signature, _slow):
         finding = reader(course, kata, error, test_code)
         if finding:
             break
     else:
-        finding = _by_its_values(course, kata, error, test_code, comparison)
+        own = [function for module, function in called if module == f"{kata.package}.{kata.stub.stem}"]
+        finding = _by_its_values(course, kata, error, test_code, comparison, own)
     return replace(finding, changed=changed[0]) if changed else finding
 
 
@@ -93,10 +98,11 @@ def _by_its_values(
     error: BaseException,
     test_code: CodeType | None,
     comparison: Comparison | None,
+    called: Sequence[str],
 ) -> Finding:
     """A comparison that failed, or an error like any other."""
     line = failing_line(error.__traceback__, test_code)
-    place = learner_place(course, error.__traceback__) or tested_place(course, kata, test_code, line)
+    place = learner_place(course, error.__traceback__) or tested_place(course, kata, test_code, line, called)
     facts: dict[str, Any] = {"type": type(error).__name__, "message": text_of(error)}
     in_test = _failed_in(test_code, error)
     refusal = _examined_refusal(error, test_code, line) if in_test else None
@@ -174,16 +180,22 @@ def failing_line(traceback: TracebackType | None, test_code: CodeType | None) ->
 
 
 def tested_place(
-    course: Course, kata: Kata, test_code: CodeType | None, line: int | None = None
+    course: Course,
+    kata: Kata,
+    test_code: CodeType | None,
+    line: int | None = None,
+    called: Sequence[str] = (),
 ) -> Place | None:
     """Where the function is defined that a test is about.
 
-    That is the one of the contract that the test names last before it fails.
+    That is the one of the contract that the test names last before it fails. If it names a class, or none,
+    as when a function beside it makes the layer, it is about the last method that it has `called`.
     """
     name = _tested_name(kata, test_code, line)
-    if name is None:
-        return None
-    return _definition(course, kata, name)
+    method = called[-1] if called and "." in called[-1] else None
+    if method and name in (None, method.split(".")[0]):
+        return _definition(course, kata, method) or _definition(course, kata, method.split(".")[0])
+    return _definition(course, kata, name) if name else None
 
 
 def _definition(course: Course, kata: Kata, name: str) -> Place | None:

@@ -10,6 +10,7 @@ import pytest
 
 from harness import runs
 from harness.account import Account, selected_names
+from harness.cases import case_in_words
 from harness.course import Course, Kata, find_root, load_course
 from harness.findings import Comparison, Finding, read_failure
 from harness.flight import Recorder
@@ -108,7 +109,7 @@ class KataHooks:
             return True  # handled: not run, not reported
         kata = self.kata(item)
         if kata:
-            self.importer.changed_arguments.clear()
+            self.importer.notes.clear()
             self.recorder.begin("test", self.limit(item), **self.identity(item, kata))
         return None
 
@@ -214,6 +215,7 @@ class KataHooks:
             "kata": kata.name,
             "test": test_name(item),
             "case": item.nodeid,
+            "case_in_words": case_of(item),
             "cases": self.cases.get((item.path, test_name(item)), 1),
             "shipped": item.path.resolve() == kata.tests,  # a test of the learner's own earns nothing
             "requirement": requirement_of(item),
@@ -232,13 +234,20 @@ class KataHooks:
             call.excinfo.value,
             test_code=code,
             comparison=comparison,
-            changed=self.importer.changed_arguments,
+            changed=self.importer.notes.changed,
+            called=self.importer.notes.called,
         )
 
 
 def test_name(item: pytest.Item) -> str:
     """The test function's name within its file, without the parametrised case."""
     return item.nodeid.split("::", 1)[-1].split("[")[0]
+
+
+def case_of(item: pytest.Item) -> str:
+    """Which case of a parametrised test this is, in words; "" for the only one."""
+    called = getattr(item, "callspec", None)
+    return case_in_words(called.id, called.params) if called else ""
 
 
 def requirement_of(item: pytest.Item) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from harness.arguments import watch_arguments
+from harness.arguments import Notes, watch_arguments
 from harness.course import Course, Kata
 from harness.flight import Recorder
 from harness.stubs import read_contract
@@ -103,7 +103,7 @@ class KataLoader(Loader):
         else:
             self._fill_missing(module, expected)
             if self._importer.checked:
-                watch_arguments(module, expected, self._importer.changed_arguments)
+                watch_arguments(module, expected, self._importer.notes)
 
     def _execute(self, module: ModuleType) -> None:
         replaced = self._importer.sources.get(module.__name__)
@@ -136,7 +136,7 @@ class KataImporter(MetaPathFinder):
         self.checked = checked
         self.sources = sources  # text to execute instead of a module's file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
-        self.changed_arguments: list[tuple[str, str]] = []  # (function, argument) written to in place
+        self.notes = Notes()  # on the calls of a test
         self._katas = {
             f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
         }

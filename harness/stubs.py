@@ -66,15 +66,18 @@ def declaration(source: str, name: str) -> Signature | None:
 
 
 def definition_line(source: str, name: str) -> int | None:
-    """The line that defines a function or class."""
+    """The line that defines a function, a class or a method ("Linear.forward")."""
     try:
         body = ast.parse(source.removeprefix("\ufeff")).body
     except (SyntaxError, ValueError):
         return None
-    for node in body:
-        if isinstance(node, _Function | ast.ClassDef) and node.name == name:
-            return node.lineno
-    return None
+    line = None
+    for part in name.split("."):
+        found = [node for node in body if isinstance(node, _Function | ast.ClassDef) and node.name == part]
+        if not found:
+            return None
+        line, body = found[0].lineno, found[0].body
+    return line
 
 
 def _stays(name: str, solved: Collection[str]) -> bool:

@@ -78,7 +78,7 @@ def failure_block(
 ) -> list[Line]:
     """Where you are, what is required, what happened, your line, and what to type next."""
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
-    lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), Line(f"  {test}{_case(case)}", "dim"), Line()]
+    lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), *_test_and_case(test, case), Line()]
     lines += _explanation(finding)
     lines += _printed(finding.printed)
     if finding.place:
@@ -164,10 +164,12 @@ def died_outside_a_step(how: str, path: str) -> list[Line]:
     ]
 
 
-def _case(node_id: str) -> str:
-    """Which case of a parametrised test failed, as pytest names it."""
-    _, bracket, case = node_id.partition("[")
-    return f"  (case {case.removesuffix(']')})" if bracket else ""
+def _test_and_case(test: str, case: str) -> list[Line]:
+    """The test's name, and which case of it failed if there are several."""
+    name, both = f"  {test}", f"  {test}  (case {case})"
+    if case and len(both) > WIDTH:
+        return [Line(name, "dim"), *_wrapped(f"(case {case})", "  ", "dim")]
+    return [Line(both if case else name, "dim")]
 
 
 # --- what a finding means ------------------------------------------------------------------------
@@ -264,7 +266,10 @@ def _compared(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _refused(facts: Mapping[str, Any]) -> list[str]:
-    lines = [f"The {facts['type']} is right, its text is not:", *(f"  {line}" for line in _text(facts["message"]))]
+    lines = [
+        f"The {facts['type']} is right, its text is not:",
+        *(f"  {line}" for line in _text(facts["message"])),
+    ]
     lacks = ", ".join(facts["lacks"])
     return [*lines, *textwrap.wrap(f"It has to name {lacks}.", WIDTH - 2)] if lacks else lines
 
@@ -417,7 +422,10 @@ def _printed(text: str) -> list[Line]:
 
 
 def _wrapped(text: str, start: str, style: str) -> list[Line]:
-    wrapped = textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    after = " " * len(start)
+    wrapped = textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=after, break_on_hyphens=False
+    )  # 1e-12 stays whole
     return [Line(line, style) for line in wrapped]
 
 

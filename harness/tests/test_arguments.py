@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.arguments import watch_arguments
+from harness.arguments import Notes, watch_arguments
 
 SOURCE = '''
 from torch.nn.functional import softmax
@@ -67,11 +67,15 @@ class Watched:
     """The module above, watched."""
 
     def __init__(self) -> None:
-        self.changed: list[tuple[str, str]] = []
+        self.notes = Notes()
         self.module: Any = ModuleType("watched")
         exec(SOURCE, self.module.__dict__)
         self.unwatched = dict(vars(self.module))
-        watch_arguments(self.module, NAMES, self.changed)
+        watch_arguments(self.module, NAMES, self.notes)
+
+    @property
+    def changed(self) -> list[tuple[str, str]]:
+        return self.notes.changed
 
 
 @pytest.fixture
@@ -172,5 +176,21 @@ def test_a_class_from_elsewhere_is_left_alone() -> None:
     module: Any = ModuleType("borrower")
     module.Linear = torch.nn.Linear
     forward = torch.nn.Linear.forward
-    watch_arguments(module, ["Linear"], [])
+    watch_arguments(module, ["Linear"], Notes())
     assert torch.nn.Linear.forward is forward
+
+
+def test_calls_are_noted_but_not_those_within_others(watched: Watched) -> None:
+    layer = watched.module.Layer()
+    layer.forward(x())
+    watched.module.double(x())
+    assert watched.notes.called == [("watched", "Layer.forward"), ("watched", "double")]
+    watched.notes.clear()
+    assert (watched.notes.called, watched.notes.changed) == ([], [])
+
+
+def test_a_call_that_fails_is_noted_and_over(watched: Watched) -> None:
+    with pytest.raises(ValueError, match="too late"):
+        watched.module.fail(x())
+    watched.module.double(x())
+    assert [name for _, name in watched.notes.called] == ["fail", "double"]

@@ -31,7 +31,11 @@ def without(*names: str) -> dict[str, tuple[int, int]]:
         (set(SHAPES), set(SHAPES) | {"mask"}, ["not expected: mask"]),
         (list(range(40)), [*range(20), -1, *range(21, 40)], ["[20]: -1; expected 20"]),
         (list(range(40)), list(range(39)), ["39 entries; expected 40"]),
-        ({"x": torch.ones(9)} | SHAPES, {"x": torch.ones(8)} | SHAPES, ["x: float32 (8,); expected float32 (9,)"]),
+        (
+            {"x": torch.ones(9)} | SHAPES,
+            {"x": torch.ones(8)} | SHAPES,
+            ["x: float32 (8,); expected float32 (9,)"],
+        ),
         (
             LONG,
             LONG.replace("sun", "sum"),
@@ -42,7 +46,18 @@ def without(*names: str) -> dict[str, tuple[int, int]]:
             ],
         ),
     ],
-    ids=["missing", "too much", "unlike", "renamed", "not in set", "in set", "entry", "length", "tensor", "text"],
+    ids=[
+        "missing",
+        "too much",
+        "unlike",
+        "renamed",
+        "not in set",
+        "in set",
+        "entry",
+        "length",
+        "tensor",
+        "text",
+    ],
 )
 def test_only_what_differs_is_named(expected: object, actual: object, lines: list[str]) -> None:
     assert differences(expected, actual) == lines

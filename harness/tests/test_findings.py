@@ -117,6 +117,39 @@ def test_a_test_is_about_what_it_names_last_before_it_fails(
     assert place.text.startswith(f"def {name}(")
 
 
+LAYER = """
+def double(x):
+    return x
+
+
+class outer:
+    def forward(self, x):
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "called", "line"),
+    [
+        ("layer = outer(); layer.forward(1)", ["outer.forward"], "def forward(self, x):"),
+        ("layer = made()", ["double", "outer.forward"], "def forward(self, x):"),
+        ("layer = outer()", [], "class outer:"),
+        ("layer = outer()", ["outer.forward", "double"], "class outer:"),
+        ("layer = outer()", ["outer.backward"], "class outer:"),
+        ("layer = outer()\n    double(layer)", ["outer.forward"], "def double(x):"),
+    ],
+    ids=["method", "made beside the test", "no call", "a function", "inherited", "function last"],
+)
+def test_a_test_of_a_layer_is_about_the_last_method_that_it_calls(
+    mini: Miniature, test: str, called: list[str], line: str
+) -> None:
+    mini.doubles.stub.write_text(LAYER)
+    code = code_of(f"def test_it():\n    {test}", "test_it")
+    place = findings.tested_place(load_course(mini.root), mini.doubles, code, called=called)
+    assert place is not None
+    assert place.text == line
+
+
 def test_a_test_that_names_nothing_of_the_kata_has_no_place(mini: Miniature) -> None:
     code = code_of("def test_it(): F.outer()", "test_it")
     assert findings.tested_place(load_course(mini.root), mini.doubles, code) is None

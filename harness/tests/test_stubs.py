@@ -304,10 +304,15 @@ def test_whatever_a_learner_declares_can_be_read(source: str):
         ("double", "def double("),
         ("no_docstring", "def no_docstring(x):"),
         ("Config", "class Config:  # given"),
+        ("Layer.forward", "    def forward(self, x: Tensor) -> Tensor:"),
     ],
 )
 def test_a_definition_is_found_at_its_def_or_class(name: str, line: str):
     assert SOLUTION.splitlines()[definition_line(SOLUTION, name) - 1] == line
+
+
+def test_a_method_that_is_not_there_has_no_line():
+    assert definition_line(SOLUTION, "Layer.backward") is None
 
 
 def test_a_layer_is_found_at_its_class():

@@ -272,7 +272,7 @@ CASES = {
 
 
 def block(finding: Finding) -> list[str]:
-    lines = failure_block(KATA, "test_f", "It works.", finding, case="test_f[a-1]", passed=1, total=4)
+    lines = failure_block(KATA, "test_f", "It works.", finding, case="a-1", passed=1, total=4)
     return [line.text for line in lines]
 
 
@@ -291,6 +291,18 @@ def test_a_headline_is_one_line(case: Case) -> None:
     line = headline(case.finding)
     assert line == (case.one_line or case.text.splitlines()[0].removesuffix(":"))
     assert "\n" not in line
+
+
+def test_a_long_case_stands_on_lines_of_its_own() -> None:
+    case = "mask_shape=(2, 5, 5), bias=True, dtype=torch.float64, atol=1e-12, num_heads=3"
+    lines = failure_block(
+        KATA, "test_f", "It works.", Finding("left", {"status": 0}), case=case, passed=1, total=4
+    )
+    assert [line.text for line in lines][3:6] == [
+        "  test_f",
+        "  (case mask_shape=(2, 5, 5), bias=True, dtype=torch.float64, atol=1e-12,",
+        "  num_heads=3)",
+    ]
 
 
 def test_the_block_says_where_what_and_what_next() -> None:

@@ -1,0 +1,42 @@
+"""Which case of a parametrised test failed, in terms of its arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_LONGEST = 120  # characters; what is longer is told by pytest's own name for the case
+
+
+def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
+    """Name and value of each argument: "shape=(2, 5), bias=True".
+
+    It is the case's id where an author has chosen that, and where a value is not told in a few letters.
+    """
+    if not all(map(_is_plain, arguments.values())) or not _is_made_by_pytest(case_id, arguments):
+        return case_id
+    shown = ", ".join(f"{name}={_text(value)}" for name, value in arguments.items())
+    return shown if len(shown) <= _LONGEST else case_id
+
+
+def _is_made_by_pytest(case_id: str, arguments: Mapping[str, Any]) -> bool:
+    """Pytest joins numbers and texts as they are, and for anything else the argument's name and a number."""
+    parts = [rf"(?:{re.escape(name)}\d+|{re.escape(str(value))})" for name, value in arguments.items()]
+    return re.fullmatch("-".join(parts), case_id) is not None
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str) or _is_dtype(value)
+
+
+def _is_dtype(value: Any) -> bool:
+    return type(value).__module__ == "torch" and type(value).__name__ == "dtype"
+
+
+def _text(value: Any) -> str:
+    return str(value) if _is_dtype(value) else repr(value)
