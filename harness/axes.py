@@ -64,6 +64,22 @@ def compare(
     return None, []
 
 
+def wrong_count(
+    tokens: Sequence[str], shape: Sequence[int], bindings: Mapping[str, Binding]
+) -> tuple[int, int] | None:
+    """(axes wanted, axes got) if that is the trouble; None if it is not, or if any number would do."""
+    wanted = 0
+    for token in tokens:
+        bound = bindings.get(token.replace("#", "")) if _is_variadic(token) else None
+        if _is_variadic(token) and bound is None:
+            return None
+        wanted += bound.size if bound else 1
+    fewer_will_do = any(_is_variadic(token) and "#" in token for token in tokens)
+    if len(shape) == wanted or (fewer_will_do and len(shape) < wanted):
+        return None
+    return wanted, len(shape)
+
+
 def _align(tokens: Sequence[str], shape: Sequence[int]) -> list[tuple[str, int, int]] | None:
     """Pairs of token and axis (counted from the end); None if the number of axes cannot fit."""
     variadic = [i for i, token in enumerate(tokens) if _is_variadic(token)]

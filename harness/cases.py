@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
 
-_LONGEST = 120  # characters; what is longer is told by pytest's own name for the case
+_LONGEST = 150  # characters; what is longer is told by pytest's own name for the case
 
 
 def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
@@ -22,7 +23,7 @@ def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
 
 def _is_made_by_pytest(case_id: str, arguments: Mapping[str, Any]) -> bool:
     """Pytest joins numbers and texts as they are, and for anything else the argument's name and a number."""
-    parts = [rf"(?:{re.escape(name)}\d+|{re.escape(str(value))})" for name, value in arguments.items()]
+    parts = [rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})" for name, value in arguments.items()]
     return re.fullmatch("-".join(parts), case_id) is not None
 
 
@@ -31,12 +32,22 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, (*value, *value.values())))
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str) or _is_dtype(value)
+    return (
+        value is None or isinstance(value, bool | int | float | str) or _is_dtype(value) or _is_named(value)
+    )
 
 
 def _is_dtype(value: Any) -> bool:
     return type(value).__module__ == "torch" and type(value).__name__ == "dtype"
 
 
+def _is_named(value: Any) -> bool:
+    return (inspect.isclass(value) or inspect.isroutine(value)) and value.__name__.isidentifier()
+
+
+def _bare(value: Any) -> str:
+    return str(value.__name__) if _is_named(value) else str(value)
+
+
 def _text(value: Any) -> str:
-    return str(value) if _is_dtype(value) else repr(value)
+    return _bare(value) if _is_named(value) or _is_dtype(value) else repr(value)

@@ -330,21 +330,24 @@ def _type_error(course: Course, kata: Kata, error: BaseException, _: CodeType | 
         return Finding("raised", facts, learner_place(course, error.__traceback__))
     described = {key: value for key, value in asdict(problem).items() if key != "code"}
     described["axes"] = list(described["axes"])  # as JSON has it
+    described["count"] = list(problem.count) if problem.count else None
     caller = learner_place(course, error.__traceback__)
     if problem.argument is None or caller is None:
-        caller = _return_place(course, problem.code)
+        caller = _return_place(course, problem.code, missing=problem.returned_none)
     return Finding("type", described, caller)
 
 
-def _return_place(course: Course, code: CodeType) -> Place | None:
-    """The function's only `return`, or the line that defines it."""
+def _return_place(course: Course, code: CodeType, *, missing: bool) -> Place | None:
+    """The function's only `return`, or the line that defines it; its last statement if one is `missing`."""
     if not is_learners(course, code.co_filename):
         return None
     try:
         lines, first = inspect.getsourcelines(code)
-        function = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        function: Any = ast.parse(textwrap.dedent("".join(lines))).body[0]
     except (OSError, SyntaxError):  # the file has changed since it was imported
         return place_at(course, code.co_filename, code.co_firstlineno)
+    if missing and isinstance(function, ast.FunctionDef):
+        return place_at(course, code.co_filename, first + function.body[-1].lineno - 1)
     returns = [first + node.lineno - 1 for node in _returns(function)]
     definition = first + function.lineno - 1
     return place_at(course, code.co_filename, returns[0] if len(returns) == 1 else definition)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from harness.axes import Binding, WrongAxis, compare
+from harness.axes import Binding, WrongAxis, compare, wrong_count
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class TypeProblem:
     got: str  # "float32 (2, 3, 4)", "None", "int 3"
     returned_none: bool
     wrong_dtype: bool
+    count: tuple[int, int] | None  # (axes wanted, axes got); then which axis is wrong cannot be told
     axes: tuple[WrongAxis, ...]
     code: Any  # the function's code object, to find its line
 
@@ -97,12 +98,13 @@ def _check(
     if not isinstance(value, tensor_type.array_type):
         return _problem(function, argument, annotation, value, "a tensor")
     tokens = tensor_type.dim_str.split()
+    count = wrong_count(tokens, value.shape, bindings)
     expected, wrong = compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
     listed = isinstance(tensor_type.dtypes, tuple | list)  # Shaped takes any dtype, and lists none
     wrong_dtype = listed and str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
     if expected is None and not wrong_dtype:
         return None
-    return _problem(function, argument, annotation, value, expected or "", wrong, wrong_dtype)
+    return _problem(function, argument, annotation, value, expected or "", wrong, wrong_dtype, count)
 
 
 def _problem(
@@ -113,6 +115,7 @@ def _problem(
     expected: str = "",
     axes: Sequence[WrongAxis] = (),
     wrong_dtype: bool = False,
+    count: tuple[int, int] | None = None,
 ) -> TypeProblem:
     return TypeProblem(
         function=function.__qualname__,
@@ -122,7 +125,8 @@ def _problem(
         got=describe(value),
         returned_none=argument is None and value is None,
         wrong_dtype=wrong_dtype,
-        axes=tuple(axes),
+        count=count,
+        axes=() if count else tuple(axes),
         code=function.__code__,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from harness.charts import line_chart
 from harness.course import Kata
 from harness.failures import Failure
-from harness.findings import Finding
+from harness.findings import Finding, Place
 from harness.progress import KataProgress
 
 WIDTH = 80
@@ -82,9 +82,16 @@ def failure_block(
     lines += _explanation(finding)
     lines += _printed(finding.printed)
     if finding.place:
-        where = f"  {finding.place.path}:{finding.place.line}   {finding.place.text}".rstrip()
-        lines += [Line(), Line(where if len(where) <= WIDTH else where[: WIDTH - 1] + "…")]
+        lines += [Line(), *_where(finding.place)]
     return [*lines, Line(), *_next_after_failure(kata, finding)]
+
+
+def _where(place: Place) -> list[Line]:
+    """A line of the learner's with its text, which stands below where it does not fit beside."""
+    where, text = f"  {place.path}:{place.line}", place.text
+    if len(where) + 3 + len(text) <= WIDTH:
+        return [Line(f"{where}   {text}".rstrip())]
+    return [Line(where), Line(f"    {text}" if len(text) <= WIDTH - 4 else f"    {text[: WIDTH - 5]}…")]
 
 
 def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
@@ -240,7 +247,14 @@ def _type(facts: Mapping[str, Any]) -> list[str]:
     lines.append(f"as the signature says: {facts['annotation']}")
     if facts["wrong_dtype"]:
         lines.append(f"The dtype is wrong: the signature asks for {facts['annotation'].split('[')[0]}.")
+    if facts["count"]:
+        wanted, got = facts["count"]
+        lines.append(f"It has {_axes(got)}; expected {wanted}.")
     return lines + [_axis(axis) for axis in facts["axes"]]
+
+
+def _axes(count: int) -> str:
+    return f"{count or 'no'} {'axis' if count == 1 else 'axes'}"
 
 
 def _axis(axis: Mapping[str, Any]) -> str:
@@ -265,7 +279,7 @@ def _compared(facts: Mapping[str, Any]) -> list[str]:
     return [*(own_words or ["The value is not the expected one:"]), *facts["table"]]
 
 
-def _refused(facts: Mapping[str, Any]) -> list[str]:
+def _refused_in_other_words(facts: Mapping[str, Any]) -> list[str]:
     lines = [
         f"The {facts['type']} is right, its text is not:",
         *(f"  {line}" for line in _text(facts["message"])),
@@ -280,6 +294,8 @@ def _how_far(message: Sequence[str]) -> list[str]:
     attribute = re.match(r"The values for attribute '(\w+)", text)
     if attribute:
         return [f"The {attribute[1]} is not the expected one:"]
+    if text.startswith("The keys of the mappings"):  # the table below names them
+        return ["The value is not the expected one:"]
     share = re.search(r"Mismatched elements: (\d+) / (\d+)", text)
     distance = re.search(r"[Aa]bsolute difference: (\S+)(?:.*\(up to (\S+) allowed)?", text)
     if not distance:
@@ -383,7 +399,7 @@ _EXPLAIN: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "type": _type,
     "signature": _signature,
     "compared": _compared,
-    "refused": _refused,
+    "refused": _refused_in_other_words,
     "raised": _raised,
     "slow": _slow,
     "left": _left,

@@ -34,7 +34,10 @@ def assert_one_block(result, *texts: str) -> None:
         ("x * 2", ["double returned None: is a `return` missing?"]),
         ("return (2 * x).long()", ["double returned int64 (3,)", "The dtype is wrong"]),
         ("return (2 * x)[:-1]", ["The last axis (n) is 2; expected 3, as in x."]),
-        ("return (2 * x)[None]", ["double returned float32 (1, 3)", "expected        (3,)"]),
+        (
+            "return (2 * x)[None]",
+            ["double returned float32 (1, 3)", "expected        (3,)", "It has 2 axes; expected 1."],
+        ),
         ("return 3 * x", ["expected", "actual", "2.0000", "3.0000*"]),
         ("return 2 * y", ["NameError: name 'y' is not defined"]),
         ("return double(x)", ["The function calls itself without end"]),
@@ -46,6 +49,13 @@ def test_a_wrong_body_is_explained_at_the_learners_line(mini: Miniature, body: s
     mini.write_doubles(double=body)
     result = mini.pytest("katas/00")
     assert_one_block(result, FIRST_TEST, "kata 00 doubles · 0/4", "katas/k00_doubles/doubles.py:", *texts)
+
+
+def test_a_missing_return_is_looked_for_at_the_end(mini: Miniature) -> None:
+    mini.write_doubles(double="if x.numel() > 9:\n        return x\n    2 * x")
+    assert_one_block(
+        mini.pytest("katas/00"), "is a `return` missing?", "katas/k00_doubles/doubles.py:15   2 * x"
+    )
 
 
 def test_a_shape_error_in_an_argument_names_the_call(mini: Miniature) -> None:

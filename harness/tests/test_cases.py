@@ -19,10 +19,11 @@ from harness.cases import case_in_words
         ("None-a-1", {"mask": None, "text": "a", "n": 1}, "mask=None, text='a', n=1"),
         ("one wave", {"base": 100}, "one wave"),
         ("value0", {"value": torch.ones(3)}, "value0"),
-        ("call0", {"call": [len]}, "call0"),
+        ("call0", {"call": lambda: 0}, "call0"),
+        ("Linear-sizes0", {"module": torch.nn.Linear, "sizes": (3,)}, "module=Linear, sizes=(3,)"),
         ("values0", {"values": tuple(range(99))}, "values0"),
     ],
-    ids=["tuple", "dict", "dtype", "plain", "author's own", "tensor", "function inside", "long"],
+    ids=["tuple", "dict", "dtype", "plain", "author's own", "tensor", "lambda", "class", "long"],
 )
 def test_a_case_is_told_by_its_arguments_if_they_are_plain(
     case_id: str, arguments: dict[str, Any], words: str

@@ -14,7 +14,7 @@ from harness.words import Line, failure_block, fitted, headline, printable
 
 KATA = Kata(Path("/course"), "k00_doubles")
 FILE = "katas/k00_doubles/doubles.py"
-NONE = {"expected_shape": "", "returned_none": False, "wrong_dtype": False, "axes": []}
+NONE = {"expected_shape": "", "returned_none": False, "wrong_dtype": False, "count": None, "axes": []}
 FLOATS = 'Float[Tensor, "n d"]'
 
 
@@ -131,6 +131,14 @@ CASES = {
         "expected              (n, 3)\n"
         f"as the signature says: {FLOATS}\n"
         "The last axis (d) is 4; expected 3, as in key.",
+    ),
+    "number of axes": Case(
+        "type",
+        typed("x", "float32 (2, 4, 1)", expected_shape="(n, 3)", count=[2, 3]),
+        "f was called with x = float32 (2, 4, 1)\n"
+        "expected              (n, 3)\n"
+        f"as the signature says: {FLOATS}\n"
+        "It has 3 axes; expected 2.",
     ),
     "type of the return value": Case(
         "type",
@@ -303,6 +311,20 @@ def test_a_long_case_stands_on_lines_of_its_own() -> None:
         "  (case mask_shape=(2, 5, 5), bias=True, dtype=torch.float64, atol=1e-12,",
         "  num_heads=3)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("y = x", [f"  {FILE}:3   y = x"]),
+        (f"y = {'x' * 60}", [f"  {FILE}:3", f"    y = {'x' * 60}"]),
+        (f"y = {'x' * 90}", [f"  {FILE}:3", f"    y = {'x' * 71}…"]),
+    ],
+    ids=["short", "long", "too long"],
+)
+def test_a_line_of_code_stands_beside_its_place_or_below(text: str, lines: list[str]) -> None:
+    shown = block(Finding("left", {"status": 0}, Place(FILE, 3, text)))
+    assert shown[7 : 7 + len(lines)] == lines
 
 
 def test_the_block_says_where_what_and_what_next() -> None:
