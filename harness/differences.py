@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from itertools import zip_longest
 from typing import Any
 
 from harness.comparison import side_by_side, summary
@@ -76,9 +77,11 @@ def _members(what: str, members: Set[Any]) -> list[str]:
 
 
 def _sequences(expected: Sequence[Any], actual: Sequence[Any]) -> list[str]:
-    count = [] if len(expected) == len(actual) else [f"{len(actual)} entries; expected {len(expected)}"]
-    pairs = enumerate(zip(expected, actual, strict=False))
-    return count + [line for i, pair in pairs if _differ(*pair) for line in _entry(f"[{i}]", *pair)]
+    pairs = enumerate(zip_longest(expected, actual, fillvalue=_ABSENT))
+    lines = [line for i, pair in pairs if _differ(*pair) for line in _entry(f"[{i}]", *pair)]
+    if len(expected) == len(actual):
+        return lines
+    return [f"{len(actual)} entries; expected {len(expected)}", *lines]
 
 
 def _texts(expected: str, actual: str) -> list[str]:

@@ -145,9 +145,9 @@ def _refused(
 
 
 def _failed_in(code: CodeType | None, error: BaseException) -> bool:
-    """Whether the error was raised by a line of this function itself."""
+    """Whether the error was raised by a line of this function, or of one beside it in its file."""
     frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    return bool(frames) and frames[-1].f_code is code
+    return code is not None and bool(frames) and frames[-1].f_code.co_filename == code.co_filename
 
 
 def learner_place(course: Course, traceback: TracebackType | None) -> Place | None:

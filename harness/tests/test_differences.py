@@ -30,7 +30,7 @@ def without(*names: str) -> dict[str, tuple[int, int]]:
         (set(SHAPES), set(without("out_proj.bias")), ["missing: out_proj.bias"]),
         (set(SHAPES), set(SHAPES) | {"mask"}, ["not expected: mask"]),
         (list(range(40)), [*range(20), -1, *range(21, 40)], ["[20]: -1; expected 20"]),
-        (list(range(40)), list(range(39)), ["39 entries; expected 40"]),
+        (list(range(40)), list(range(39)), ["39 entries; expected 40", "[39]: missing; expected 39"]),
         (
             {"x": torch.ones(9)},
             {"x": torch.ones(8)},

@@ -235,6 +235,15 @@ def test_a_failed_assertion_of_the_learners_own_is_no_comparison(mini: Miniature
     assert (finding.kind, finding.facts["in_test"]) == ("raised", False)
 
 
+def test_an_assertion_of_a_function_beside_the_test_is_compared_too(mini: Miniature) -> None:
+    source = "def holds(x): assert x == 2\ndef test_it(): holds(1)"
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "test_it.py", "exec"), namespace)
+    test = namespace["test_it"]
+    finding = failure(mini, "", lambda _: test(), comparison=Comparison("==", 1, 2), test_code=test.__code__)
+    assert finding.facts["table"] == ["expected  2", "actual    1"]
+
+
 def test_assert_close_is_read_with_its_tolerance(mini: Miniature) -> None:
     def compare(_: object) -> None:
         torch.testing.assert_close(torch.tensor([1.0, 2.1]), torch.tensor([0.0, 2.0]), rtol=0, atol=0.2)
