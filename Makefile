@@ -8,7 +8,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: start install verify test
+.PHONY: start install verify test validate
 
 start: verify  ## install, check this machine, and show the first failing test
 	@$(BIN)/pytest; status=$$?; test $$status -le 1
@@ -21,6 +21,9 @@ install: .venv/installed  ## make .venv with everything that a learner needs
 
 test: .venv/tox  ## run every check against the reference solutions
 	$(BIN)/tox
+
+validate: install .venv/tox  ## the same, and one table of what ran, how long it took and what failed
+	$(BIN)/harness validate
 
 .venv/installed: pyproject.toml | .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -e .

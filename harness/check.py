@@ -5,22 +5,24 @@ from __future__ import annotations
 import ast
 import multiprocessing
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from harness import strength, structure
+from harness import links, pages, strength, structure
 from harness.course import Course, Kata, load_course, resolve_kata
+from harness.diagram import START
 from harness.hints import LEVELS, read_hints
+from harness.questions import BadReview, cards, review_path
 from harness.strength import Problem
 from harness.stubs import make_stub
 from harness.suite import MANIFEST, manifest_text, read_tests
+from harness.words_review import SCREEN, height
 
-_LINK = re.compile(r"\]\(([^)\s]+)\)|\bsrc(?:set)?=\"([^\"]+)\"")  # of a page, or of a picture on it
 _SHORTEST_ANSWER = 16  # characters; what is shorter (`x @ y`) can be said in any hint
 _FIX = "harness check --fix"
+_FEWEST_QUESTIONS = 5
 _PARTS = ("__init__.py", "README.md", "theory.md", "hints.toml", "notebook.ipynb")
 
 
@@ -72,9 +74,8 @@ def fix(course: Course) -> list[str]:
     """Write what is generated where it is not current; the paths written."""
     wanted = {kata.stub: _stub_text(kata) for kata in course.katas if kata.solution.is_file()}
     written = [path for path, text in wanted.items() if _replace(path, text)]
-    manifest = course.root / MANIFEST
-    if _replace(manifest, manifest_text(course)):
-        written.append(manifest)
+    wanted = {course.root / MANIFEST: manifest_text(course), **dict(pages.generated(course))}
+    written += [path for path, text in wanted.items() if _replace(path, text)]
     return [course.relative(path) for path in written]
 
 
@@ -165,21 +166,42 @@ def _squeezed(text: str) -> str:
     return "".join(text.split()).replace('"', "'")
 
 
+def _review_questions_are_there(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(review_path(kata))
+    try:
+        found = list(cards([kata]))
+    except BadReview as error:
+        yield Problem(path, f"cannot be read ({error})", "write [[question]] tables; see another kata's")
+        return
+    if len(found) < _FEWEST_QUESTIONS:
+        yield Problem(path, f"has {len(found)} questions", f"a kata has at least {_FEWEST_QUESTIONS}")
+    for card in found:
+        if height(card) > SCREEN:
+            rule = f"question {card.number} takes {height(card)} lines with its answer"
+            yield Problem(path, rule, f"shorten it to {SCREEN}, the lines of a small terminal")
+
+
 def _links_lead_somewhere(course: Course, kata: Kata) -> Iterator[Problem]:
-    for page in sorted(kata.folder.glob("*.md")):
+    for page in [*sorted(kata.folder.glob("*.md")), *sorted(kata.folder.glob("*.ipynb"))]:
         yield from _broken_links(course, page)
 
 
 def _broken_links(course: Course, page: Path) -> Iterator[Problem]:
-    for target in map("".join, _LINK.findall(_read(page))):
-        elsewhere = target.startswith(("http://", "https://", "mailto:", "#"))
-        if not elsewhere and not (page.parent / target.split("#")[0]).exists():
-            yield Problem(course.relative(page), f"links to {target}, which is not there", "mend the link")
+    for target in links.broken(page):
+        yield Problem(course.relative(page), f"links to {target}, which is not there", "mend the link")
 
 
 def _other_links_lead_somewhere(course: Course) -> Iterator[Problem]:
-    for page in [*sorted(course.root.glob("*.md")), *sorted(course.root.glob("d[ao]*/*.md"))]:
+    for page in links.pages(course.root):
         yield from _broken_links(course, page)
+
+
+def _generated_pages_are_current(course: Course) -> Iterator[Problem]:
+    for path, text in pages.generated(course):
+        if _read(path) != text:
+            yield Problem(course.relative(path), "is not what is generated for it", _FIX)
+    if pages.lacks_diagram(course):
+        yield Problem(pages.ARCHITECTURE, "has no place for the diagram of the imports", f"write {START}")
 
 
 def _manifest_is_current(course: Course) -> Iterator[Problem]:
@@ -204,6 +226,7 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _tests_read_as_requirements,
     _nothing_needs_a_later_kata,
     _hints_give_no_code_away,
+    _review_questions_are_there,
     _links_lead_somewhere,
 )
 
@@ -211,6 +234,7 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
 _RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
     _manifest_is_current,
     _other_links_lead_somewhere,
+    _generated_pages_are_current,
     _imports_point_one_way,
 )
 
@@ -226,5 +250,6 @@ def _read(path: Path) -> str:
 def _replace(path: Path, text: str) -> bool:
     if _read(path) == text:
         return False
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
     return True

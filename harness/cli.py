@@ -261,8 +261,32 @@ def data(name: str | None, source: Path | None) -> None:
 
 
 @main.command()
+@click.argument("kata", required=False)
+def review(kata: str | None) -> None:
+    """Ask review questions: think, press a key for the answer, q to quit.
+
+    With KATA those of one kata. Without a terminal, all are printed with their answers.
+    """
+    from harness import questions
+    from harness import review as reviews
+    from harness.words_review import no_questions
+
+    course = _course()
+    columns = shutil.get_terminal_size().columns
+    try:
+        cards = list(questions.cards([_kata(course, kata)] if kata else course.katas))
+    except questions.BadReview as error:
+        path = course.relative(questions.review_path(error.kata))
+        raise click.ClickException(no_questions(error.kata, path, error.problem)) from None
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        reviews.ask(cards, _print, _read_key, columns)
+    else:
+        reviews.show_all(cards, _print, columns)
+
+
+@main.command()
 @click.argument("katas", nargs=-1, metavar="[KATA]...")
-@click.option("--fix", is_flag=True, help="Write what is generated: the stubs and the list of shipped tests.")
+@click.option("--fix", is_flag=True, help="Write what is generated: stubs, the list of shipped tests, pages.")
 def check(katas: tuple[str, ...], fix: bool) -> None:
     """The maintainers' gate: what is generated is up to date, and no kata lacks a part.
 
@@ -280,6 +304,44 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
         count += 1
     click.echo(f"{_counted(len(chosen or course.katas), 'kata')} checked, {_counted(count, 'problem')}")
     sys.exit(1 if count else 0)
+
+
+@main.command()
+@click.argument("checks", nargs=-1, metavar="[CHECK]...")
+def validate(checks: tuple[str, ...]) -> None:
+    """Run all tests, notebooks and checks, and print a table of what ran, how long, and what failed.
+
+    With CHECK only these: lint, types, check, solutions, harness, notebooks, coverage (tox.ini has them).
+    """
+    from harness import validate as validation
+    from harness import words_validate as words
+
+    try:
+        ran = validation.validate(_course().root, checks)
+    except validation.CannotValidate as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    validation.show(ran)
+    failed = list(dict.fromkeys(each.check for each in ran if not each.good))
+    _print(words.closing(len(ran), failed, sum(each.seconds for each in ran)))
+    sys.exit(1 if failed else 0)
+
+
+@main.command("publish-solutions")
+@click.option("--from", "base", default="main", show_default=True, metavar="REF", help="Where to start.")
+def publish_solutions(base: str) -> None:
+    """Build the local branch `solutions`: solutions in place of the stubs, one commit a kata.
+
+    Only what is committed counts. Working tree, index and other branches stay as they are.
+    """
+    from harness import publish
+    from harness import words_publish as words
+
+    try:
+        _print(words.published(publish.publish(_course().root, base, words.commit_message)))
+    except publish.CannotPublish as error:
+        raise click.ClickException(words.cannot_publish(error)) from None
 
 
 @contextlib.contextmanager
@@ -323,6 +385,22 @@ def _kata(course: Course, argument: str) -> Kata:
         return resolve_kata(course, argument)
     except UnknownKata as error:
         raise click.UsageError(str(error)) from None
+
+
+def _read_key(prompt: str) -> str:
+    """The next key, asked for by a prompt that is gone afterwards."""
+    from harness.words import printable
+
+    text = printable(prompt, sys.stdout.encoding)
+    click.echo(text, nl=False)
+    try:
+        return click.getchar()  # in raw mode meanwhile, and never afterwards
+    except EOFError:
+        return "\x04"
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    finally:
+        click.echo(f"\r{' ' * len(text)}\r", nl=False)
 
 
 def _print(lines: Iterable[Line]) -> None:

@@ -38,6 +38,17 @@ def read_structure(package: Path) -> Structure:
     return Structure(**tomllib.loads((package / LAYERS).read_text(encoding="utf-8")))
 
 
+def imports(package: Path) -> dict[str, set[str]]:
+    """Which modules of the package each of its modules imports, at its top or in a function."""
+    modules = {path.stem: path for path in sorted(package.glob("*.py")) if path.stem != "__init__"}
+    found = {}
+    for module, path in modules.items():
+        names = _imported(ast.walk(ast.parse(path.read_text(encoding="utf-8"))), package.name)
+        inner = {name.split(".")[1] for name in names if name.startswith(f"{package.name}.")}
+        found[module] = inner & modules.keys()
+    return found
+
+
 def violations(package: Path) -> Iterator[Violation]:
     """Every import in the modules of a package that its `layers.toml` forbids."""
     structure = read_structure(package)
