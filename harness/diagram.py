@@ -30,7 +30,7 @@ def diagram(package: Path) -> str:
     layers = list(enumerate(read_structure(package).layers))
     for number, layer in reversed(layers):
         lines.append(f'  subgraph layer{number}["layer {number + 1}"]')
-        lines += [f"    {_node(module)}[{module}]" for module in sorted(layer) if module in edges]
+        lines += [f'    {_node(module)}["{module}"]' for module in sorted(layer) if module in edges]
         lines.append("  end")
     for module in sorted(edges):
         lines += [f"  {_node(module)} --> {_node(other)}" for other in sorted(edges[module])]
