@@ -8,8 +8,11 @@ import pytest
 
 from harness.check import check, fix
 from harness.course import load_course
+from harness.diagram import END, START
 from harness.stubs import make_stub
 from harness.tests.miniature import Miniature
+
+QUESTION = '[[question]]\nask = "Why?"\nanswer = "Because."\n'
 
 LAYERS = """
 layers = [["leaf"], ["top"]]
@@ -22,6 +25,8 @@ def complete_parts(mini: Miniature) -> None:
     for kata in (mini.doubles, mini.layers):
         for name in ("README.md", "theory.md", "notebook.ipynb"):
             (kata.folder / name).write_text("text")
+        (kata.folder / "review.toml").write_text(5 * QUESTION)
+    fix(load_course(mini.root))
 
 
 def problems(mini: Miniature) -> list[str]:
@@ -47,6 +52,8 @@ def add_harness(mini: Miniature, layers: str = LAYERS, **sources: str) -> None:
     (package / "layers.toml").write_text(layers)
     for module in ("leaf", "top"):
         (package / f"{module}.py").write_text(sources.get(module, ""))
+    (mini.root / "docs" / "architecture.md").write_text(f"{START}\n{END}\n")
+    fix(load_course(mini.root))
 
 
 def quote_the_solution(mini: Miniature) -> None:
@@ -172,6 +179,50 @@ BREAKAGES = [
         lambda mini: (mini.root / "harness").mkdir(),
         "harness/layers.toml: is missing. Remedy: say which module may import which",
     ),
+    (
+        lambda mini: (mini.layers.folder / "review.toml").unlink(),
+        "katas/k01_layers/review.toml: cannot be read (No such file or directory)."
+        " Remedy: write [[question]] tables; see another kata's",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "review.toml").write_text(4 * QUESTION),
+        "katas/k01_layers/review.toml: has 4 questions. Remedy: a kata has at least 5",
+    ),
+    (
+        lambda mini: edit(mini.layers.folder / "review.toml", "Because.", 300 * "word "),
+        "katas/k01_layers/review.toml: question 1 takes 26 lines with its answer."
+        " Remedy: shorten it to 24, the lines of a small terminal",
+    ),
+    (
+        lambda mini: edit(mini.layers.folder / "review.toml", "Because.", "Therefore."),
+        "docs/review_questions.md: is not what is generated for it. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: (mini.root / "docs" / "review_questions.md").unlink(),
+        "docs/review_questions.md: is not what is generated for it. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: (add_harness(mini), edit(mini.root / "harness" / "top.py", "", "import harness.leaf\n")),
+        "docs/architecture.md: is not what is generated for it. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: (add_harness(mini), (mini.root / "docs" / "architecture.md").write_text("text")),
+        f"docs/architecture.md: has no place for the diagram of the imports. Remedy: write {START}",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").write_text("# A part\n[back](#apart)"),
+        "katas/k01_layers/theory.md: links to #apart, which is not there. Remedy: mend the link",
+    ),
+    (
+        lambda mini: (mini.root / "docs" / "more.md").write_text("[why](../katas/k01_layers/theory.md#why)"),
+        "docs/more.md: links to ../katas/k01_layers/theory.md#why, which is not there.",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "notebook.ipynb").write_text(
+            '{"cells": [{"cell_type": "markdown", "source": ["[x](y.md)"]}]}'
+        ),
+        "katas/k01_layers/notebook.ipynb: links to y.md, which is not there. Remedy: mend the link",
+    ),
 ]
 
 
@@ -213,4 +264,16 @@ def test_fix_writes_what_is_generated_and_nothing_else(mini: Miniature) -> None:
     course = load_course(mini.root)
     assert fix(course) == ["katas/k00_doubles/doubles.py"]
     assert mini.doubles.stub.read_text() == make_stub(mini.doubles.solution.read_text())
+    assert fix(course) == []
+
+
+def test_fix_writes_the_pages_of_questions_and_imports(mini: Miniature) -> None:
+    complete_parts(mini)
+    add_harness(mini)
+    course = load_course(mini.root)
+    edit(mini.layers.folder / "review.toml", "Because.", "Therefore.")
+    edit(mini.root / "harness" / "top.py", "", "import harness.leaf\n")
+    assert fix(course) == ["docs/review_questions.md", "docs/architecture.md"]
+    assert "Therefore." in (mini.root / "docs" / "review_questions.md").read_text()
+    assert "top_py --> leaf_py" in (mini.root / "docs" / "architecture.md").read_text()
     assert fix(course) == []

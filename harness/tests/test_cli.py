@@ -17,7 +17,9 @@ def solved(mini: Miniature) -> Miniature:
     return mini
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "hint", "data", "check"])
+@pytest.mark.parametrize(
+    "verb", ["status", "verify", "hint", "data", "check", "review", "validate", "publish-solutions"]
+)
 def test_every_verb_has_help(mini: Miniature, verb: str) -> None:
     result = mini.harness(verb, "--help")
     assert result.code == 0
@@ -71,7 +73,7 @@ def test_status_works_from_a_sub_folder(mini: Miniature) -> None:
     assert mini.harness("status", folder="katas/k01_layers").out == mini.harness("status").out
 
 
-@pytest.mark.parametrize("verb", ["status", "hint", "verify", "data"])
+@pytest.mark.parametrize("verb", ["status", "hint", "verify", "data", "review", "publish-solutions"])
 def test_outside_of_a_course_it_says_where_to_go(mini: Miniature, verb: str) -> None:
     result = mini.harness(verb, folder="../")
     assert result.code == 1

@@ -19,7 +19,9 @@ def test_imports_point_one_way_and_what_is_heavy_is_imported_late() -> None:
     assert [str(violation) for violation in violations(PACKAGE)] == []
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["hint"], ["data"], ["--help"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["status", "--json"], ["hint"], ["data"], ["review"], ["--help"]]
+)
 def test_the_quick_commands_import_nothing_heavy(command: list[str], mini: Miniature) -> None:
     code = (
         "import sys\nfrom harness.cli import main\n"

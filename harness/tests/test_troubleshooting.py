@@ -98,6 +98,7 @@ class Trouble:
     spoil: Callable[[Clone], None] = nothing
     mend: Callable[[Clone], None] = nothing
     environment: Mapping[str, str] = field(default_factory=dict)  # which the remedy leaves out
+    again: str = ""  # what is typed afterwards, if that differs
 
 
 def renamed(clone: Clone) -> None:
@@ -151,6 +152,7 @@ TROUBLES = {
             "    outside =", "    while True:\n        pass\n    o ="
         ),
         mend=solved,
+        again="pytest katas/00",  # on a busy machine 3 s may not be enough for a right one
     ),
 }
 
@@ -170,7 +172,7 @@ def test_the_page_quotes_the_message_and_its_remedy_works(clone: Clone, heading:
     trouble.mend(clone)
     for command in entry.commands:
         assert clone.type(command).code in (0, 1)  # 1: the stub of kata 01 fails its tests, as it should
-    assert flush(entry.quoted) not in flush(clone.type(trouble.typed).text)
+    assert flush(entry.quoted) not in flush(clone.type(trouble.again or trouble.typed).text)
 
 
 def flush(text: str) -> str:
