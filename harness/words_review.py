@@ -45,13 +45,13 @@ def page(cards: Iterable[Card]) -> str:
 
 def _section(kata: Kata, cards: Sequence[Card]) -> str:
     theory = f"[theory](../katas/{kata.name}/theory.md)"
-    return "\n".join([f"## Kata {kata.title}\n", f"Its {theory} first.\n", *map(_entry, cards)])
+    return "\n".join([f"## Kata {kata.title}\n", f"Read its {theory} first.\n", *map(_entry, cards)])
 
 
 def _entry(card: Card) -> str:
-    ask = "\n".join(paragraphs(card.question.ask, 110))
+    ask = "\n".join(paragraphs(f"**{card.number}.** {card.question.ask.lstrip()}", 110))
     solved = "\n".join(paragraphs(card.question.answer, 110))
-    return f"**{card.number}.** {ask}\n\n<details><summary>Answer</summary>\n\n{solved}\n\n</details>\n"
+    return f"{ask}\n\n<details><summary>Answer</summary>\n\n{solved}\n\n</details>\n"
 
 
 _PAGE_START = """\
