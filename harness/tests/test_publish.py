@@ -98,6 +98,15 @@ def test_the_same_main_gives_the_same_commits_in_every_clone(repo: Miniature, tm
     assert tip(Miniature(clone)) == tip(repo) == first
 
 
+def test_the_branch_can_be_published_by_what_is_typed(repo: Miniature, tmp_path: Path) -> None:
+    home = tmp_path / "home.git"
+    git(tmp_path, "init", "-q", "--bare", str(home))
+    git(repo.root, "remote", "add", "origin", str(home))
+    out = repo.harness("publish-solutions").out
+    git(repo.root, *out.splitlines()[-1].partition("git ")[2].split())
+    assert git(home, "rev-parse", "refs/heads/solutions").strip() == tip(repo)
+
+
 def test_commits_bear_the_author_and_the_dates_of_main(repo: Miniature) -> None:
     repo.harness("publish-solutions")
     every = "--format=%an %ae %ad / %cn %ce %cd"
