@@ -505,6 +505,8 @@ def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
 
 INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
+
+
 def course_complete() -> list[Line]:
     """What there is to do when no kata is left."""
     return [
