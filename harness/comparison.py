@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,10 @@ def side_by_side(expected: Any, actual: Any, tolerance: Tolerance = Tolerance())
     """
     if _is_tensor(expected) and _is_tensor(actual) and expected.shape == actual.shape:
         return _tensors(expected, actual, tolerance)
+    within = _allowed(expected)
+    expected = expected.expected if within else expected  # of an approx its repr is all tolerances
+    if _are_numbers(expected) and _are_numbers(actual) and len(expected) == len(actual):
+        return _numbers(expected, actual, within or (0.0, 0.0))
     return [f"expected  {summary(expected)}", f"actual    {summary(actual)}"]
 
 
@@ -47,6 +51,44 @@ def summary(value: Any) -> str:
         return head
     text = f"{' '.join(_number(entry).strip() for entry in value.reshape(-1).tolist())}  {head}"
     return text if len(text) <= 66 else head
+
+
+def _allowed(value: Any) -> tuple[float, float] | None:
+    """The relative and absolute tolerance of a `pytest.approx` of several numbers; None for anything else."""
+    if not hasattr(value, "nan_ok") or not isinstance(getattr(value, "expected", None), Sequence | Mapping):
+        return None
+    if value.rel is None and value.abs is None:
+        return 1e-6, 1e-12  # pytest's own
+    return value.rel or 0.0, value.abs or 0.0
+
+
+def _are_numbers(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(each, int | float) for each in value)
+    )
+
+
+def _numbers(expected: Sequence[float], actual: Sequence[float], within: tuple[float, float]) -> list[str]:
+    """As much of two lists of numbers as fits side by side, from just before the first that differs."""
+    marks = [not _near(*pair, *within) for pair in zip(expected, actual, strict=True)]
+    first = marks.index(True) if True in marks else 0
+    for shown in range(min(COLUMNS, len(marks)), 0, -1):
+        start = min(max(0, first - (shown > 1)), len(marks) - shown)
+        part = slice(start, start + shown)
+        left, right = _cells([expected[part]], [actual[part]], [marks[part]])
+        if max(map(len, (*left, *right))) <= SIDE:
+            break
+    width = max(len(left[0]), len("expected"))
+    lines = [f"{'expected':<{width}}   actual ({MARK} differs)", f"{left[0]:<{width}}   {right[0]}"]
+    where = [f"from index {start} on:"] if start else []
+    return [*where, *lines, *(["…"] if start + shown < len(marks) else [])]
+
+
+def _near(expected: float, actual: float, rel: float, abs_: float) -> bool:
+    both_nan = expected != expected and actual != actual
+    return both_nan or expected == actual or abs(expected - actual) <= max(rel * abs(expected), abs_)
 
 
 def _is_tensor(value: Any) -> bool:

@@ -102,7 +102,12 @@ def _by_its_values(
 ) -> Finding:
     """A comparison that failed, or an error like any other."""
     line = failing_line(error.__traceback__, test_code)
-    place = learner_place(course, error.__traceback__) or tested_place(course, kata, test_code, line, called)
+    steps = _steps_of_test(error.__traceback__, test_code)
+    place = (
+        learner_place(course, error.__traceback__)
+        or _place_of_a_step(course, kata, steps[:-1])
+        or tested_place(course, kata, test_code, line, called)
+    )
     facts: dict[str, Any] = {"type": type(error).__name__, "message": text_of(error)}
     in_test = _failed_in(test_code, error)
     refusal = _examined_refusal(error, test_code, line) if in_test else None
@@ -112,7 +117,7 @@ def _by_its_values(
     if shown:
         return Finding("compared", {**facts, **shown}, place)
     if test_code and line:
-        facts["statement"], facts["wanted"] = read_statement(test_code.co_filename, line)
+        facts["statement"], facts["wanted"] = _statement_at_fault(steps, in_itself=in_test)
     facts["in_test"] = _raised_by_test(course, error)
     return Finding("raised", facts, place)
 
@@ -148,6 +153,30 @@ def _failed_in(code: CodeType | None, error: BaseException) -> bool:
     """Whether the error was raised by a line of this function, or of one beside it in its file."""
     frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
     return code is not None and bool(frames) and frames[-1].f_code.co_filename == code.co_filename
+
+
+_Step = tuple[CodeType, int]  # a function of the test's file, and the line at which it failed
+
+
+def _steps_of_test(traceback: TracebackType | None, test_code: CodeType | None) -> list[_Step]:
+    """The test and the functions of its file that it called, as far as they failed, the innermost first."""
+    if test_code is None:
+        return []
+    steps = [(frame.f_code, line) for frame, line in tracebacks.walk_tb(traceback)]
+    return [step for step in reversed(steps) if step[0].co_filename == test_code.co_filename]
+
+
+def _place_of_a_step(course: Course, kata: Kata, steps: Sequence[_Step]) -> Place | None:
+    """Where the function is defined that failed: a test may leave it to another function to call it."""
+    places = (tested_place(course, kata, code, line) for code, line in steps)
+    return next(filter(None, places), None)
+
+
+def _statement_at_fault(steps: Sequence[_Step], *, in_itself: bool) -> tuple[str, str]:
+    """The statement of the test's file that failed, and the error that a `pytest.raises` around it wants."""
+    read = [read_statement(code.co_filename, line) for code, line in steps]
+    statement = read[0][0] if in_itself and read[0][0] else read[-1][0]
+    return statement, next((wanted for _, wanted in read if wanted), "")
 
 
 def learner_place(course: Course, traceback: TracebackType | None) -> Place | None:

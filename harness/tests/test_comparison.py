@@ -294,3 +294,41 @@ def test_a_summary_fits_on_a_line(count: int):
     text = summary(torch.full((count,), -(2**63)))
     assert text.endswith(f"int64 ({count},)")
     assert len(text) <= 66
+
+
+# --- lists of numbers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "shown"),
+    [
+        ([0.0, 0.6, 2.0], [0.0, 0.7, 2.0], ["0.0000 0.6000 2.0000   0.0000  0.7000* 2.0000"]),
+        (pytest.approx([0.0, 0.6]), [1e-13, 0.7], ["0.0000 0.6000   1.0e-13  0.7000*"]),
+        (pytest.approx([1.0, 2.0], abs=0.5), [1.4, 2.6], ["1.0000 2.0000   1.4000  2.6000*"]),
+        (pytest.approx((1.0, 2.0), rel=0.5), (1.4, 3.1), ["1.0000 2.0000   1.4000  3.1000*"]),
+        ([nan, inf, 1], [nan, inf, 2], ["nan inf   1   nan  inf    2*"]),
+        ([*range(10)], [*range(9), 0], ["from index 6 on:", "6 7 8 9   6  7  8  0*"]),
+        ([*range(10)], [0, 0, *range(2, 10)], ["0 1 2 3   0  0* 2  3", "…"]),
+    ],
+    ids=["plain", "approx", "absolute", "relative", "special", "late", "early"],
+)
+def test_lists_of_numbers_stand_side_by_side(expected: object, actual: object, shown: list[str]):
+    heading = "expected actual (* differs)"
+    found = [" ".join(line.split()) for line in lines(expected, actual)]
+    assert [line for line in found if line != heading] == [" ".join(line.split()) for line in shown]
+    assert heading in found
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "shown"),
+    [
+        (pytest.approx([1.0, 2.0]), [1.0], "[1.0, 2.0]"),
+        (pytest.approx({"a": 1.0}), {"a": 2.0}, "{'a': 1.0}"),
+        ([1, "x"], [2, "x"], "[1, 'x']"),
+        ([], [1], "[]"),
+        (pytest.approx(65.0, rel=1e-12), 18.0, "65.0 ± 6.5e-11"),
+    ],
+    ids=["lengths", "mapping", "strings", "empty", "one number"],
+)
+def test_what_is_no_list_of_numbers_is_shown_as_it_is(expected: object, actual: object, shown: str):
+    assert lines(expected, actual) == [f"expected  {shown}", f"actual    {actual}"]

@@ -300,6 +300,45 @@ def test_an_assertion_about_something_else_is_not_about_the_refusal(mini: Miniat
     assert finding.kind == "raised"
 
 
+CHECKED_ELSEWHERE = """
+import torch
+
+def check(y):
+    assert y == 2
+    assert y > 5, "too small"
+    torch.testing.assert_close(torch.tensor(y), torch.tensor(7))
+
+def check_double(x):
+    check(double(x))
+
+def test_it(x):
+    check_double(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "kind", "statement"),
+    [
+        ("y == 3", "compared", None),
+        ("y > 5", "raised", 'assert y > 5, "too small"'),
+        ("y > 1", "compared", None),
+    ],
+    ids=["assert", "own words", "assert_close"],
+)
+def test_what_fails_in_a_function_that_a_test_calls_is_read_there(
+    mini: Miniature, tmp_path: Path, spoilt: str, kind: str, statement: str | None
+) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(CHECKED_ELSEWHERE.replace("y == 2" if "==" in spoilt else "y > 5", spoilt))
+    names: dict[str, Any] = {"double": lambda x: 2 * x}
+    exec(compile(path.read_text(), str(path), "exec"), names)
+    stub = "def double(x):\n    return 2 * x\n"
+    code, comparison = names["test_it"].__code__, Comparison(spoilt.split()[1], 2, 3)
+    finding = failure(mini, stub, lambda _: names["test_it"](1), comparison=comparison, test_code=code)
+    assert finding.place is not None and finding.place.text == "def double(x):"
+    assert (finding.kind, finding.facts.get("statement")) == (kind, statement)
+
+
 def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
     class Touchy:
         def __repr__(self) -> str:
