@@ -116,8 +116,9 @@ def _by_its_values(
     shown = _compared(error, comparison if in_test else None)
     if shown:
         return Finding("compared", {**facts, **shown}, place)
-    if test_code and line:
-        facts["statement"], facts["wanted"] = _statement_at_fault(steps, in_itself=in_test)
+    if test_code and steps:
+        facts["statement"], wanted = _statement_at_fault(steps, in_itself=in_test)
+        facts["wanted"] = _value_in_test(error.__traceback__, test_code, wanted)
     facts["in_test"] = _raised_by_test(course, error)
     return Finding("raised", facts, place)
 
@@ -177,6 +178,15 @@ def _statement_at_fault(steps: Sequence[_Step], *, in_itself: bool) -> tuple[str
     read = [read_statement(code.co_filename, line) for code, line in steps]
     statement = read[0][0] if in_itself and read[0][0] else read[-1][0]
     return statement, next((wanted for _, wanted in read if wanted), "")
+
+
+def _value_in_test(traceback: TracebackType | None, test_code: CodeType, name: str) -> str:
+    """The class that a test calls by this name, as in `pytest.raises(error)` of one with several cases."""
+    for frame, _ in tracebacks.walk_tb(traceback):
+        value = frame.f_locals.get(name) if frame.f_code is test_code else None
+        if isinstance(value, type):
+            return value.__name__
+    return name
 
 
 def learner_place(course: Course, traceback: TracebackType | None) -> Place | None:
@@ -284,8 +294,18 @@ def read_statement(filename: str, line: int) -> tuple[str, str]:
         and ast.unparse(item.context_expr.func) == "pytest.raises"
         and item.context_expr.args
     ]
-    text = ast.get_source_segment(source, innermost, padded=True) if innermost else ""
-    return textwrap.dedent(text or ""), wanted[-1] if wanted else ""
+    return _text_of(source, innermost), wanted[-1] if wanted else ""
+
+
+def _text_of(source: str, statement: ast.stmt | None) -> str:
+    """A statement as it is written; of an assertion with a message only what it asserts."""
+    if statement is None:
+        return ""
+    text = ast.get_source_segment(source, statement, padded=True) or ""
+    if isinstance(statement, ast.Assert) and statement.msg:
+        message = ast.get_source_segment(source, statement.msg) or ""
+        text = text[: text.rindex(message)].rstrip(" \n,(")
+    return textwrap.dedent(text)
 
 
 def _stand_in(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:

@@ -112,7 +112,8 @@ def after_completion(following: KataProgress | None, done: str, *, unlocked: boo
     notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
     if following is None:
         return [Line(), *notebook, *course_complete()]
-    news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked else []
+    is_later = following.kata.name > done  # or it is one that was edited since it passed
+    news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked and is_later else []
     reading = "" if following.passed else f"read katas/{following.kata.name}/README.md, then run  "
     return [Line(), *news, *notebook, Line(f"Next: {reading}{following.kata.command}")]
 

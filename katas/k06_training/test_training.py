@@ -73,7 +73,9 @@ def test_cross_entropy_is_the_mean_of_minus_log_of_the_probability():
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
+)
 @pytest.mark.parametrize(
     ("batch", "vocab", "scale", "ids"),
     [
@@ -84,6 +86,7 @@ def test_cross_entropy_is_the_mean_of_minus_log_of_the_probability():
         ((5, 5), 5, 1.0, torch.int64),
         ((2, 5), 7, 1e4, torch.int64),
     ],
+    ids=["one", "one axis", "int32 ids", "three axes", "all sizes equal", "large logits"],
 )
 def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, ids, dtype, rtol):
     """Over any batch axes, and for logits of ±10,000, loss and gradient are those of PyTorch."""
@@ -104,7 +107,7 @@ def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, 
     assert torch.equal(logits, logits_before) and torch.equal(targets, targets_before)
 
 
-@pytest.mark.parametrize("ignored", [(), (-100,), (2,), (255,)])
+@pytest.mark.parametrize("ignored", [(), (-100,), (2,), (255,)], ids=["default", "-100", "a class", "255"])
 def test_ignored_targets_count_for_nothing(ignored):
     """The mean is over the targets that are not ignore_index; when none is left, it is zero."""
     number = ignored[0] if ignored else -100  # the default
@@ -124,6 +127,7 @@ def test_ignored_targets_count_for_nothing(ignored):
         torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-12)
 
     nothing = cross_entropy(logits, torch.full_like(targets, number), *ignored)
+    assert nothing.requires_grad, "where no target counts, the zero is cut off from the logits"
     torch.testing.assert_close(nothing, torch.zeros_like(nothing), rtol=0, atol=0)
     (gradient,) = torch.autograd.grad(nothing, logits)
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=0)
@@ -216,7 +220,7 @@ def test_learning_rate_rises_in_a_line_and_falls_as_a_cosine(steps, warmup_steps
     assert cosine_learning_rate(5, max_lr=2.0, min_lr=0.4, warmup_steps=5, total_steps=5) in (2.0, 0.4)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("given", [list, iter], ids=["list", "generator"])
 @pytest.mark.parametrize("max_norm", [1e-3, 2.5, 20, 1e6])
 def test_all_gradients_are_scaled_by_one_factor(max_norm, given, dtype):
@@ -251,7 +255,7 @@ def test_all_gradients_are_scaled_by_one_factor(max_norm, given, dtype):
     torch.testing.assert_close(still.grad, torch.zeros(3, dtype=dtype), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("betas", [None, (0.8, 0.99)])
+@pytest.mark.parametrize("betas", [None, (0.8, 0.99)], ids=["default betas", "other betas"])
 def test_only_matrices_and_embeddings_decay(betas):
     """Each trained parameter is in one group, once; it decays if it has two axes or more."""
     model = SmallModel(7)
@@ -269,7 +273,7 @@ def test_only_matrices_and_embeddings_decay(betas):
     }
     decayed = ["embedding.weight", "head.weight", "positions", "kernel"]
     expected = {name: [0.3] if name in decayed else [0.0] for name in named} | {"frozen": []}
-    assert actual == expected
+    assert actual == expected, "by parameter, the weight_decay of each group that it is in"
     assert {group["lr"] for group in optimizer.param_groups} == {0.02}
     assert {group["betas"] for group in optimizer.param_groups} == {betas or (0.9, 0.95)}
 
@@ -320,7 +324,9 @@ def assert_same_steps(batches, *, given=list, training=True, dropout=0.0, max_no
     assert min(norms) > 2, "these gradients are too short for max_norm = 1.0 to show"
     # PyTorch clips by the norm + 1e-6, so its steps are up to 5e-7 shorter than others', which are
     # as right: that is 2e-7 in a loss or a weight. Wrong versions are off by 1e-3 and more.
-    assert actual == pytest.approx(expected, rel=0, abs=1e-5)
+    assert actual == pytest.approx(expected, rel=0, abs=1e-5), (
+        "the losses of a first and a second step differ"
+    )
     for name, weight in theirs.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], weight, rtol=0, atol=1e-5)
     assert modes(model) == modes_before, "the model is in another mode than before"
@@ -351,7 +357,9 @@ def test_micro_batches_make_the_step_of_one_big_batch(given):
     assert_same_steps(batches, given=given, max_norm=1e6)  # the length of the gradient shows, too
 
 
-@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
+)
 @pytest.mark.parametrize(
     ("length", "block_size", "batch_size"),
     [(30, 7, 3), (30, 7, 1), (30, 7, 50), (33, 7, 2), (29, 7, 2), (5, 7, 2), (2, 1, 1), (26, 5, 5)],
@@ -386,7 +394,8 @@ def test_evaluation_leaves_no_trace():
     actual = [evaluate(model, tokens, block_size=7, batch_size=3) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), state), "random numbers have been used"
     assert modes(model) == before, "not every module is in the mode in which it was"
-    assert {(training, gradients) for _, training, gradients in model.given} == {(False, False)}
+    assert not any(training for _, training, _ in model.given), "the model was in training mode"
+    assert not any(gradients for _, _, gradients in model.given), "the model kept track of gradients"
     assert torch.is_grad_enabled() and all(parameter.grad is None for parameter in model.parameters())
     torch.testing.assert_close(dict(model.state_dict()), dict(weights), rtol=0, atol=0)
     expected = evaluate(model.eval(), tokens, block_size=7, batch_size=3)

@@ -96,14 +96,16 @@ class RunConfig:
         """Return the configuration in a file: YAML if its name ends in .yaml or .yml, JSON if in .json.
 
         Where a number is wanted, a text that float() reads is one: PyYAML takes 3e-4, which has no
-        point, for a text. betas are a list in the file, a tuple in the result. The file is UTF-8. It
-        is data: nothing in it is ever run.
+        point, for a text. betas are a list in the file, a tuple in the result. The file is UTF-8, with or
+        without a byte order mark, and .YAML is as good an ending as .yaml. It is data: nothing in it is
+        ever run.
 
         Raises ValueError naming the file and what is wrong in it: an ending other than these three;
         contents that are not UTF-8, not YAML or JSON, or no mapping from keys to values; a key that
         does not exist, with the nearest one that does, as in "'training.learning_rte' is no key: did
-        you mean training.learning_rate?"; a key that is missing; a value of another type than its
-        field's, with key and value; or a value that the field refuses.
+        you mean training.learning_rate?" (nearest to a key in the wrong section is its namesake in the
+        right one: model.seed is training.seed); a key that is missing; a value of another type than
+        its field's, with key and value; or a value that the field refuses.
         """
         raise NotImplementedError
 
@@ -122,9 +124,10 @@ class RunConfig:
         """Return a new configuration that differs in what is assigned, as on a command line.
 
         Each assignment is "key=value", the key with its section: "training.learning_rate=3e-4",
-        "model.num_layers=2", "name=small". A value is read as in a YAML file, and as text where text
-        is wanted. Only the first "=" divides; if a key occurs twice, the last one holds. What
-        `to_file` would leave out follows: with d_ff = 4 · d_model, a new d_model brings a new d_ff.
+        "model.num_layers=2", "name=small". Spaces around key and value count for nothing. A value is
+        read as in a YAML file, and as text where text is wanted. Only the first "=" divides; if a key
+        occurs twice, the last one holds. What `to_file` would leave out follows: with
+        d_ff = 4 · d_model, a new d_model brings a new d_ff.
 
         Raises ValueError naming the assignment if that has no "=", and for keys and values as
         `from_file` does.
@@ -137,7 +140,7 @@ def make_run_id(config: RunConfig, now: datetime) -> str:
 
     In alphabetical order such names are in order of time, to the microsecond. A time with a time zone
     is converted to UTC first, or clocks put back in autumn would break that; one without is taken to
-    be UTC. Equal configurations at equal times get equal names; otherwise they differ.
+    be UTC. Equal configurations at equal times get equal names, and 0 equals 0.0; otherwise they differ.
 
     The result holds nothing but ASCII letters, digits, "-" and "_", and at most 100 characters, so
     every file system takes it. Other characters of the configuration's name become "-".
@@ -246,7 +249,8 @@ def load_checkpoint(
 
     Raises FileNotFoundError if there is no such file. Raises ValueError naming the file, and saying
     what to do, if it is truncated, is no checkpoint, would run code when loaded (none is run), or
-    does not fit: every name and shape has to agree with the model's, and the optimizer's groups with
-    the optimizer's. Model, optimizer and generators are then as before.
+    does not fit: every name and shape has to agree with the model's, the optimizer's groups with the
+    optimizer's, and if a generator is given, the state of one has to be there. Model, optimizer and
+    generators are then as before.
     """
     raise NotImplementedError

@@ -118,7 +118,7 @@ def test_training_config_refuses_values_that_cannot_be(name, value, others):
     assert [word for word in named if word in str(refusal.value)] == named
 
 
-@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "mark"])
+@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["", "byte order mark"])
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -249,8 +249,8 @@ def test_mistake_in_a_file_is_refused_by_name(name, contents, named, tmp_path, m
     with pytest.raises(ValueError) as refusal:
         RunConfig.from_file(path)
     assert str(path) in str(refusal.value)
-    message = str(refusal.value).replace(str(path), "")  # what it says besides
-    assert [word for word in named if word in message] == named
+    # And what it says besides.
+    assert [word for word in named if word in str(refusal.value).replace(str(path), "")] == named
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
@@ -327,9 +327,10 @@ def test_run_id_sorts_by_time_and_tells_configurations_apart():
         replace(config, model=replace(config.model, tie_weights=True)),
         replace(config, name="größer; 3e4"),
     ]
-    assert len({make_run_id(other, noon) for other in others}) == len(others)
+    assert len({make_run_id(other, noon) for other in others}) == len(others), "two runs have one name"
     same = run_config(weight_decay=0.0), run_config(weight_decay=0)
-    assert make_run_id(same[0], noon) == make_run_id(same[1], noon)
+    names = [make_run_id(each, noon) for each in same]
+    assert names[0] == names[1], "with weight_decay=0.0 and 0 the configurations are equal, the names are not"
     for name in ("ok", "../a b", "größer", "CON: <x>|?*\\.", "x" * 500, "日本"):
         made = make_run_id(replace(config, name=name), noon)
         assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}", made), made
@@ -398,7 +399,7 @@ def test_log_is_rewound_to_a_step(kind, tmp_path):
     logger.log(11, loss=0.5)
     expected = [{"step": step, "loss": step / 7} for step in steps[:4]] + [{"step": 11, "loss": 0.5}]
     assert numbers(read_log(path)) == numbers(expected)
-    assert link.read_bytes() == before  # it was replaced as a whole, not overwritten
+    assert link.read_bytes() == before, "the old file was overwritten, not replaced"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     LOGGERS[kind](path).rewind(9)
     assert numbers(read_log(path)) == numbers(expected[:3])
@@ -512,7 +513,7 @@ def test_seven_steps_and_five_are_twelve(parts, from_gpu, tmp_path):
     run.train(7)
     at_seven = run.state()
     run.save(path)
-    assert differing(run.state(), at_seven) == []  # saving changes nothing
+    assert differing(run.state(), at_seven) == [], "saving has changed the run"
     run.train(5)
     if from_gpu:
         move_to_gpu(path)  # which this machine may not have
@@ -525,9 +526,9 @@ def test_seven_steps_and_five_are_twelve(parts, from_gpu, tmp_path):
     resumed = Run(2, **parts)
     resumed.train(3)
     assert resumed.load(path) == 7
-    assert differing(resumed.state(), at_seven) == []
+    assert differing(resumed.state(), at_seven) == [], "loaded, but not as it was when it was saved"
     resumed.train(5)
-    assert differing(resumed.state(), run.state()) == []
+    assert differing(resumed.state(), run.state()) == [], "five steps later it is elsewhere"
 
 
 class Trap:
@@ -559,17 +560,26 @@ def test_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
     before, trap = path.read_bytes(), Trap(path)
     with pytest.raises(OSError, match="no space left"):
         run.save(path, step=4, model=Unfinishable(trap))
-    assert trap.seen == [before]  # a kill at this moment would leave the old one
+    assert trap.seen == [before], "a kill while the new one is written would not leave the old one"
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
     os.link(path, link)  # shows the old file also when another one has taken its place
     run.train(1)
     run.save(str(path), step=4)
-    assert link.read_bytes() == before  # it was replaced, not overwritten
+    assert link.read_bytes() == before, "the old file was overwritten, not replaced"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert (Run(1).load(link), Run(1).load(path)) == (3, 4)
-    assert run_config().name in repr(torch.load(path, weights_only=True))  # the configuration is in it
+    save_checkpoint(
+        path,
+        model=run.model,
+        optimizer=run.optimizer,
+        step=4,
+        config=run_config(seed=90817263),
+        generator=run.generator,
+    )
+    contents = repr(torch.load(path, weights_only=True))
+    assert "90817263" in contents, "the configuration is not in the checkpoint"
 
 
 class Hostile:
@@ -626,7 +636,8 @@ def test_file_that_cannot_be_used_is_refused_and_changes_nothing(spoil, tmp_path
     before = run.state()
     with pytest.raises(ValueError, match=re.escape(str(path))):
         run.load(path)
-    assert [each.name for each in tmp_path.iterdir()] == [path.name]  # what code there was made no folder
-    assert differing(run.state(), before) == []
+    files = [each.name for each in tmp_path.iterdir()]
+    assert files == [path.name], "code in the file has been run: it has made a folder"
+    assert differing(run.state(), before) == [], "the file was refused, but these have changed"
     with pytest.raises(FileNotFoundError):
         run.load(tmp_path / "nowhere.pt")

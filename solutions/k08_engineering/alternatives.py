@@ -535,7 +535,7 @@ def save_checkpoint__from_memory(
     state = np.random.get_state(legacy=True)
     values = {
         "step": step,
-        "config": json.dumps(asdict(config), ensure_ascii=False),
+        "config": json.dumps(asdict(config)),
         "generator": generator.get_state() if generator is not None else None,
         "model": {name: value.detach().clone() for name, value in model.state_dict().items()}
         if all(isinstance(value, torch.Tensor) for value in model.state_dict().values())
