@@ -671,6 +671,8 @@ def download_interrupted(name: str) -> str:
 
 def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
     guess = f" Did you mean {nearest}?" if nearest else ""
+    if not re.fullmatch(r"\w+", name):  # no name, but a path
+        return f"There is no file {name!r}. Give a text file of yours, or one of {', '.join(names)}.{guess}"
     return f"There is no corpus {name!r}; there are {', '.join(names)}.{guess}"
 
 

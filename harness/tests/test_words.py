@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness import words
 from harness.course import Kata
 from harness.findings import Finding, Place
+from harness.progress import KataProgress
 from harness.words import Line, failure_block, fitted, headline, printable
 
 KATA = Kata(Path("/course"), "k00_doubles")
@@ -354,6 +356,23 @@ def test_a_flood_of_output_is_cut() -> None:
     assert [line.split()[0] for line in lines[start + 1 : start + 6]] == [f"{i}" for i in range(8995, 9000)]
     assert max(map(len, lines)) <= 80
     assert len(lines) == start + 9
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("shakespear", "corpus"), ("notes.txt", "file"), ("../my texts/a", "file")]
+)
+def test_what_is_not_there_to_train_on_is_told_by_what_its_name_looks_like(name: str, kind: str) -> None:
+    told = words.unknown_corpus(name, "tiny_shakespeare", ["tiny_tales", "tiny_shakespeare"])
+    assert told.startswith(f"There is no {kind} {name!r}")
+    assert told.endswith("tiny_tales, tiny_shakespeare. Did you mean tiny_shakespeare?")
+
+
+@pytest.mark.parametrize(("done", "unlocks"), [("k00_doubles", True), ("k02_later", False)])
+def test_only_a_later_kata_is_unlocked(done: str, unlocks: bool) -> None:
+    kata = Kata(Path("/course"), "k01_layers")
+    following = KataProgress(kata, ("test_doubler",), (), "test_doubler", False, False, False, None)
+    told = [line.text for line in words.after_completion(following, done, unlocked=True)]
+    assert ("Unlocked: kata 01 layers" in told) == unlocks
 
 
 def test_lines_fit_a_narrow_terminal() -> None:
