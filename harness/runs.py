@@ -39,7 +39,7 @@ _NARROWING = (
 )
 _ANSWERS_ONLY = ("help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
 _IDE_PLUGINS = ("vscode_pytest", "teamcity.pytest_plugin")
-_IDE_VARIABLES = ("TEST_RUN_PIPE", "PYCHARM_HOSTED", "TEAMCITY_VERSION")
+IDE_VARIABLES = ("TEST_RUN_PIPE", "PYCHARM_HOSTED", "TEAMCITY_VERSION")
 
 
 @dataclass
@@ -141,7 +141,7 @@ def _may_be_supervised(config: pytest.Config) -> bool:
 
 def _in_an_ide(config: pytest.Config) -> bool:
     by_plugin = any(config.pluginmanager.hasplugin(name) for name in _IDE_PLUGINS)
-    return by_plugin or any(name in os.environ for name in _IDE_VARIABLES)
+    return by_plugin or any(name in os.environ for name in IDE_VARIABLES)
 
 
 def quieten(config: pytest.Config, run: Run) -> None:

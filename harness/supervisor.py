@@ -86,8 +86,8 @@ def fork(work: Callable[[], int]) -> Forked:
     if pid:
         return Forked(pid)
     leave: Callable[[int], NoReturn] = os._exit  # before the recorder replaces the name
-    _die_with_parent()
-    os.register_at_fork(after_in_child=_die_with_parent)  # and so do processes that the learner forks
+    die_with_parent()
+    os.register_at_fork(after_in_child=die_with_parent)  # and so do processes that the learner forks
     status = 3  # pytest's "internal error", should `work` not return
     try:
         status = work()
@@ -99,7 +99,7 @@ def fork(work: Callable[[], int]) -> Forked:
         leave(status)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux, the only system we fork on, to end this process when its parent is gone."""
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG, man 2 prctl
     with suppress(OSError, AttributeError):
@@ -112,33 +112,59 @@ def spawn(arguments: Sequence[str], folder: Path, flight: Path) -> subprocess.Po
     return subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=folder, env=environment)
 
 
+class Supervision:
+    """Follows a child that runs tests, look by look, however it ends."""
+
+    def __init__(self, child: Child, flight: Path, starting_limit: float) -> None:
+        self._child = child
+        self._flight = flight
+        self._log = _Log(flight / EVENTS, starting_limit)
+
+    def look(self) -> Ending | None:
+        """How the child ended; None while it runs. Stops it when a step exceeds its limit."""
+        status = self._child.poll()
+        self._log.read()
+        if status is not None:
+            return _ending(self._log, self._flight, status)
+        if self._log.deadline is not None and time.monotonic() > self._log.deadline:
+            _ask_for_stack(self._child, self._flight / TRACE)
+            self.stop()
+            return _ending(self._log, self._flight, None)
+        return None
+
+    def hurry(self) -> None:
+        """Let it finish, but not for ever, whatever the step."""
+        self._log.hurry(_FAREWELL)
+
+    def stop(self) -> None:
+        """End the child now."""
+        self._child.kill()
+        while self._child.poll() is None:
+            time.sleep(_POLL)
+
+
 def supervise(child: Child, flight: Path, starting_limit: float) -> Ending:
     """Wait for the child, however it ends; stop it when a step exceeds its limit.
 
     When this process is itself told to end, the child ends with it.
     """
-    log = _Log(flight / EVENTS, starting_limit)
-    with _terminations_raised():
+    supervision = Supervision(child, flight, starting_limit)
+    with terminations_raised():
         while True:
             try:
-                status = child.poll()
-                log.read()
-                if status is not None:
-                    return _ending(log, flight, status)
-                if log.deadline is not None and time.monotonic() > log.deadline:
-                    _ask_for_stack(child, flight / TRACE)
-                    _stop(child)
-                    return _ending(log, flight, None)
+                ending = supervision.look()
+                if ending is not None:
+                    return ending
                 time.sleep(_POLL)
             except KeyboardInterrupt:
-                log.hurry(_FAREWELL)  # The child got it too: let it finish, but not for ever.
+                supervision.hurry()  # the child got it too
             except BaseException:
-                _stop(child)
+                supervision.stop()
                 raise
 
 
 @contextmanager
-def _terminations_raised() -> Iterator[None]:
+def terminations_raised() -> Iterator[None]:
     """Raise SystemExit on a signal that would end this process without another word."""
 
     def leave(number: int, _: object) -> NoReturn:
@@ -164,12 +190,6 @@ def _ask_for_stack(child: Child, trace: Path) -> None:
     while child.poll() is None and time.monotonic() < patience and not _read_stack(trace):
         time.sleep(_POLL)
     time.sleep(0.1)  # the outer frames follow the innermost
-
-
-def _stop(child: Child) -> None:
-    child.kill()
-    while child.poll() is None:
-        time.sleep(_POLL)
 
 
 def _ending(log: _Log, flight: Path, status: int | None) -> Ending:

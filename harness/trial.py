@@ -64,7 +64,7 @@ def run(course: Course, kata: Kata, sources: Mapping[str, str], *, stop: bool, t
     """The verdict of a kata's tests on the solutions, with `sources` in place of some modules."""
     listener = _Listener()
     arguments = [str(kata.tests), "--solutions", "--time-limit", str(time_limit), *_QUIET]
-    with _katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
+    with katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, *(["-x"] if stop else [])], plugins=[listener, Sources(sources)])
     names = [test.name for test in read_tests(kata)]
     return Verdict(
@@ -83,7 +83,7 @@ _QUIET = (
 
 
 @contextlib.contextmanager
-def _katas_forgotten() -> Iterator[None]:
+def katas_forgotten() -> Iterator[None]:
     """Every module of the katas imported anew inside, and what was there before put back."""
     path, finders = list(sys.path), list(sys.meta_path)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_katas(name)}
