@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
 _DEMO_TOKENS = 400
-
-_STYLES: dict[str, dict[str, Any]] = {
-    "": {},
-    "title": {"bold": True},
-    "good": {"fg": "green"},
-    "bad": {"fg": "red"},
-    "dim": {"dim": True},
-    "command": {"bold": True},
-}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,6 +71,28 @@ def hint(kata: str | None) -> None:
         _print(hints.next_hint(course, Ledger(course).progress(), chosen))
     except hints.NoHint as reason:
         raise click.ClickException(str(reason)) from None
+
+
+@main.command()
+@click.argument("kata", required=False)
+def watch(kata: str | None) -> None:
+    """Run the tests whenever you save, with the verdict in an instant; single keys do the rest.
+
+    Without KATA it follows your progress: it runs what `pytest` alone would.
+    """
+    from harness import words_watch
+    from harness.spare import CannotWarm
+    from harness.watch import watch as watch_katas
+
+    course = _course()
+    chosen = _kata(course, kata) if kata else None
+    try:
+        watch_katas(course, chosen)
+    except CannotWarm as error:
+        raise click.ClickException(words_watch.cannot_warm(error.status)) from None
+    except KeyboardInterrupt:
+        _print([words_watch.GOODBYE])
+        sys.exit(_INTERRUPTED)
 
 
 @main.command()
@@ -404,8 +416,6 @@ def _read_key(prompt: str) -> str:
 
 
 def _print(lines: Iterable[Line]) -> None:
-    from harness.words import fitted, printable
+    from harness.screen import show
 
-    colour = False if os.environ.get("NO_COLOR") else None  # None: colour on a terminal only
-    for line in fitted(lines, shutil.get_terminal_size().columns):
-        click.secho(printable(line.text, sys.stdout.encoding), color=colour, **_STYLES[line.style])
+    show(lines)

@@ -160,7 +160,10 @@ def prepare_imports(config: pytest.Config, run: Run, recorder: Recorder) -> stan
     standins.purge_compiled_tests(run.course)
     # The tensors of the tests are so small that threads cost more than they save. Before torch reads it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with contextlib.suppress(ImportError), _shown_meanwhile(IMPORTING_TORCH, run.compact):
+    with (
+        contextlib.suppress(ImportError),
+        _shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
+    ):
         import torch  # noqa: F401  # for its time only; a missing torch is told where it is used
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, Sources)]
     sources = carried[0].texts if carried else {}

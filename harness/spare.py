@@ -22,6 +22,7 @@ from typing import Any
 from harness.supervisor import Ending, Supervision
 
 READY = "ready"  # a file in the spare's folder: it is there once the spare is warm
+_MOST_EARLY_DEATHS = 3
 _STEP_LIMIT = 300.0  # seconds until the first step of a run, as for one that starts cold
 
 
@@ -97,3 +98,47 @@ def _start(root: Path, flight: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, cwd=root, stdin=subprocess.PIPE, start_new_session=True, creationflags=group
     )
+
+
+class CannotWarm(Exception):
+    """Spares end before they are ready, one after the other."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+class Relay:
+    """Keeps one spare warm: the successor of the one that is running."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._next: Spare | None = None
+        self._early_deaths = 0  # in a row, before being ready
+
+    def tend(self) -> None:
+        """Start the next spare if there is none, or if it has died. Raises CannotWarm the third time."""
+        if self._next and self._next.dead:
+            self._bury(self._next)
+        if self._next is None:
+            self._next = Spare(self._root)
+
+    def take(self) -> Spare | None:
+        """The spare, if it is warm; the caller discards it. None: it is not ready yet."""
+        spare = self._next
+        if spare is None or not spare.ready or spare.dead:
+            return None
+        self._next, self._early_deaths = None, 0
+        return spare
+
+    def close(self) -> None:
+        if self._next:
+            self._next.discard()
+            self._next = None
+
+    def _bury(self, spare: Spare) -> None:
+        status = spare.poll() or 0
+        self._early_deaths = 0 if spare.ready else self._early_deaths + 1
+        self.close()
+        if self._early_deaths >= _MOST_EARLY_DEATHS:
+            raise CannotWarm(status)

@@ -34,7 +34,8 @@ _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+)')
 class Child(Protocol):
     """A process that runs the tests."""
 
-    pid: int
+    @property
+    def pid(self) -> int: ...
 
     def poll(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""

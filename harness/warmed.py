@@ -85,6 +85,12 @@ addopts = ["--import-mode=importlib"]
 """
 
 
+# No time limit: an import of torch's that is interrupted half-way stays half done for the run that counts.
+_OPTIONS = ("--all", "--time-limit", "0", "-p", "no:cacheprovider")
+# True here of the harness's own modules, and of no interest to a learner.
+_NO_NEWS = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
+
+
 def main() -> NoReturn:
     """Warm up, wait for an order on the standard input, carry it out, and leave."""
     leave: Callable[[int], NoReturn] = os._exit  # before the flight recorder replaces the name
@@ -122,7 +128,7 @@ def _carry_out(order: Order, flight: Path) -> int:
         for descriptor in (1, 2):
             _redirect(descriptor, order.output)
     os.environ[FLIGHT_VARIABLE] = str(flight)
-    return int(pytest.main(list(order.arguments)))
+    return int(pytest.main([*order.arguments, "-W", _NO_NEWS]))
 
 
 def _redirect(descriptor: int, path: str) -> None:
@@ -141,8 +147,7 @@ def _warm_up() -> None:
         import torch  # noqa: F401  # before the run, which then stays in this process
     with tempfile.TemporaryDirectory(prefix="harness-") as folder, _apart():
         _write_course(Path(folder))
-        arguments = [f"{folder}/katas", "--rootdir", folder, "--all", "-p", "no:cacheprovider"]
-        pytest.main(arguments, plugins=[runs.Sources({})])
+        pytest.main([f"{folder}/katas", "--rootdir", folder, *_OPTIONS], plugins=[runs.Sources({})])
     # What is there now is there to stay. Looking through it for garbage, as pytest does at the end of each
     # run, would take a tenth of a second every time.
     gc.collect()
