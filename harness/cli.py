@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +239,59 @@ def demo() -> None:
     _print(words.demo_end(progress))
     if outcome.interrupted:
         sys.exit(_INTERRUPTED)
+
+
+@main.group()
+def pair() -> None:
+    """Pair programming: driver and navigator swap when a test turns green, or when the time is up.
+
+    At the end of every run of the tests it is decided whether you swap; `harness watch` runs them when the
+    time is up.
+    """
+
+
+@pair.command("start")
+@click.argument("ana")
+@click.argument("bo")
+@click.option("--minutes", type=float, default=7.0, show_default=True, help="The length of a turn.")
+def pair_start(ana: str, bo: str, minutes: float) -> None:
+    """Begin: ANA drives, BO navigates. A name may have an address: "Ana <ana@example.org>"."""
+    from harness import pair as pairs
+
+    _tell_pair(lambda course, now: pairs.start(course, ana, bo, minutes, now))
+
+
+@pair.command("next")
+def pair_next() -> None:
+    """Swap now."""
+    from harness import pair as pairs
+
+    _tell_pair(pairs.swap)
+
+
+@pair.command("status")
+def pair_status() -> None:
+    """Whose turn it is, and for how long."""
+    from harness import pair as pairs
+
+    _tell_pair(pairs.status)
+
+
+@pair.command("stop")
+def pair_stop() -> None:
+    """End: swaps, greens, who drove how long, and Co-authored-by lines for the commit."""
+    from harness import pair as pairs
+
+    _tell_pair(pairs.stop)
+
+
+def _tell_pair(deed: Callable[[Course, float], list[Line]]) -> None:
+    from harness.pair import NotNow
+
+    try:
+        _print(deed(_course(), time.time()))
+    except NotNow as reason:
+        raise click.ClickException(str(reason)) from None
 
 
 @main.command()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import runs
+from harness import pair, runs
 from harness.account import Account, selected_names
 from harness.cases import case_in_words
 from harness.course import Course, Kata, find_root, load_course
@@ -18,6 +19,7 @@ from harness.ledger import Ledger
 from harness.runs import Run
 from harness.standins import CannotImport, MissingName
 from harness.suite import file_digest, requirement
+from harness.words import Line
 
 RUN = pytest.StashKey[Run]()
 
@@ -58,7 +60,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None  # no child: this process goes on and does the work
     if ending.exit_status is not None:
         return ending.exit_status
-    runs.write(config, hooks.account.lines_after(ending))
+    runs.write(config, [*hooks.account.lines_after(ending), *hooks.pair_lines()])
     return pytest.ExitCode.TESTS_FAILED
 
 
@@ -180,12 +182,17 @@ class KataHooks:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self.account.collection_errors
         if self.run.learning and not self.run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
             runs.write(self.config, self.account.closing_lines(interrupted=interrupted))
+            runs.write(self.config, [] if interrupted else self.pair_lines())
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         self.recorder.note("finished", status=int(self.exit_status))
 
     # --- facts ---
+
+    def pair_lines(self) -> list[Line]:
+        """What the run means for two people who take turns (harness pair)."""
+        return pair.after_run(self.course, self.account.ledger, time.time()) if self.run.records else []
 
     def kata(self, item: pytest.Item) -> Kata | None:
         return self.course.kata_of(item.path.resolve())

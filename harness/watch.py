@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import hints, saves, solution, status, watching, words
+from harness import hints, pair, saves, solution, status, watching, words
 from harness import words_watch as say
 from harness.course import Course, Kata
 from harness.keys import single_keys
@@ -69,6 +69,8 @@ class Watch:
         self._wanted: Request | None = None
         self._running: Running | None = None
         self._said_warming = False
+        self._looked = 0.0  # at the time, on the monotonic clock
+        self._was_up = False
         self._leaving = False
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._shown = self._first_shown()
@@ -98,6 +100,7 @@ class Watch:
         while not self._leaving:
             self._tend()
             self._advance()
+            self._look_at_the_time()
             self._take_calls()
 
     def close(self) -> None:
@@ -128,6 +131,17 @@ class Watch:
         with contextlib.suppress(queue.Empty):
             self._calls.get(timeout=_BUSY if busy else _IDLE)()
 
+    def _look_at_the_time(self) -> None:
+        """When a pair's turn is up the tests run: at their end the two swap (harness/pair.py)."""
+        now = time.monotonic()
+        if self._running or self._wanted or now - self._looked < _IDLE:
+            return
+        self._looked = now
+        up = pair.time_is_up(self._course, time.time())
+        if up and not self._was_up:
+            self._want("time")
+        self._was_up = up  # a run that could not be recorded is not repeated for ever
+
     # --- runs ---
 
     def _want(self, why: str, saved: Sequence[str] = ()) -> None:
@@ -154,13 +168,17 @@ class Watch:
             show([] if run.request.silent else [say.KILLED])
             self._wanted = self._wanted or replace(run.request, tries=run.request.tries + 1)
             return
-        lines = [] if ending.exit_status is not None else run.account.lines_after(ending)
+        lines = [] if ending.exit_status is not None else self._lines_after_death(run, ending)
         if run.request.silent:
             self._tell_silent(run, ending, lines)
         else:
             show(lines)
             self._tell_news(run)
-            show([say.KEY_LINE])
+            self._show_foot()
+
+    def _lines_after_death(self, run: Running, ending: Ending) -> list[words.Line]:
+        lines = run.account.lines_after(ending)
+        return [*lines, *pair.after_run(self._course, run.account.ledger, time.time())]
 
     def _end_run(self, run: Running) -> None:
         self._running = None
@@ -179,6 +197,9 @@ class Watch:
             show([words.Line(say.WARMING, "dim")])
 
     # --- what is told after a run ---
+
+    def _show_foot(self) -> None:
+        show([*pair.turn_line(self._course, time.time()), say.KEY_LINE])
 
     def _tell_news(self, run: Running) -> None:
         ledger = run.account.ledger
@@ -253,7 +274,8 @@ class Watch:
         ledger = Ledger(self._course)
         progress = ledger.progress()
         status.show_table(progress)
-        show([*status.closing_lines(progress, ledger.stored, self._course), say.KEY_LINE])
+        show([*status.closing_lines(progress, ledger.stored, self._course)])
+        self._show_foot()
 
     def _solution(self) -> None:
         standing = Ledger(self._course).of(self._shown)
