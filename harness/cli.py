@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +17,24 @@ import click
 from harness.course import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from harness.words import Line
 
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
 _DEMO_TOKENS = 400
+
+
+def _kata_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for KATA: folders, or numbers once a digit is typed."""
+    from click.shell_completion import CompletionItem
+
+    root = find_root(Path.cwd())
+    katas = load_course(root).katas if root else ()
+    offered = {kata.number if incomplete[:1].isdigit() else kata.name: kata.title for kata in katas}
+    return [
+        CompletionItem(text, help=title) for text, title in offered.items() if text.startswith(incomplete)
+    ]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,7 +75,7 @@ def verify() -> None:
 
 
 @main.command()
-@click.argument("kata", required=False)
+@click.argument("kata", required=False, shell_complete=_kata_names)
 def hint(kata: str | None) -> None:
     """Show one more level of hint for the next failing test: a nudge, where to look, pseudocode."""
     from harness import hints
@@ -75,7 +90,7 @@ def hint(kata: str | None) -> None:
 
 
 @main.command()
-@click.argument("kata", required=False)
+@click.argument("kata", required=False, shell_complete=_kata_names)
 def watch(kata: str | None) -> None:
     """Run the tests whenever you save, with the verdict in an instant; single keys do the rest.
 
@@ -97,7 +112,7 @@ def watch(kata: str | None) -> None:
 
 
 @main.command()
-@click.argument("kata")
+@click.argument("kata", shell_complete=_kata_names)
 @click.option("--undo", is_flag=True, help="Put back what the last reset took away.")
 def reset(kata: str, undo: bool) -> None:
     """Put a kata's shipped stub in place of your code, which is kept as a backup."""
@@ -120,7 +135,7 @@ def reset(kata: str, undo: bool) -> None:
 
 
 @main.command()
-@click.argument("kata")
+@click.argument("kata", shell_complete=_kata_names)
 @click.option("--give-up", "giving_up", is_flag=True, help="Show it before the kata is complete (recorded).")
 def solution(kata: str, giving_up: bool) -> None:
     """Show your code beside the reference, once the kata is complete."""
@@ -327,7 +342,7 @@ def data(name: str | None, source: Path | None) -> None:
 
 
 @main.command()
-@click.argument("kata", required=False)
+@click.argument("kata", required=False, shell_complete=_kata_names)
 def review(kata: str | None) -> None:
     """Ask review questions: think, press a key for the answer, q to quit.
 
@@ -351,7 +366,7 @@ def review(kata: str | None) -> None:
 
 
 @main.command()
-@click.argument("katas", nargs=-1, metavar="[KATA]...")
+@click.argument("katas", nargs=-1, metavar="[KATA]...", shell_complete=_kata_names)
 @click.option("--fix", is_flag=True, help="Write what is generated: stubs, the list of shipped tests, pages.")
 def check(katas: tuple[str, ...], fix: bool) -> None:
     """The maintainers' gate: what is generated is up to date, and no kata lacks a part.

@@ -136,7 +136,12 @@ def _may_interrupt(config: pytest.Config, *, supervised: bool) -> bool:
 
 def _may_be_supervised(config: pytest.Config) -> bool:
     wanted_here = any(getattr(config.option, name, False) for name in ("usepdb", "trace", "collectonly"))
-    return not wanted_here and not _in_an_ide(config)
+    return not wanted_here and not _in_an_ide(config) and not _is_debugged()
+
+
+def _is_debugged() -> bool:
+    """Whether the debugger of VS Code or PyCharm has this process: its breakpoints are for this one."""
+    return "pydevd" in sys.modules
 
 
 def _in_an_ide(config: pytest.Config) -> bool:

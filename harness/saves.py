@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.suite import digest, file_digest
 
 _SUFFIXES = (".py", ".yaml")  # what a kata's tests run or read
+_SUFFIXES_REPORTED = _SUFFIXES  # of these the file system's reports are listened to
 _STEP = 10  # milliseconds without a further event: the files of one save belong together
 _LONGEST = 200  # milliseconds after which events that do not cease are told all the same
 _EVERY = 1000  # milliseconds from one look at the files to the next where nothing is reported
@@ -85,7 +86,7 @@ def _watched(folder: Path, stop: threading.Event, *, polling: bool | None = None
 
     reports = watch(
         folder,
-        watch_filter=lambda _, path: path.endswith(_SUFFIXES),
+        watch_filter=lambda _, path: path.endswith(_SUFFIXES_REPORTED),
         debounce=_LONGEST,
         step=_STEP,
         stop_event=stop,

@@ -156,14 +156,9 @@ def _warm_up() -> None:
 
 @contextlib.contextmanager
 def _apart() -> Iterator[None]:
-    """Nothing printed, none of the learner's options, and no kata left imported."""
-    options = os.environ.pop("PYTEST_ADDOPTS", None)
-    try:
-        with katas_forgotten(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        if options is not None:
-            os.environ["PYTEST_ADDOPTS"] = options
+    """Nothing printed, and no kata left imported."""
+    with katas_forgotten(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
 
 
 def _write_course(root: Path) -> None:

@@ -22,6 +22,12 @@ from harness.tests.test_supervision import LOOP, _gone
 DEAF = "signal.signal(signal.SIGALRM, signal.SIG_IGN)"  # only the watching process can stop it now
 
 
+@pytest.fixture(autouse=True)
+def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a plugin that a learner does not have, and which takes as long as torch."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+
+
 @contextmanager
 def warm_spare(root: Path) -> Iterator[Spare]:
     spare = Spare(root)

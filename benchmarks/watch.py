@@ -1,0 +1,217 @@
+"""The verdict of `harness watch` after a save, against `pytest` started anew for the same test.
+
+    python benchmarks/watch.py                  # some five minutes on two idle cores
+    python benchmarks/watch.py --kills 200      # and some fifteen more
+
+It works on a copy of the katas, in a terminal of its own, and needs Linux (processes and memory are read
+from /proc). Cold runs and saves take turns, so that whatever else the machine does slows down both.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from harness.course import Kata, find_root, load_course, resolve_kata
+from harness.slips import read_slips
+from harness.spare import READY
+from harness.tests.terminal import Terminal
+
+FOOT = "q quit"
+COPIED = ("katas", "solutions", "pyproject.toml", "conftest.py")
+SAVES_PER_COLD_RUN = 3
+LONGEST_KILL = 0.4  # seconds after a save: before the run, in it, or after it
+SEED = 0
+# Hypothesis, which only maintainers install, is imported at the end of every run by its own plugin.
+AS_A_LEARNER = {"PYTEST_ADDOPTS": "-p no:hypothesispytest"}
+
+
+@click.command()
+@click.option("--kata", "name", default="01", show_default=True, help="Whose tests run.")
+@click.option("--saves", default=30, show_default=True)
+@click.option("--kills", default=0, show_default=True, help="Also so many saves with random kills.")
+def main(name: str, saves: int, kills: int) -> None:
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        kata = copied_course(Path(folder), name)
+        table = Table("what", "median", "95th percentile", "of", box=None, padding=(0, 2, 0, 0))
+        first, memory, warm, cold = compare(kata, saves, console)
+        ratio = statistics.median(cold) / statistics.median(warm)
+        table.add_row("save to verdict", *spread(warm), f"{len(warm)} saves")
+        table.add_row("cold pytest", *spread(cold), f"{len(cold)} runs")
+        table.add_row("cold / watch", f"{ratio:.1f}x", "", "")
+        table.add_row("start to first verdict", f"{first:.2f} s", "", "1 start")
+        table.add_row("memory, idle", f"{memory / 1e6:.0f} MB", "", "watch and its spare (PSS)")
+        console.print(table)
+        if kills:
+            console.print(survive(kata, kills, console))
+        console.print(
+            f"kata {kata.title}; load of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
+        )
+
+
+def copied_course(folder: Path, name: str) -> Kata:
+    """A copy of this repository's katas where everything before the kata is solved and complete."""
+    root = find_root(Path(__file__).resolve().parent)
+    assert root is not None  # this file lies in the repository
+    for part in COPIED:
+        copy = shutil.copytree if (root / part).is_dir() else shutil.copy2
+        copy(root / part, folder / part)
+    course = load_course(folder)
+    kata = resolve_kata(course, name)
+    for each in course.katas:
+        each.stub.write_text(each.solution.read_text())
+    earlier = [f"katas/{each.number}" for each in course.katas if each.number < kata.number]
+    run_to_end(folder, [*earlier, "--all"] if earlier else ["--version"])
+    return kata
+
+
+def compare(kata: Kata, saves: int, console: Console) -> tuple[float, int, list[float], list[float]]:
+    """Seconds to the first verdict, bytes of the idle watch, seconds of saves and of cold runs."""
+    slipped = read_slips(kata)[0].apply(kata.solution.read_text())
+    kata.stub.write_text(slipped)
+    warm: list[float] = []
+    cold: list[float] = []
+    with Watched(kata) as watched:
+        first = watched.first
+        watched.wait_until_warm()
+        memory = sum(resident(pid) for pid in watched.processes())
+        for number in track(range(saves), "saves", console=console, transient=True):
+            if number % SAVES_PER_COLD_RUN == 0:
+                cold.append(run_to_end(kata.root, [f"katas/{kata.number}"]))
+            watched.wait_until_warm()
+            warm.append(watched.save(f"{slipped}\n# save {number}\n"))
+    return first, memory, warm, cold
+
+
+def survive(kata: Kata, saves: int, console: Console) -> str:
+    """Saves one after the other, the processes killed at random: whether each has its own verdict."""
+    draw = random.Random(SEED)
+    source = kata.solution.read_text()
+    killed = 0
+    with Watched(kata) as watched:
+        for number in track(range(saves), "kills", console=console, transient=True):
+            victims = draw.random() < 0.5
+            killed += victims
+
+            def kill(wanted: bool = victims) -> None:
+                if wanted:
+                    time.sleep(draw.uniform(0, LONGEST_KILL))
+                    watched.kill_children()
+
+            if draw.random() < 0.5:
+                kill()
+                kill = nothing
+            watched.save(f"{source}\nraise ValueError('save {number}.')\n", f"save {number}.", kill)
+        folders = watched.flights()
+        alive = watched.processes()
+    left = [pid for pid in alive if Path(f"/proc/{pid}").exists()]
+    left_folders = [folder for folder in folders if folder.exists()]
+    return (
+        f"{saves} saves with {killed} kills: every one had its verdict; "
+        f"{len(left)} processes and {len(left_folders)} folders left over"
+    )
+
+
+def nothing() -> None:
+    """No kill, or it was before the save."""
+
+
+class Watched:
+    """`harness watch KATA` in a terminal."""
+
+    def __init__(self, kata: Kata) -> None:
+        self._kata = kata
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "harness", "watch", kata.number]
+        self._terminal = Terminal(command, kata.root, **AS_A_LEARNER)
+        self._terminal.wait_for(FOOT)
+        self.first = time.perf_counter() - began
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._terminal.type("q")
+        self._terminal.wait_for_end()
+        self._terminal.close()
+
+    def save(self, source: str, expected: str = "", meanwhile: Callable[[], None] = nothing) -> float:
+        """Write as most editors do, beside it and renamed; the seconds until the last line is printed."""
+        beside = self._kata.stub.with_suffix(".tmp")
+        beside.write_text(source)
+        began = time.perf_counter()
+        beside.replace(self._kata.stub)
+        meanwhile()
+        if expected:
+            self._terminal.wait_for(expected)
+        self._terminal.wait_for(FOOT)
+        return time.perf_counter() - began
+
+    def wait_until_warm(self) -> None:
+        while not any((folder / READY).exists() for folder in self.flights()):
+            time.sleep(0.02)
+        time.sleep(0.2)  # and at rest
+
+    def flights(self) -> list[Path]:
+        """The folders of the spares: each has its own as the last word of its command line."""
+        return [Path(words[-1]) for words in map(command_line, self.children()) if "harness.warmed" in words]
+
+    def children(self) -> list[int]:
+        pid = self._terminal.process.pid
+        with suppress(OSError):
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return []
+
+    def processes(self) -> list[int]:
+        return [self._terminal.process.pid, *self.children()]
+
+    def kill_children(self) -> None:
+        for child in self.children():
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+
+def run_to_end(folder: Path, arguments: Sequence[str]) -> float:
+    """Seconds of `pytest ARGUMENTS` in a terminal."""
+    began = time.perf_counter()
+    terminal = Terminal([sys.executable, "-m", "pytest", *arguments], folder, **AS_A_LEARNER)
+    terminal.wait_for_end()
+    seconds = time.perf_counter() - began
+    terminal.close()
+    return seconds
+
+
+def command_line(pid: int) -> list[str]:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    return []
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process takes, what it shares counted in parts."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(row.split()[1]) * 1024 for row in rows if row.startswith("Pss:"))
+
+
+def spread(seconds: Sequence[float]) -> tuple[str, str]:
+    """Median and 95th percentile."""
+    return f"{statistics.median(seconds):.2f} s", f"{statistics.quantiles(seconds, n=20)[-1]:.2f} s"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""`harness watch` in a real terminal: saves, keys, what goes wrong, and every way out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.tests.miniature import Miniature
+from harness.tests.test_supervision import LOOP, _gone
+
+if sys.platform == "win32":
+    pytest.skip("a pseudo-terminal as POSIX has it", allow_module_level=True)
+
+from harness.tests.terminal import Terminal
+
+FOOT = "q quit"
+QUICKER = "-p no:hypothesispytest"  # which a learner does not have, and which takes as long as torch
+Begin = Callable[..., Terminal]
+
+
+@pytest.fixture
+def begin(mini: Miniature) -> Iterator[Begin]:
+    """Types `harness watch ARGS` in a terminal."""
+    terminals: list[Terminal] = []
+
+    def run(*arguments: str, **environment: str) -> Terminal:
+        command = [sys.executable, "-m", "harness", "watch", *arguments]
+        options = f"{QUICKER} {environment.pop('PYTEST_ADDOPTS', '')}"
+        terminals.append(Terminal(command, mini.root, PYTEST_ADDOPTS=options, **environment))
+        return terminals[-1]
+
+    yield run
+    for terminal in terminals:
+        terminal.close()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started (Linux)."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def test_a_learner_works_through_the_course(mini: Miniature, begin: Begin) -> None:
+    terminal = begin()
+    assert "double is not written yet." in terminal.wait_for(FOOT)
+    mini.write_doubles(outer="return None")
+    verdict = terminal.wait_for(FOOT)
+    assert "Running kata 00 doubles (doubles.py saved)" in verdict
+    assert "outer returned None" in verdict
+    assert "\x1b[31m✗ Row i holds" in verdict  # in colour, as pytest's own
+    assert "✓ 3 tests more: [###.] 3 of 4" in verdict
+    mini.write_doubles()
+    verdict = terminal.wait_for(FOOT)
+    assert "Unlocked: kata 01 layers" in verdict
+    assert "1 of 2 katas" in verdict
+    mini.solve(mini.layers)
+    assert "Every kata that there is, is complete." in terminal.wait_for(FOOT)
+    terminal.wait_for("The kata before still passes.")
+    terminal.type("q")
+    assert terminal.wait_for_end() == 0
+    assert terminal.is_as_it_was
+
+
+def test_the_keys(mini: Miniature, begin: Begin) -> None:
+    mini.write_doubles()
+    mini.pytest("katas/00")
+    terminal = begin(NO_COLOR="1")
+    terminal.wait_for(FOOT)
+    terminal.type("h")
+    assert "Look at test_doubler." in terminal.wait_for(FOOT)
+    terminal.type("s")
+    assert "Next: pytest katas/01\n      test_doubler" in terminal.wait_for(FOOT)
+    terminal.type("\x1b[Ao")  # an arrow means nothing
+    assert "its solution waits until it is" in " ".join(terminal.wait_for(FOOT).split())
+    terminal.type("p")
+    verdict = terminal.wait_for(FOOT)
+    assert "Kata 00 doubles." in verdict
+    assert "4/4 complete" in verdict
+    terminal.type("O")
+    assert "reference" in terminal.wait_for(FOOT)
+    terminal.type("n")
+    assert "Kata 01 layers; watch follows your progress again." in terminal.wait_for(FOOT)
+    terminal.type("t")
+    assert "katas/k01_layers/layers.py:15" in terminal.wait_for(FOOT)
+    terminal.type("x")
+    assert "run the tests now" in terminal.wait_for(FOOT)
+    terminal.type("d")  # the miniature course has nothing to demonstrate
+    assert "The demo ended with exit status 1." in terminal.wait_for(FOOT)
+    terminal.type("\x04")
+    assert terminal.wait_for_end() == 0
+    assert "\x1b[3" not in terminal.printed
+    assert max(map(len, terminal.printed.split("\n"))) <= 80
+
+
+def test_what_the_learners_code_does_to_its_process_is_told(mini: Miniature, begin: Begin) -> None:
+    terminal = begin("00", PYTEST_ADDOPTS="--time-limit 3")
+    terminal.wait_for(FOOT)
+    mini.write_doubles(double="import os\nos._exit(7)")
+    assert "Your code ended the whole Python process: os._exit(7)." in terminal.wait_for(FOOT)
+    mini.write_doubles(double=LOOP)
+    assert "The test was still running after 3 s" in terminal.wait_for(FOOT)
+    mini.write_doubles(double="import ctypes\nctypes.string_at(0)")
+    assert "Python itself crashed (SIGSEGV)" in terminal.wait_for(FOOT)
+    mini.write_doubles()
+    assert "4/4 complete" in terminal.wait_for(FOOT)
+
+
+def test_a_save_during_a_run_starts_it_over(mini: Miniature, begin: Begin) -> None:
+    terminal = begin("00")
+    terminal.wait_for(FOOT)
+    mini.write_doubles(double="import time\nopen('begun', 'w').close()\ntime.sleep(9)")
+    while not (mini.root / "begun").exists():
+        time.sleep(0.01)
+    mini.write_doubles()
+    verdict = terminal.wait_for(FOOT)
+    assert "Saved again: this run is stopped, and starts over." in verdict
+    assert "4/4 complete" in verdict
+
+
+def test_a_process_that_is_killed_is_replaced(mini: Miniature, begin: Begin) -> None:
+    terminal = begin("00")
+    terminal.wait_for(FOOT)
+    time.sleep(1)
+    for child in children(terminal.process.pid):
+        os.kill(child, signal.SIGKILL)
+    mini.write_doubles(double="import time\nopen('begun', 'a').write('x')\ntime.sleep(2)\nreturn 2 * x")
+    while not (mini.root / "begun").exists():
+        time.sleep(0.01)
+    for child in children(terminal.process.pid):
+        os.kill(child, signal.SIGKILL)
+    verdict = terminal.wait_for(FOOT)
+    assert "killed from outside; the next one takes over" in verdict
+    assert "4/4 complete" in verdict
+
+
+@pytest.mark.parametrize(
+    ("way", "status"), [("\x03", 130), ("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("crash", 1)]
+)
+def test_every_way_out_restores_the_terminal_and_ends_every_process(
+    begin: Begin, tmp_path: Path, way: str, status: int
+) -> None:
+    terminal = begin("00")
+    terminal.wait_for("Save, and the tests run.")
+    while terminal.is_as_it_was:
+        time.sleep(0.01)
+    started = children(terminal.process.pid)
+    if way == "crash":
+        (tmp_path / "katas" / "shipped.json").unlink()
+        (tmp_path / "katas").rename(tmp_path / "gone")  # no course any more: what the loop reads is not there
+        terminal.type("s")
+    elif len(way) == 1:
+        terminal.type(way)
+    else:
+        os.kill(terminal.process.pid, getattr(signal, way))
+    assert terminal.wait_for_end() == status
+    assert terminal.is_as_it_was
+    assert all(_gone(child) for child in started)
+
+
+def test_it_stops_and_goes_on_like_any_program(begin: Begin) -> None:
+    terminal = begin("00")
+    terminal.wait_for(FOOT)
+    os.kill(terminal.process.pid, signal.SIGTSTP)
+    os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
+    assert terminal.is_as_it_was
+    os.kill(terminal.process.pid, signal.SIGCONT)
+    terminal.type("?")
+    terminal.wait_for("run the tests now")
+    assert not terminal.is_as_it_was
+
+
+def test_a_pair_takes_turns(mini: Miniature, begin: Begin) -> None:
+    mini.harness("pair", "start", "Ana", "Bo")
+    terminal = begin()
+    assert "Ana drives, Bo navigates ·" in terminal.wait_for(FOOT)
+    mini.write_doubles(outer="return None")
+    assert "Green: Bo drives now, Ana navigates." in terminal.wait_for(FOOT)
+
+
+def test_the_tests_run_when_a_pairs_time_is_up(mini: Miniature, begin: Begin) -> None:
+    terminal = begin()
+    terminal.wait_for(FOOT)
+    mini.harness("pair", "start", "Ana", "Bo", "--minutes", "0.001")
+    verdict = terminal.wait_for(FOOT)
+    assert "Running kata 00 doubles (the time is up)" in verdict
+    assert "The time is up: Bo drives now, Ana navigates." in verdict
+
+
+def test_an_unknown_kata_is_refused(mini: Miniature) -> None:
+    assert "There is no kata '7'" in mini.harness("watch", "7").err
