@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 ESCAPE = "\x1b"
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)  # as ECMA-48 has them, and Alt
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def single_keys(deliver: Callable[[str], None]) -> Iterator[None]:
 
 def keys_in(typed: str) -> list[str]:
     """The keys in what was read at once; of an arrow or a function key, which is a sequence, none."""
-    return [] if typed.startswith(ESCAPE) else list(typed)
+    return list(_SEQUENCE.sub("", typed))
 
 
 def _read_keys(deliver: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import queue
 import subprocess
@@ -144,9 +145,9 @@ class Watch:
 
     # --- runs ---
 
-    def _want(self, why: str, saved: Sequence[str] = ()) -> None:
+    def _want(self, why: str, saved: Sequence[str] = (), options: tuple[str, ...] = ()) -> None:
         katas = watching.katas_to_run(Ledger(self._course).progress(), self._chosen)
-        self._wanted = Request(tuple(katas), why, tuple(saved))
+        self._wanted = Request(tuple(katas), why, tuple(saved), options)
 
     def _begin(self, request: Request, spare: Spare) -> None:
         from harness.account import Account  # it imports pytest, which takes longer than starting a spare
@@ -247,7 +248,8 @@ class Watch:
 
     def _trace(self) -> None:
         self._cancel(say.STOPPED)
-        self._want("trace")
+        with_shapes = importlib.util.find_spec("harness.shapes") is not None
+        self._want("trace", options=watching.trace_options(with_shapes=with_shapes))
 
     def _next(self) -> None:
         self._choose(watching.neighbour(self._course, self._shown, +1))

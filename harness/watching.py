@@ -42,6 +42,7 @@ class Request:
     katas: tuple[Kata, ...]
     why: str  # start, saved, key, chosen, time, trace, earlier
     saved: tuple[str, ...] = ()  # the names of the files, of a save
+    options: tuple[str, ...] = ()  # for pytest
     tries: int = 1
 
     @property
@@ -52,8 +53,12 @@ class Request:
     @property
     def arguments(self) -> tuple[str, ...]:
         """What pytest is called with."""
-        options = ("--tb=short",) if self.why == "trace" else ()
-        return (*(str(kata.folder) for kata in self.katas), *options)
+        return (*(str(kata.folder) for kata in self.katas), *self.options)
+
+
+def trace_options(*, with_shapes: bool) -> tuple[str, ...]:
+    """What shows how a failure came about: the shapes of the learner's lines, else the traceback."""
+    return ("--shapes",) if with_shapes else ("--tb=short",)
 
 
 def katas_to_run(progress: Sequence[KataProgress], chosen: Kata | None) -> list[Kata]:

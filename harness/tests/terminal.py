@@ -12,7 +12,7 @@ import termios
 import time
 from pathlib import Path
 
-PATIENCE = 240.0  # seconds; a test that waits longer has failed
+PATIENCE = 120.0  # seconds; a test that waits longer has failed
 
 
 class Terminal:
