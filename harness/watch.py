@@ -298,7 +298,7 @@ class Watch:
         show([say.KEY_LINE])
 
     def _keys(self) -> None:
-        show([*say.keys(), say.KEY_LINE])
+        show([*say.keys_explained(), say.KEY_LINE])
 
     def _quit(self) -> None:
         show([say.GOODBYE])

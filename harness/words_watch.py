@@ -96,7 +96,7 @@ def chosen(kata: Kata, follows: bool) -> list[Line]:
     return [Line(f"Kata {kata.title}{note}.", "title")]
 
 
-def keys() -> list[Line]:
+def keys_explained() -> list[Line]:
     """What every key does."""
     return [Line(), *(Line(f"  {key:<4} {meaning}") for key, meaning in _KEYS)]
 

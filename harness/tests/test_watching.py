@@ -31,7 +31,7 @@ def test_what_a_key_asks_for(key: str, action: str | None) -> None:
 
 
 def test_every_key_is_in_the_help_and_the_line_fits() -> None:
-    explained = "".join(line.text[:6] for line in words_watch.keys())
+    explained = "".join(line.text[:6] for line in words_watch.keys_explained())
     assert all(key in explained for key in watching.KEYS if key != "?")
     assert len(words_watch.KEY_LINE.text) <= 80
 
