@@ -52,7 +52,7 @@ def test_a_wrong_body_is_explained_at_the_learners_line(mini: Miniature, body: s
 
 
 def test_a_missing_return_is_looked_for_at_the_end(mini: Miniature) -> None:
-    mini.write_doubles(double="if x.numel() > 9:\n        return x\n    2 * x")
+    mini.write_doubles(double="if x.numel() > 9:\n    return x\n2 * x")
     assert_one_block(
         mini.pytest("katas/00"), "is a `return` missing?", "katas/k00_doubles/doubles.py:15   2 * x"
     )
