@@ -277,3 +277,14 @@ def test_fix_writes_the_pages_of_questions_and_imports(mini: Miniature) -> None:
     assert "Therefore." in (mini.root / "docs" / "review_questions.md").read_text()
     assert "top_py --> leaf_py" in (mini.root / "docs" / "architecture.md").read_text()
     assert fix(course) == []
+
+
+def test_fix_makes_the_first_stub_of_a_new_kata(mini: Miniature) -> None:
+    """As docs/authoring.md begins."""
+    for name in ("solutions/k02_new", "katas/k02_new"):
+        (mini.root / name).mkdir()
+    (mini.root / "katas" / "k02_new" / "__init__.py").touch()
+    source = 'def new() -> int:\n    """Return one."""\n    return 1\n'
+    (mini.root / "solutions" / "k02_new" / "new.py").write_text(source)
+    assert fix(load_course(mini.root)) == ["katas/k02_new/new.py", "katas/shipped.json"]
+    assert "raise NotImplementedError" in (mini.root / "katas" / "k02_new" / "new.py").read_text()
