@@ -47,6 +47,7 @@ class Finding:
     place: Place | None = None
     changed: tuple[str, str] | None = None  # a function that wrote into an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
+    diagnosis: str = ""  # of the one known mistake with which the test sees the same
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,7 +57,7 @@ def from_json(data: Mapping[str, Any]) -> Finding:
     """The finding that `as_json` made."""
     place = Place(**data["place"]) if data["place"] else None
     changed = tuple(data["changed"]) if data["changed"] else None
-    return Finding(data["kind"], dict(data["facts"]), place, changed, data["printed"])
+    return Finding(data["kind"], dict(data["facts"]), place, changed, data["printed"], data["diagnosis"])
 
 
 @dataclass(frozen=True)

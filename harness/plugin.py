@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness import pair, runs
 from harness.account import Account, selected_names
 from harness.cases import case_in_words
 from harness.course import Course, Kata, find_root, load_course
+from harness.diagnosis import BUDGET, NAMEABLE, Diagnoses
 from harness.findings import Comparison, Finding, read_failure
 from harness.flight import Recorder
 from harness.ledger import Ledger
@@ -85,6 +87,7 @@ class KataHooks:
         self.account.start()
         if self.run.imports:
             self.importer = runs.prepare_imports(config, self.run, self.recorder)
+            self.diagnoses = Diagnoses(self.importer)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
@@ -137,6 +140,7 @@ class KataHooks:
         report = yield
         kata = self.kata(item)
         if kata:
+            self.diagnoses.note(kata, test_name(item), call.when, passed=report.passed)
             report.kata_facts = self.facts(item, kata, call, report)  # type: ignore[attr-defined]  # travels along
         return report
 
@@ -235,7 +239,7 @@ class KataHooks:
             return None
         comparison, self.comparison = self.comparison, None
         code = getattr(getattr(item, "function", None), "__code__", None)
-        return read_failure(
+        finding = read_failure(
             self.course,
             kata,
             call.excinfo.value,
@@ -244,6 +248,16 @@ class KataHooks:
             changed=self.importer.notes.changed,
             called=self.importer.notes.called,
         )
+        nameable = finding.kind in NAMEABLE
+        return replace(finding, diagnosis=self.diagnosis(item, kata, call)) if nameable else finding
+
+    def diagnosis(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> str:
+        """Only of what fails in the test itself, and while the test's time limit leaves room for it."""
+        limit = self.limit(item)
+        hurried = limit and call.duration + 2 * BUDGET > limit
+        if not self.run.learning or call.when != "call" or call.excinfo is None or hurried:
+            return ""
+        return self.diagnoses.of(item, kata, call.excinfo.value)
 
 
 def test_name(item: pytest.Item) -> str:

@@ -12,11 +12,11 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import NoReturn
 
 from harness.arguments import Notes, watch_arguments
@@ -114,6 +114,11 @@ class KataLoader(Loader):
         code = self._inner.source_to_code(data, str(self._path))  # compiled afresh: no .pyc
         exec(code, module.__dict__)
 
+    def compiled(self, source: str) -> CodeType:
+        """Another text of this kata, as this loader compiles its own file's."""
+        assert self._inner is not None
+        return self._inner.source_to_code(source.encode(), str(self._kata.solution))
+
     def _fill_missing(self, module: ModuleType, expected: Sequence[str]) -> None:
         own = [name for name, value in vars(module).items() if _is_own(name, value, module)]
         extra = [name for name in own if name not in expected]
@@ -147,6 +152,12 @@ class KataImporter(MetaPathFinder):
 
     def expected_names(self, kata: Kata, path: Path) -> list[str]:
         return list(read_contract(kata.solution_folder / path.name))
+
+    def compiler(self, kata: Kata) -> Callable[[str], CodeType]:
+        """What compiles another text of a kata that has been imported, its signatures checked likewise."""
+        loader = getattr(sys.modules[kata.module].__spec__, "loader", None)
+        assert isinstance(loader, KataLoader)
+        return loader.compiled
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -60,12 +60,24 @@ class _Listener:
         return True  # told as the verdict's problem, not printed
 
 
-def run(course: Course, kata: Kata, sources: Mapping[str, str], *, stop: bool, time_limit: float) -> Verdict:
-    """The verdict of a kata's tests on the solutions, with `sources` in place of some modules."""
+def run(
+    course: Course,
+    kata: Kata,
+    sources: Mapping[str, str],
+    *,
+    stop: bool,
+    time_limit: float,
+    listeners: Sequence[object] = (),
+) -> Verdict:
+    """The verdict of a kata's tests on the solutions, with `sources` in place of some modules.
+
+    `listeners` are further plugins; where there are any, failing assertions keep their values.
+    """
     listener = _Listener()
     arguments = [str(kata.tests), "--solutions", "--time-limit", str(time_limit), *_QUIET]
+    arguments += ["--assert=rewrite"] if listeners else []
     with katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
-        pytest.main([*arguments, *(["-x"] if stop else [])], plugins=[listener, Sources(sources)])
+        pytest.main([*arguments, *(["-x"] if stop else [])], plugins=[listener, Sources(sources), *listeners])
     names = [test.name for test in read_tests(kata)]
     return Verdict(
         [name for name in names if name in listener.passed - listener.failed],

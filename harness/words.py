@@ -14,6 +14,7 @@ from harness.course import Kata
 from harness.failures import Failure
 from harness.findings import Finding, Place
 from harness.progress import KataProgress
+from harness.words_diagnosis import diagnosis_lines
 
 WIDTH = 80
 
@@ -80,6 +81,7 @@ def failure_block(
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
     lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), *_test_and_case(test, case), Line()]
     lines += _explanation(finding)
+    lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
     lines += _printed(finding.printed)
     if finding.place:
         lines += [Line(), *_where(finding.place)]

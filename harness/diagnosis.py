@@ -1,0 +1,117 @@
+"""Names the learner's mistake: the one slip of the kata with which the failing test sees the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from harness.course import Kata
+from harness.deadline import Time
+from harness.evidence import alike
+from harness.replay import Case, Failed, Replay, Rerun, case_of, read
+from harness.slips import Slip, read_slips
+from harness.standins import KataImporter
+from harness.stubs import read_contract
+from harness.suite import read_tests
+from harness.versions import Reference
+
+if TYPE_CHECKING:
+    import pytest
+
+import os
+DEBUG=os.environ.get('DIAG')
+BUDGET = 0.5  # seconds, of a run that has failed anyway
+NAMEABLE = ("compared", "raised", "type")  # kinds of findings that a slip may explain
+
+
+def candidates(slips: Sequence[Slip], order: Sequence[str], test: str, passed: Collection[str]) -> list[Slip]:
+    """The slips that may be behind a failure of `test`: their first failing test has not passed.
+
+    Those that this very test is the first to catch come first.
+    """
+    if test not in order:
+        return []
+    upto = order[: order.index(test) + 1]
+    possible = [slip for slip in slips if slip.caught_by in upto and slip.caught_by not in passed]
+    return sorted(possible, key=lambda slip: slip.caught_by != test)
+
+
+class Diagnoses:
+    """Those of one run: it remembers which tests have passed, and how much of its time is left."""
+
+    def __init__(self, importer: KataImporter, budget: float = BUDGET) -> None:
+        self._importer = importer
+        self._left = budget
+        self._passed: set[tuple[str, str]] = set()
+        self._failed: set[tuple[str, str]] = set()
+
+    def note(self, kata: Kata, test: str, when: str, *, passed: bool) -> None:
+        """One of the reports of a case of a test."""
+        if not passed:
+            self._failed.add((kata.name, test))
+        elif when == "call":
+            self._passed.add((kata.name, test))
+
+    def of(self, item: pytest.Item, kata: Kata, error: BaseException) -> str:
+        """The diagnosis of the one mistake that fits this failure of a test, or nothing. Raises nothing."""
+        time = Time(self._left)
+        try:
+            passed = {test for name, test in self._passed - self._failed if name == kata.name}
+            return _diagnose(kata, case_of(item, kata), error, self._importer, passed, time)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            if DEBUG: import traceback; traceback.print_exc(file=sys.__stderr__)
+            # out of time, or whatever a learner's code or a slip does: nothing is said
+            return ""
+        finally:
+            self._left = time.left
+
+
+def _diagnose(
+    kata: Kata,
+    case: Case,
+    error: BaseException,
+    importer: KataImporter,
+    passed: Collection[str],
+    time: Time,
+) -> str:
+    order = [test.name for test in read_tests(kata)]
+    slips = candidates(read_slips(kata), order, case.function, passed)
+    if not slips:
+        return ""
+    program = compile(case.tests.read_bytes(), str(case.tests), "exec", dont_inherit=True)
+    rerun = Rerun(case, tuple(read_contract(kata.solution)), program, time)
+    mine = rerun.on(sys.modules[kata.module])
+    if mine.failed is None or not _at_the_same_place(mine.failed, read(error, case)):
+        return ""
+    reference = Reference(kata, importer.compiler(kata), time)
+    matching = [slip for slip in slips if _sees_the_same(rerun, reference, slip, mine)]
+    named = {slip.diagnosis for slip in matching}
+    if len(named) != 1 or rerun.on(reference.module).failed:
+        return ""
+    return named.pop()
+
+
+def _sees_the_same(rerun: Rerun, reference: Reference, slip: Slip, mine: Replay) -> bool:
+    try:
+        with reference.slipped(slip) as version:
+            theirs = rerun.on(version)
+    except Exception:
+        return False
+    return same(mine, theirs)
+
+
+def same(one: Replay, other: Replay) -> bool:
+    """Whether two runs of a case saw alike and failed alike."""
+    if one.failed is None or other.failed is None or not _at_the_same_place(one.failed, other.failed):
+        return False
+    if len(one.results) != len(other.results) or not all(map(alike, one.results, other.results)):
+        return False
+    left, right = one.failed.values, other.failed.values
+    return left.keys() == right.keys() and all(alike(value, right[name]) for name, value in left.items())
+
+
+def _at_the_same_place(one: Failed, other: Failed) -> bool:
+    return one.kind == other.kind and one.place == other.place

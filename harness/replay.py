@@ -1,0 +1,343 @@
+"""Runs one case of a test again in this process, on any version of its kata, and notes what it sees.
+
+The test's file is executed anew for each version, so that every object in it is of that version. What
+the learner's functions return, and the values at hand where the test fails, are the evidence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import random
+import tempfile
+import traceback as tracebacks
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.course import Kata
+from harness.deadline import Time
+from harness.evidence import TEMPORARY, Seen, see, see_message
+from harness.shape_errors import read_type_error
+from harness.standins import text_of
+from harness.versions import in_place
+
+_MOST_RESULTS = 3000
+_RAISE = "RAISE_VARARGS"
+
+
+class CannotReplay(Exception):
+    """The case needs something of pytest that is not imitated here."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a test function: all that is needed to run it again."""
+
+    tests: Path
+    function: str
+    fixtures: tuple[str, ...]  # all that pytest would set up, those of the whole file among them
+    indices: Mapping[str, int]  # which of the parametrised values each argument takes
+    codes: Mapping[str, CodeType]  # the file's functions as pytest compiled them: failing asserts keep values
+    kata_files: frozenset[str]
+
+
+def case_of(item: pytest.Item, kata: Kata) -> Case:
+    """The case that pytest ran as `item`. Raises CannotReplay."""
+    function, callspec = getattr(item, "function", None), getattr(item, "callspec", None)
+    if not isinstance(function, FunctionType) or getattr(item, "cls", None) is not None:
+        raise CannotReplay(item.nodeid)
+    written = {name: inspect.unwrap(each) for name, each in vars(item.module).items() if callable(each)}  # type: ignore[attr-defined]
+    own = {name: each.__code__ for name, each in written.items() if isinstance(each, FunctionType)}
+    return Case(
+        tests=kata.tests,
+        function=function.__name__,
+        fixtures=tuple(getattr(item, "fixturenames", ())),
+        indices=dict(callspec.indices) if callspec else {},
+        codes={name: code for name, code in own.items() if code.co_filename == str(kata.tests)},
+        kata_files=frozenset({str(kata.stub), str(kata.solution)}),
+    )
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Where and how a test failed, and the values that it had at hand."""
+
+    kind: str
+    place: tuple[tuple[str, int], ...]  # the lines of the test's file that led there
+    values: dict[str, Seen]
+    compared: tuple[Seen, Seen] | None = None  # actual and expected of assert_close
+
+
+@dataclass
+class Replay:
+    """What one run of a case saw."""
+
+    results: list[Seen] = field(default_factory=list)  # of the contract's functions, called by the test
+    failed: Failed | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """Runs a case on versions of a kata, each within what is left of the time."""
+
+    case: Case
+    contract: tuple[str, ...]
+    program: CodeType  # the test's file
+    time: Time
+
+    def on(self, version: ModuleType) -> Replay:
+        """What the case sees on this version of the kata. Raises CannotReplay or OutOfTime."""
+        replay = Replay()
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
+            for surroundings in (_same_randomness(), _silence(), in_place(version)):
+                stack.enter_context(surroundings)
+            stack.enter_context(_recorded(version, self.contract, replay, self.case))
+            try:
+                with self.time.guard():
+                    function, arguments = self._prepared(stack, folder)
+                    function(**arguments)
+            except (KeyboardInterrupt, CannotReplay):
+                raise
+            except Exception as error:
+                replay.failed = read(error, self.case)
+            except pytest.fail.Exception as error:
+                replay.failed = read(error, self.case)
+        return replay
+
+    def _prepared(
+        self, stack: contextlib.ExitStack, folder: Path
+    ) -> tuple[Callable[..., Any], dict[str, Any]]:
+        namespace: dict[str, Any] = {"__name__": self.case.tests.stem, "__file__": str(self.case.tests)}
+        exec(self.program, namespace)
+        namespace.update({"@pytest_ar": _Mute(), "@py_builtins": __import__("builtins")})
+        for name, value in namespace.items():
+            _take_code(inspect.unwrap(value) if callable(value) else value, self.case.codes.get(name))
+        function = namespace[self.case.function]
+        wanted = _Wanted(namespace, _parameters(function, self.case.indices), stack, folder)
+        for name in self.case.fixtures:
+            if name in namespace:
+                wanted[name]
+        return function, {name: wanted[name] for name in inspect.signature(function).parameters}
+
+
+class _Mute:
+    """In place of pytest's explanations of a failing assert, which nobody will read."""
+
+    def __getattr__(self, name: str) -> Callable[..., str]:
+        return lambda *args, **kwargs: ""
+
+
+def _take_code(function: object, code: CodeType | None) -> None:
+    """Let a function of the file run as pytest compiled it."""
+    if isinstance(function, FunctionType) and code and code.co_freevars == function.__code__.co_freevars:
+        function.__code__ = code
+
+
+def _parameters(function: Any, indices: Mapping[str, int]) -> dict[str, Any]:
+    """The parametrised values, from this version of the file."""
+    found: dict[str, Any] = {}
+    for mark in getattr(function, "pytestmark", ()):
+        if mark.name != "parametrize":
+            continue
+        given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | mark.kwargs
+        if given.get("indirect"):
+            raise CannotReplay("indirect parameters")
+        names = given["argnames"]
+        names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+        values = list(given["argvalues"])[indices[names[0]]]
+        if hasattr(values, "values") and hasattr(values, "marks"):  # pytest.param
+            values = values.values
+        elif len(names) == 1:
+            values = (values,)
+        found.update(zip(names, values, strict=True))
+    if found.keys() != indices.keys():
+        raise CannotReplay("parametrised elsewhere")
+    return found
+
+
+class _Wanted(dict[str, Any]):
+    """Values of arguments by name: parametrised ones, and fixtures, set up when they are asked for."""
+
+    def __init__(
+        self,
+        namespace: Mapping[str, Any],
+        given: Mapping[str, Any],
+        stack: contextlib.ExitStack,
+        folder: Path,
+    ) -> None:
+        super().__init__(given)
+        self._namespace, self._stack, self._folder = namespace, stack, folder
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = value = self._of_pytest(name) if name not in self._namespace else self._of_the_file(name)
+        return value
+
+    def _of_pytest(self, name: str) -> Any:
+        if name == "monkeypatch":
+            patch = pytest.MonkeyPatch()
+            self._stack.callback(patch.undo)
+            return patch
+        if name == "tmp_path":
+            return self._new_folder(name)
+        if name == "tmp_path_factory":
+            return SimpleNamespace(mktemp=self._new_folder)
+        raise CannotReplay(name)
+
+    def _new_folder(self, name: str) -> Path:
+        """The same path below the replay's folder in every replay."""
+        path = self._folder / f"{name}{len(list(self._folder.iterdir()))}"
+        path.mkdir()
+        return path
+
+    def _of_the_file(self, name: str) -> Any:
+        function = inspect.unwrap(self._namespace[name])
+        value = function(**{each: self[each] for each in inspect.signature(function).parameters})
+        if not inspect.isgenerator(value):
+            return value
+        self._stack.callback(next, value, None)
+        return next(value)
+
+
+# --- surroundings ---
+
+
+@contextlib.contextmanager
+def _same_randomness() -> Iterator[None]:
+    """The global random numbers, the same for every run and untouched by it."""
+    import numpy
+    import torch
+
+    states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# --- what is returned ---
+
+
+@contextlib.contextmanager
+def _recorded(module: ModuleType, names: Iterable[str], replay: Replay, case: Case) -> Iterator[None]:
+    """What the module's public functions and methods give to the test goes to `replay` inside."""
+    undo: list[tuple[Any, str, Any]] = []
+    for name in names:
+        value = getattr(module, name, None)
+        if inspect.isfunction(value):
+            undo.append((module, name, value))
+        elif inspect.isclass(value) and value.__module__ == module.__name__:
+            own = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
+            undo += [(value, key, each) for key, each in own if inspect.isfunction(each)]
+    try:
+        for owner, name, value in undo:
+            setattr(owner, name, _recording(value, replay, case))
+        yield
+    finally:
+        for owner, name, value in undo:
+            setattr(owner, name, value)
+
+
+def _recording(function: Callable[..., Any], replay: Replay, case: Case) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        outermost = replay.depth == 0 and len(replay.results) < _MOST_RESULTS
+        replay.depth += 1
+        try:
+            result = function(*args, **kwargs)
+            if outermost:
+                replay.results.append(see(result))
+            return result
+        except Exception as error:
+            if outermost:
+                replay.results.append(("many", [("text", type(error).__name__), _message(error, case)]))
+            raise
+        finally:
+            replay.depth -= 1
+
+    return recording
+
+
+# --- what a failure shows ---
+
+
+def read(error: BaseException, case: Case) -> Failed:
+    """What can be compared of a failure of the case."""
+    frames = [(frame, line) for frame, line in tracebacks.walk_tb(error.__traceback__)]
+    own = [(frame, line) for frame, line in frames if frame.f_code.co_filename == str(case.tests)]
+    values = {
+        f"{at} {name}": see(value)
+        for at, (frame, _) in enumerate(own)
+        for name, value in frame.f_locals.items()
+    }
+    compared = _compared(frame for frame, _ in frames)
+    if compared:
+        values |= {"actual": compared[0], "expected": compared[1]}
+    if not isinstance(error, AssertionError | pytest.fail.Exception):
+        values["message"] = _message(error, case)
+    place = tuple((frame.f_code.co_name, line) for frame, line in own)
+    return Failed(type(error).__name__, place, values, compared)
+
+
+def _compared(frames: Iterable[FrameType]) -> tuple[Seen, Seen] | None:
+    for frame in frames:
+        values = frame.f_locals
+        if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= values.keys():
+            return see(values["actual"]), see(values["expected"])
+    return None
+
+
+def _message(error: BaseException, case: Case) -> Seen:
+    """What an error says: in the terms of the signature, or in its words."""
+    if type(error).__name__ == "TypeCheckError":
+        problem = read_type_error(error.__traceback__)
+        told = [problem.function, problem.argument, problem.got] if problem else []
+        return ("many", [see(told), *_refused(error)])
+    return see_message(text_of(error), written=_written(error, case))
+
+
+def _refused(error: BaseException) -> list[Seen]:
+    """The result that jaxtyping refused."""
+    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
+    found = [frame.f_locals for frame in frames if frame.f_code.co_name == "wrapped_fn_impl"]
+    return [see(found[-1]["out"])] if found and "out" in found[-1] else []
+
+
+def _written(error: BaseException, case: Case) -> bool:
+    """Whether a `raise` of the kata's own made the error, in the words of whoever wrote it."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or last.tb_frame.f_code.co_filename not in case.kata_files:
+        return False
+    instructions = _instructions(last.tb_frame.f_code)
+    return instructions.get(last.tb_lasti) == _RAISE
+
+
+@functools.lru_cache(maxsize=64)
+def _instructions(code: CodeType) -> dict[int, str]:
+    import dis
+
+    return {each.offset: each.opname for each in dis.get_instructions(code)}

@@ -1,0 +1,116 @@
+"""A kata's reference, loaded beside the learner's module, with a slip put in and taken out again.
+
+Loading the whole module anew for each slip would take a tenth of a second: only the definitions that a
+slip touches, and those that look at them while they are defined, are executed again.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from types import CodeType, ModuleType
+
+from harness.course import Kata
+from harness.deadline import Time
+from harness.slips import Slip
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class Reference:
+    """The reference as a module. `compiled` compiles source as the learner's module was compiled."""
+
+    def __init__(self, kata: Kata, compiled: Callable[[str], CodeType], time: Time) -> None:
+        self._compiled, self._time = compiled, time
+        self.source = kata.solution.read_text(encoding="utf-8")
+        self.module = ModuleType(kata.module)
+        self.module.__dict__["__file__"] = str(kata.solution)
+        self._execute(self.source)
+
+    def _execute(self, source: str) -> None:
+        with in_place(self.module), self._time.guard():
+            exec(self._compiled(source), self.module.__dict__)
+
+    @contextmanager
+    def slipped(self, slip: Slip) -> Iterator[ModuleType]:
+        """The module with the slip in it. Raises whatever the slip raises when it is defined."""
+        before = dict(self.module.__dict__)
+        try:
+            self._execute(touched(self.source, slip))
+            yield self.module
+        finally:
+            self.module.__dict__.clear()
+            self.module.__dict__.update(before)
+
+
+@contextmanager
+def in_place(module: ModuleType) -> Iterator[None]:
+    """`import` finds this module inside, under its name, and what was there before put back."""
+    package, _, name = module.__name__.rpartition(".")
+    parent, before = sys.modules[package], sys.modules[module.__name__]
+    own = vars(parent).get(name)
+    sys.modules[module.__name__] = module
+    setattr(parent, name, module)
+    try:
+        yield
+    finally:
+        sys.modules[module.__name__] = before
+        setattr(parent, name, own)
+
+
+def touched(source: str, slip: Slip) -> str:
+    """The source of all that has to be executed again for a slip, the slip in it. Raises BadSlip."""
+    slipped = slip.apply(source)
+    lines = source.splitlines(keepends=True)
+    start = source.index(slip.find)
+    body = ast.parse(source).body
+    first_line, last_line = _line_of(source, start), _line_of(source, start + len(slip.find) - 1)
+    hit = [node for node in body if _start(node) <= last_line and first_line <= _end(node)]
+    if not hit:
+        return slipped
+    first_line, last_line = min(first_line, _start(hit[0])), max(last_line, _end(hit[-1]))
+    begin, after = len("".join(lines[: first_line - 1])), len("".join(lines[last_line:]))
+    text = slipped[begin : len(slipped) - after]
+    names = _defined(hit)
+    followers = []
+    for node in body[body.index(hit[-1]) + 1 :]:
+        if _looks_at(node, names):
+            followers.append("".join(lines[_start(node) - 1 : _end(node)]))
+            names |= _defined([node])
+    future = "from __future__ import annotations\n" if "from __future__ import annotations" in source else ""
+    return "\n".join([future + text, *followers])
+
+
+def _line_of(source: str, position: int) -> int:
+    return source.count("\n", 0, position) + 1
+
+
+def _start(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _defined(nodes: Collection[ast.stmt]) -> set[str]:
+    """The names that these statements bind."""
+    names = {node.name for node in nodes if isinstance(node, _Definition)}
+    others = [node for node in nodes if not isinstance(node, _Definition)]
+    stores = (each for node in others for each in ast.walk(node) if isinstance(each, ast.Name))
+    return names | {each.id for each in stores if isinstance(each.ctx, ast.Store)}
+
+
+def _looks_at(node: ast.AST, names: Collection[str]) -> bool:
+    """Whether a statement reads one of the names while it is executed; bodies of functions wait."""
+    if isinstance(node, ast.Name | ast.Constant):
+        return (node.id if isinstance(node, ast.Name) else node.value) in names
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        parts = [*node.decorator_list, node.args, *([node.returns] if node.returns else [])]
+        return any(_looks_at(part, names) for part in parts)
+    if isinstance(node, ast.Lambda):
+        return False
+    return any(_looks_at(child, names) for child in ast.iter_child_nodes(node))
