@@ -55,10 +55,10 @@ class Naming:
 
     def _name(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         diagnoses: Diagnoses = self._hooks.diagnoses
-        diagnoses._left = self.budget
-        started = time.perf_counter()
+        diagnoses.left = self.budget
+        started = time.process_time()
         self.diagnosis = diagnoses.of(item, self._hooks.kata(item), call.excinfo.value)
-        self.seconds = time.perf_counter() - started
+        self.seconds = time.process_time() - started
 
 
 def named(course: Course, kata: Kata, source: str, budget: float) -> Naming:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+
+_BUSY = 4  # how much longer than its own work a process may take on a machine that others use too
+_PATIENCE = 0.01  # seconds between two looks at an import that has outlasted its block's time
 
 
 class OutOfTime(BaseException):
@@ -14,45 +18,52 @@ class OutOfTime(BaseException):
 
 
 class Time:
-    """So many seconds from now, for several blocks together."""
+    """So many seconds of this process's work, from now on and for several blocks together."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._worked = time.process_time() + seconds
+        self._passed = time.monotonic() + _BUSY * seconds
 
     @property
     def left(self) -> float:
-        return self._end - time.monotonic()
+        return min(self._worked - time.process_time(), self._passed - time.monotonic())
 
-    def guard(self) -> AbstractContextManager[None]:
-        """Raise OutOfTime in the block when the time is over. What must be put back is put back outside."""
-        return deadline(self.left)
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Raise OutOfTime in the block once the time is over, as soon as it runs Python again.
+
+        What must be put back is put back outside the block. An alarm would do on POSIX; but pytest-timeout
+        has set the only one that there is.
+        """
+        if self.left <= 0:
+            raise OutOfTime
+        thread, lock, stop = threading.get_ident(), threading.Lock(), threading.Event()
+
+        def watch() -> None:
+            while self.left > 0 and not stop.wait(max(self.left, _PATIENCE)):
+                pass
+            while _imports_something(thread) and not stop.wait(_PATIENCE):
+                pass  # a package half imported would be broken for whoever imports it next
+            with lock:
+                if not stop.is_set():
+                    _raise_in(thread, OutOfTime)
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            with lock:
+                stop.set()
+                _raise_in(thread, None)  # what was sent and not raised yet is taken back
 
 
-@contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise OutOfTime in the block after so many seconds, as soon as it runs Python again.
-
-    An alarm would do on POSIX; but pytest-timeout has set the only one that there is.
-    """
-    if seconds <= 0:
-        raise OutOfTime
-    thread, lock, over = threading.get_ident(), threading.Lock(), False
-
-    def ring() -> None:
-        with lock:
-            if not over:
-                _raise_in(thread, OutOfTime)
-
-    timer = threading.Timer(seconds, ring)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        with lock:
-            over = True
-            _raise_in(thread, None)  # what has rung but not been raised yet is taken back
+def _imports_something(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

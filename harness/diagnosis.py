@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from harness.course import Kata
 from harness.deadline import Time
-from harness.evidence import alike
-from harness.replay import Case, Failed, Replay, Rerun, case_of, read
+from harness.evidence import Seen, alike, distinct, nearer
+from harness.replay import Case, Differs, Failed, Replay, Rerun, case_of, read
 from harness.slips import Slip, read_slips
 from harness.standins import KataImporter
 from harness.stubs import read_contract
@@ -19,9 +20,8 @@ from harness.versions import Reference
 if TYPE_CHECKING:
     import pytest
 
-import os
-DEBUG=os.environ.get('DIAG')
 BUDGET = 0.5  # seconds, of a run that has failed anyway
+_TELLING = 3  # different numbers in a failing comparison that are no accident
 NAMEABLE = ("compared", "raised", "type")  # kinds of findings that a slip may explain
 
 
@@ -40,9 +40,9 @@ def candidates(slips: Sequence[Slip], order: Sequence[str], test: str, passed: C
 class Diagnoses:
     """Those of one run: it remembers which tests have passed, and how much of its time is left."""
 
-    def __init__(self, importer: KataImporter, budget: float = BUDGET) -> None:
+    def __init__(self, importer: KataImporter) -> None:
         self._importer = importer
-        self._left = budget
+        self.left = BUDGET
         self._passed: set[tuple[str, str]] = set()
         self._failed: set[tuple[str, str]] = set()
 
@@ -55,18 +55,16 @@ class Diagnoses:
 
     def of(self, item: pytest.Item, kata: Kata, error: BaseException) -> str:
         """The diagnosis of the one mistake that fits this failure of a test, or nothing. Raises nothing."""
-        time = Time(self._left)
+        time = Time(self.left)
         try:
             passed = {test for name, test in self._passed - self._failed if name == kata.name}
             return _diagnose(kata, case_of(item, kata), error, self._importer, passed, time)
         except KeyboardInterrupt:
             raise
         except BaseException:
-            if DEBUG: import traceback; traceback.print_exc(file=sys.__stderr__)
-            # out of time, or whatever a learner's code or a slip does: nothing is said
-            return ""
+            return ""  # out of time, or whatever a learner's code or a slip does: then nothing is said
         finally:
-            self._left = time.left
+            self.left = time.left
 
 
 def _diagnose(
@@ -83,31 +81,71 @@ def _diagnose(
         return ""
     program = compile(case.tests.read_bytes(), str(case.tests), "exec", dont_inherit=True)
     rerun = Rerun(case, tuple(read_contract(kata.solution)), program, time)
-    mine = rerun.on(sys.modules[kata.module])
-    if mine.failed is None or not _at_the_same_place(mine.failed, read(error, case)):
+    mine = _played(rerun, sys.modules[kata.module])
+    if mine is None or mine.failed is None or not _at_the_same_place(mine.failed, read(error, case)):
         return ""
     reference = Reference(kata, importer.compiler(kata), time)
     matching = [slip for slip in slips if _sees_the_same(rerun, reference, slip, mine)]
     named = {slip.diagnosis for slip in matching}
-    if len(named) != 1 or rerun.on(reference.module).failed:
+    if len(named) != 1 or not _does_better(rerun, reference, mine):
+        return ""
+    if says_little(mine.failed) and not _agree_elsewhere(rerun, kata, reference, matching[0]):
         return ""
     return named.pop()
+
+
+def _played(rerun: Rerun, version: ModuleType, expected: Sequence[Seen] | None = None) -> Replay | None:
+    """What the case sees on a version; None once that is not the expected."""
+    try:
+        with rerun.on(version) as stage:
+            return stage.play(expected=expected)
+    except Differs:
+        return None
 
 
 def _sees_the_same(rerun: Rerun, reference: Reference, slip: Slip, mine: Replay) -> bool:
     try:
         with reference.slipped(slip) as version:
-            theirs = rerun.on(version)
+            theirs = _played(rerun, version, mine.results)
     except Exception:
         return False
-    return same(mine, theirs)
+    return theirs is not None and theirs.failed is not None and same(mine, theirs)
+
+
+def _does_better(rerun: Rerun, reference: Reference, mine: Replay) -> bool:
+    """Whether the reference does not fail so; where it does, an earlier kata is to blame."""
+    theirs = _played(rerun, reference.module, mine.results)
+    return theirs is None or theirs.failed is None
+
+
+def says_little(failed: Failed) -> bool:
+    """Whether other mistakes may easily fail so: no comparison of numbers that only one would give."""
+    return failed.compared is None or distinct(failed.compared[0]) < _TELLING
+
+
+def _agree_elsewhere(rerun: Rerun, kata: Kata, reference: Reference, slip: Slip) -> bool:
+    """Whether the learner's version and the slip also see the same in all other cases of the test."""
+    with rerun.on(sys.modules[kata.module]) as stage:
+        mine = [(indices, stage.play(indices)) for indices in stage.other_cases()]
+    try:
+        with reference.slipped(slip) as version, rerun.on(version) as stage:
+            return all(same(one, stage.play(indices, one.results)) for indices, one in mine)
+    except Differs:
+        return False
 
 
 def same(one: Replay, other: Replay) -> bool:
     """Whether two runs of a case saw alike and failed alike."""
-    if one.failed is None or other.failed is None or not _at_the_same_place(one.failed, other.failed):
-        return False
     if len(one.results) != len(other.results) or not all(map(alike, one.results, other.results)):
+        return False
+    if one.failed is None or other.failed is None:
+        return one.failed is other.failed
+    if not _at_the_same_place(one.failed, other.failed):
+        return False
+    if one.results and one.results[-1][0] == "error" and not alike(one.results[-1][2], other.results[-1][2]):
+        return False
+    mine, theirs = one.failed.compared, other.failed.compared
+    if mine and theirs and not nearer(mine[0], theirs[0], theirs[1]):
         return False
     left, right = one.failed.values, other.failed.values
     return left.keys() == right.keys() and all(alike(value, right[name]) for name, value in left.items())

@@ -21,6 +21,7 @@ _TEMPORARY = re.compile(TEMPORARY + r"\w{8}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Relative noise by dtype: some sixteen roundings, far below what any mistake changes.
 _NOISE = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
+_NEXT_TO_NOTHING = 0.02
 _PYTHON_NOISE = 1e-6  # a Python float may have been a float32
 
 
@@ -126,6 +127,10 @@ def _tables(one: Seen, other: Seen) -> bool:
     )
 
 
+def _errors(one: Seen, other: Seen) -> bool:
+    return bool(one[1] == other[1])  # the words are compared where an error ends a test
+
+
 _ALIKE = {
     "number": _numbers,
     "text": _texts,
@@ -135,7 +140,30 @@ _ALIKE = {
     "many": _manies,
     "table": _tables,
     "words": _texts,
+    "error": _errors,
 }
+
+
+def nearer(one: Seen, other: Seen, expected: Seen) -> bool:
+    """Whether what separates two values is next to nothing beside what separates them from `expected`."""
+    if one[0] == "many" and len(one[1]) == len(other[1]) == len(expected[1]):
+        return all(map(nearer, one[1], other[1], expected[1]))
+    if not all(each[0] == "tensor" and each[1] in _NOISE and each[4] is not None for each in (one, other)):
+        return True
+    if expected[0] != "tensor" or expected[3] != one[3] or expected[4] is None:
+        return True
+    mine, theirs, right = (each[4].double().nan_to_num() for each in (one, other, expected))
+    return bool((mine - theirs).abs().sum() <= _NEXT_TO_NOTHING * (theirs - right).abs().sum())
+
+
+def distinct(seen: Seen) -> int:
+    """How many different numbers a value holds, without those that come of themselves: 0, ±1, NaN, ±∞."""
+    if seen[0] == "many":
+        return max(map(distinct, seen[1]), default=0)
+    if seen[0] != "tensor" or seen[4] is None:
+        return 0
+    values = {round(value, 9) for value in seen[4].double().flatten()[:64].tolist() if value - value == 0}
+    return len(values - {0.0, 1.0, -1.0})
 
 
 def see_message(text: str, *, written: bool) -> Seen:

@@ -14,7 +14,7 @@ from harness import pair, runs
 from harness.account import Account, selected_names
 from harness.cases import case_in_words
 from harness.course import Course, Kata, find_root, load_course
-from harness.diagnosis import BUDGET, NAMEABLE, Diagnoses
+from harness.diagnosis import NAMEABLE, Diagnoses
 from harness.findings import Comparison, Finding, read_failure
 from harness.flight import Recorder
 from harness.ledger import Ledger
@@ -23,6 +23,7 @@ from harness.standins import CannotImport, MissingName
 from harness.suite import file_digest, requirement
 from harness.words import Line
 
+_ROOM = 3.0  # seconds of a test's time limit that must be left for a diagnosis
 RUN = pytest.StashKey[Run]()
 
 
@@ -254,7 +255,7 @@ class KataHooks:
     def diagnosis(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> str:
         """Only of what fails in the test itself, and while the test's time limit leaves room for it."""
         limit = self.limit(item)
-        hurried = limit and call.duration + 2 * BUDGET > limit
+        hurried = limit and call.duration + _ROOM > limit
         if not self.run.learning or call.when != "call" or call.excinfo is None or hurried:
             return ""
         return self.diagnoses.of(item, kata, call.excinfo.value)

@@ -6,15 +6,17 @@ the learner's functions return, and the values at hand where the test fails, are
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import inspect
 import io
+import itertools
 import random
 import tempfile
 import traceback as tracebacks
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType, SimpleNamespace
@@ -24,7 +26,7 @@ import pytest
 
 from harness.course import Kata
 from harness.deadline import Time
-from harness.evidence import TEMPORARY, Seen, see, see_message
+from harness.evidence import TEMPORARY, Seen, alike, see, see_message
 from harness.shape_errors import read_type_error
 from harness.standins import text_of
 from harness.versions import in_place
@@ -35,6 +37,10 @@ _RAISE = "RAISE_VARARGS"
 
 class CannotReplay(Exception):
     """The case needs something of pytest that is not imitated here."""
+
+
+class Differs(BaseException):
+    """A version gives the test something else than the expected replay: the rest need not be run."""
 
 
 @dataclass(frozen=True)
@@ -82,50 +88,89 @@ class Replay:
 
     results: list[Seen] = field(default_factory=list)  # of the contract's functions, called by the test
     failed: Failed | None = None
-    depth: int = 0
+    expected: Sequence[Seen] | None = None
+    depth: int = 0  # of calls of the contract's functions within one another
+
+    def add(self, result: Seen) -> None:
+        """The next result. Raises Differs where another one was expected."""
+        at = len(self.results)
+        if self.expected is not None and not (at < len(self.expected) and alike(result, self.expected[at])):
+            raise Differs
+        self.results.append(result)
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """Runs a case on versions of a kata, each within what is left of the time."""
+    """Runs cases of a test on versions of a kata, as far as the time allows."""
 
     case: Case
     contract: tuple[str, ...]
     program: CodeType  # the test's file
     time: Time
 
-    def on(self, version: ModuleType) -> Replay:
-        """What the case sees on this version of the kata. Raises CannotReplay or OutOfTime."""
-        replay = Replay()
+    @contextlib.contextmanager
+    def on(self, version: ModuleType) -> Iterator[Stage]:
+        """The test's file, executed on this version of the kata. Raises OutOfTime."""
+        stage = Stage(self)
+        with in_place(version), _recorded(version, self.contract, stage):
+            with self.time.guard():
+                exec(self.program, stage.namespace)
+            yield stage
+
+
+class Stage:
+    """The test's file as executed on one version of a kata, ready for any case of the test."""
+
+    def __init__(self, rerun: Rerun) -> None:
+        self.case, self._time = rerun.case, rerun.time
+        self.namespace: dict[str, Any] = {"__name__": self.case.tests.stem, "__file__": str(self.case.tests)}
+        self.replay = Replay()
+
+    def play(
+        self, indices: Mapping[str, int] | None = None, expected: Sequence[Seen] | None = None
+    ) -> Replay:
+        """What a case sees, by default the one that failed.
+
+        Raises CannotReplay, OutOfTime, and Differs as soon as the results are not the `expected` ones.
+        """
+        self.replay = Replay(expected=expected)
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
-            for surroundings in (_same_randomness(), _silence(), in_place(version)):
+            for surroundings in (_same_randomness(), _silence()):
                 stack.enter_context(surroundings)
-            stack.enter_context(_recorded(version, self.contract, replay, self.case))
             try:
-                with self.time.guard():
-                    function, arguments = self._prepared(stack, folder)
+                with self._time.guard():
+                    function, arguments = self._prepared(indices, stack, folder)
                     function(**arguments)
             except (KeyboardInterrupt, CannotReplay):
                 raise
-            except Exception as error:
-                replay.failed = read(error, self.case)
-            except pytest.fail.Exception as error:
-                replay.failed = read(error, self.case)
-        return replay
+            except (Exception, pytest.fail.Exception) as error:
+                self.replay.failed = read(error, self.case)
+        return self.replay
+
+    def other_cases(self) -> Iterator[dict[str, int]]:
+        """The cases of the test besides the one that failed."""
+        marks = [
+            _names_and_values(mark) for mark in getattr(self.namespace[self.case.function], "pytestmark", ())
+        ]
+        ranges = [range(len(values)) for _, values in marks]
+        for numbers in itertools.product(*ranges):
+            chosen = zip(marks, numbers, strict=True)
+            indices = {name: number for (names, _), number in chosen for name in names}
+            if indices != self.case.indices:
+                yield indices
 
     def _prepared(
-        self, stack: contextlib.ExitStack, folder: Path
+        self, indices: Mapping[str, int] | None, stack: contextlib.ExitStack, folder: Path
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
-        namespace: dict[str, Any] = {"__name__": self.case.tests.stem, "__file__": str(self.case.tests)}
-        exec(self.program, namespace)
-        namespace.update({"@pytest_ar": _Mute(), "@py_builtins": __import__("builtins")})
-        for name, value in namespace.items():
+        self.namespace.update({"@pytest_ar": _Mute(), "@py_builtins": builtins})
+        for name, value in self.namespace.items():
             _take_code(inspect.unwrap(value) if callable(value) else value, self.case.codes.get(name))
-        function = namespace[self.case.function]
-        wanted = _Wanted(namespace, _parameters(function, self.case.indices), stack, folder)
+        function = self.namespace[self.case.function]
+        given = _parameters(function, self.case.indices if indices is None else indices)
+        wanted = _Wanted(self.namespace, given, stack, folder)
         for name in self.case.fixtures:
-            if name in namespace:
+            if name in self.namespace:
                 wanted[name]
         return function, {name: wanted[name] for name in inspect.signature(function).parameters}
 
@@ -147,22 +192,24 @@ def _parameters(function: Any, indices: Mapping[str, int]) -> dict[str, Any]:
     """The parametrised values, from this version of the file."""
     found: dict[str, Any] = {}
     for mark in getattr(function, "pytestmark", ()):
-        if mark.name != "parametrize":
-            continue
-        given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | mark.kwargs
-        if given.get("indirect"):
-            raise CannotReplay("indirect parameters")
-        names = given["argnames"]
-        names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-        values = list(given["argvalues"])[indices[names[0]]]
-        if hasattr(values, "values") and hasattr(values, "marks"):  # pytest.param
-            values = values.values
-        elif len(names) == 1:
-            values = (values,)
-        found.update(zip(names, values, strict=True))
+        names, values = _names_and_values(mark)
+        value = values[indices[names[0]]]
+        if hasattr(value, "values") and hasattr(value, "marks"):  # pytest.param
+            value = value.values if len(names) > 1 else value.values[0]
+        found.update(zip(names, value if len(names) > 1 else [value], strict=True))
     if found.keys() != indices.keys():
         raise CannotReplay("parametrised elsewhere")
     return found
+
+
+def _names_and_values(mark: Any) -> tuple[list[str], Sequence[Any]]:
+    """The arguments that a parametrize mark names, and the values it has for them."""
+    given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | mark.kwargs
+    if mark.name != "parametrize" or given.get("indirect"):
+        raise CannotReplay(mark.name)
+    names, values = given["argnames"], given["argvalues"]
+    names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    return names, values if isinstance(values, Sequence) else list(values)
 
 
 class _Wanted(dict[str, Any]):
@@ -241,8 +288,8 @@ def _silence() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _recorded(module: ModuleType, names: Iterable[str], replay: Replay, case: Case) -> Iterator[None]:
-    """What the module's public functions and methods give to the test goes to `replay` inside."""
+def _recorded(module: ModuleType, names: Iterable[str], stage: Stage) -> Iterator[None]:
+    """What the module's public functions and methods give to the test goes to the stage's replay inside."""
     undo: list[tuple[Any, str, Any]] = []
     for name in names:
         value = getattr(module, name, None)
@@ -253,29 +300,30 @@ def _recorded(module: ModuleType, names: Iterable[str], replay: Replay, case: Ca
             undo += [(value, key, each) for key, each in own if inspect.isfunction(each)]
     try:
         for owner, name, value in undo:
-            setattr(owner, name, _recording(value, replay, case))
+            setattr(owner, name, _recording(value, stage))
         yield
     finally:
         for owner, name, value in undo:
             setattr(owner, name, value)
 
 
-def _recording(function: Callable[..., Any], replay: Replay, case: Case) -> Callable[..., Any]:
+def _recording(function: Callable[..., Any], stage: Stage) -> Callable[..., Any]:
     @functools.wraps(function)
     def recording(*args: Any, **kwargs: Any) -> Any:
+        replay = stage.replay
         outermost = replay.depth == 0 and len(replay.results) < _MOST_RESULTS
         replay.depth += 1
         try:
             result = function(*args, **kwargs)
-            if outermost:
-                replay.results.append(see(result))
-            return result
         except Exception as error:
             if outermost:
-                replay.results.append(("many", [("text", type(error).__name__), _message(error, case)]))
+                replay.add(("error", type(error).__name__, _message(error, stage.case)))
             raise
         finally:
             replay.depth -= 1
+        if outermost:
+            replay.add(see(result))
+        return result
 
     return recording
 

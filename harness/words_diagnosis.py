@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 WIDTH = 80
-_OPENING = "You get exactly this from one known mistake:"
+_OPENING = "This is exactly what one known mistake gives:"
 
 
 def diagnosis_lines(diagnosis: str) -> list[str]:
