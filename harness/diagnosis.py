@@ -86,12 +86,10 @@ def _diagnose(
         return ""
     reference = Reference(kata, importer.compiler(kata), time)
     matching = [slip for slip in slips if _sees_the_same(rerun, reference, slip, mine)]
+    if len({slip.diagnosis for slip in matching}) > 1 or says_little(mine.failed):
+        matching = _agreeing_elsewhere(rerun, kata, reference, matching)
     named = {slip.diagnosis for slip in matching}
-    if len(named) != 1 or not _does_better(rerun, reference, mine):
-        return ""
-    if says_little(mine.failed) and not _agree_elsewhere(rerun, kata, reference, matching[0]):
-        return ""
-    return named.pop()
+    return named.pop() if len(named) == 1 and _does_better(rerun, reference, mine) else ""
 
 
 def _played(rerun: Rerun, version: ModuleType, expected: Sequence[Seen] | None = None) -> Replay | None:
@@ -123,13 +121,21 @@ def says_little(failed: Failed) -> bool:
     return failed.compared is None or distinct(failed.compared[0]) < _TELLING
 
 
-def _agree_elsewhere(rerun: Rerun, kata: Kata, reference: Reference, slip: Slip) -> bool:
-    """Whether the learner's version and the slip also see the same in all other cases of the test."""
+def _agreeing_elsewhere(rerun: Rerun, kata: Kata, reference: Reference, slips: list[Slip]) -> list[Slip]:
+    """The slips with which all other cases of the test see what they see of the learner's version, too."""
+    if not slips:
+        return []
     with rerun.on(sys.modules[kata.module]) as stage:
-        mine = [(indices, stage.play(indices)) for indices in stage.other_cases()]
+        mine = [(choice, stage.play(choice)) for choice in stage.other_cases()]
+    return [slip for slip in slips if _agrees(rerun, reference, slip, mine)]
+
+
+def _agrees(
+    rerun: Rerun, reference: Reference, slip: Slip, mine: Sequence[tuple[tuple[int, ...], Replay]]
+) -> bool:
     try:
         with reference.slipped(slip) as version, rerun.on(version) as stage:
-            return all(same(one, stage.play(indices, one.results)) for indices, one in mine)
+            return all(same(one, stage.play(choice, one.results)) for choice, one in mine)
     except Differs:
         return False
 

@@ -171,7 +171,7 @@ def see_message(text: str, *, written: bool) -> Seen:
 
     Two people word the same refusal differently; which numbers and names they quote is the same.
     """
-    text = _TEMPORARY.sub(TEMPORARY, text)
+    text = _TEMPORARY.sub(TEMPORARY, text).partition("\nException raised from")[0]  # the C++ stack
     if written:
         quoted = re.findall(r"'([^']*)'|\"([^\"]*)\"", text)
         return ("words", {*_NUMBER.findall(text), *(single or double for single, double in quoted)})

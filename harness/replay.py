@@ -12,6 +12,7 @@ import functools
 import inspect
 import io
 import itertools
+import operator
 import random
 import tempfile
 import traceback as tracebacks
@@ -47,10 +48,11 @@ class Differs(BaseException):
 class Case:
     """One case of a test function: all that is needed to run it again."""
 
+    module: str  # the kata's
     tests: Path
     function: str
     fixtures: tuple[str, ...]  # all that pytest would set up, those of the whole file among them
-    indices: Mapping[str, int]  # which of the parametrised values each argument takes
+    choice: tuple[int, ...]  # which of its sets of values each parametrize mark gives
     codes: Mapping[str, CodeType]  # the file's functions as pytest compiled them: failing asserts keep values
     kata_files: frozenset[str]
 
@@ -63,10 +65,11 @@ def case_of(item: pytest.Item, kata: Kata) -> Case:
     written = {name: inspect.unwrap(each) for name, each in vars(item.module).items() if callable(each)}  # type: ignore[attr-defined]
     own = {name: each.__code__ for name, each in written.items() if isinstance(each, FunctionType)}
     return Case(
+        module=kata.module,
         tests=kata.tests,
         function=function.__name__,
         fixtures=tuple(getattr(item, "fixturenames", ())),
-        indices=dict(callspec.indices) if callspec else {},
+        choice=_choice(function, callspec.params if callspec else {}),
         codes={name: code for name, code in own.items() if code.co_filename == str(kata.tests)},
         kata_files=frozenset({str(kata.stub), str(kata.solution)}),
     )
@@ -112,7 +115,7 @@ class Rerun:
     def on(self, version: ModuleType) -> Iterator[Stage]:
         """The test's file, executed on this version of the kata. Raises OutOfTime."""
         stage = Stage(self)
-        with in_place(version), _recorded(version, self.contract, stage):
+        with in_place(version, self.case.module), _recorded(version, self.contract, stage):
             with self.time.guard():
                 exec(self.program, stage.namespace)
             yield stage
@@ -126,9 +129,7 @@ class Stage:
         self.namespace: dict[str, Any] = {"__name__": self.case.tests.stem, "__file__": str(self.case.tests)}
         self.replay = Replay()
 
-    def play(
-        self, indices: Mapping[str, int] | None = None, expected: Sequence[Seen] | None = None
-    ) -> Replay:
+    def play(self, choice: tuple[int, ...] | None = None, expected: Sequence[Seen] | None = None) -> Replay:
         """What a case sees, by default the one that failed.
 
         Raises CannotReplay, OutOfTime, and Differs as soon as the results are not the `expected` ones.
@@ -140,7 +141,7 @@ class Stage:
                 stack.enter_context(surroundings)
             try:
                 with self._time.guard():
-                    function, arguments = self._prepared(indices, stack, folder)
+                    function, arguments = self._prepared(choice, stack, folder)
                     function(**arguments)
             except (KeyboardInterrupt, CannotReplay):
                 raise
@@ -148,26 +149,19 @@ class Stage:
                 self.replay.failed = read(error, self.case)
         return self.replay
 
-    def other_cases(self) -> Iterator[dict[str, int]]:
+    def other_cases(self) -> Iterator[tuple[int, ...]]:
         """The cases of the test besides the one that failed."""
-        marks = [
-            _names_and_values(mark) for mark in getattr(self.namespace[self.case.function], "pytestmark", ())
-        ]
-        ranges = [range(len(values)) for _, values in marks]
-        for numbers in itertools.product(*ranges):
-            chosen = zip(marks, numbers, strict=True)
-            indices = {name: number for (names, _), number in chosen for name in names}
-            if indices != self.case.indices:
-                yield indices
+        ranges = [range(len(sets)) for _, sets in _parametrised(self.namespace[self.case.function])]
+        yield from (choice for choice in itertools.product(*ranges) if choice != self.case.choice)
 
     def _prepared(
-        self, indices: Mapping[str, int] | None, stack: contextlib.ExitStack, folder: Path
+        self, choice: tuple[int, ...] | None, stack: contextlib.ExitStack, folder: Path
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
         self.namespace.update({"@pytest_ar": _Mute(), "@py_builtins": builtins})
         for name, value in self.namespace.items():
             _take_code(inspect.unwrap(value) if callable(value) else value, self.case.codes.get(name))
         function = self.namespace[self.case.function]
-        given = _parameters(function, self.case.indices if indices is None else indices)
+        given = _parameters(function, self.case.choice if choice is None else choice)
         wanted = _Wanted(self.namespace, given, stack, folder)
         for name in self.case.fixtures:
             if name in self.namespace:
@@ -188,28 +182,41 @@ def _take_code(function: object, code: CodeType | None) -> None:
         function.__code__ = code
 
 
-def _parameters(function: Any, indices: Mapping[str, int]) -> dict[str, Any]:
-    """The parametrised values, from this version of the file."""
-    found: dict[str, Any] = {}
-    for mark in getattr(function, "pytestmark", ()):
-        names, values = _names_and_values(mark)
-        value = values[indices[names[0]]]
-        if hasattr(value, "values") and hasattr(value, "marks"):  # pytest.param
-            value = value.values if len(names) > 1 else value.values[0]
-        found.update(zip(names, value if len(names) > 1 else [value], strict=True))
-    if found.keys() != indices.keys():
-        raise CannotReplay("parametrised elsewhere")
-    return found
+def _parametrised(function: Any) -> list[tuple[list[str], list[tuple[Any, ...]]]]:
+    """For each parametrize mark of a test the names that it gives values to, and its sets of values."""
+    return [_names_and_sets(mark) for mark in getattr(function, "pytestmark", ())]
 
 
-def _names_and_values(mark: Any) -> tuple[list[str], Sequence[Any]]:
-    """The arguments that a parametrize mark names, and the values it has for them."""
+def _names_and_sets(mark: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
     given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | mark.kwargs
     if mark.name != "parametrize" or given.get("indirect"):
         raise CannotReplay(mark.name)
-    names, values = given["argnames"], given["argvalues"]
+    names, sets = given["argnames"], []
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    return names, values if isinstance(values, Sequence) else list(values)
+    for values in given["argvalues"]:
+        if hasattr(values, "values") and hasattr(values, "marks"):  # pytest.param
+            sets.append(tuple(values.values))
+        else:
+            sets.append(tuple(values) if len(names) > 1 else (values,))
+    return names, sets
+
+
+def _choice(function: Any, params: Mapping[str, Any]) -> tuple[int, ...]:
+    """Which sets these parameters are from."""
+    marks, found = _parametrised(function), []
+    for names, sets in marks:
+        wanted = [params.get(name) for name in names]
+        same = (all(map(operator.is_, values, wanted)) for values in sets)
+        found.append(next((at for at, is_it in enumerate(same) if is_it), -1))
+    if -1 in found or {name for names, _ in marks for name in names} != params.keys():
+        raise CannotReplay("parametrised elsewhere")
+    return tuple(found)
+
+
+def _parameters(function: Any, choice: Sequence[int]) -> dict[str, Any]:
+    """The chosen values, from this version of the file."""
+    marks = zip(_parametrised(function), choice, strict=True)
+    return {name: value for (names, sets), at in marks for name, value in zip(names, sets[at], strict=True)}
 
 
 class _Wanted(dict[str, Any]):
@@ -295,7 +302,7 @@ def _recorded(module: ModuleType, names: Iterable[str], stage: Stage) -> Iterato
         value = getattr(module, name, None)
         if inspect.isfunction(value):
             undo.append((module, name, value))
-        elif inspect.isclass(value) and value.__module__ == module.__name__:
+        elif inspect.isclass(value) and value.__module__.startswith(stage.case.module):
             own = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
             undo += [(value, key, each) for key, each in own if inspect.isfunction(each)]
     try:

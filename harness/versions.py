@@ -7,6 +7,7 @@ slip touches, and those that look at them while they are defined, are executed a
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -25,12 +26,15 @@ class Reference:
     def __init__(self, kata: Kata, compiled: Callable[[str], CodeType], time: Time) -> None:
         self._compiled, self._time = compiled, time
         self.source = kata.solution.read_text(encoding="utf-8")
+        self._name, self._versions = kata.module, itertools.count()
         self.module = ModuleType(kata.module)
         self.module.__dict__["__file__"] = str(kata.solution)
         self._execute(self.source)
 
     def _execute(self, source: str) -> None:
-        with in_place(self.module), self._time.guard():
+        # A name of its own for each version: beartype keeps what a class's name in an annotation stands for.
+        self.module.__name__ = f"{self._name}__{next(self._versions)}"
+        with in_place(self.module, self._name), self._time.guard():
             exec(self._compiled(source), self.module.__dict__)
 
     @contextmanager
@@ -38,7 +42,10 @@ class Reference:
         """The module with the slip in it. Raises whatever the slip raises when it is defined."""
         before = dict(self.module.__dict__)
         try:
-            self._execute(touched(self.source, slip))
+            source = touched(self.source, slip)
+            for name in _defined(ast.parse(source).body):  # or a class's methods would mean the old one by it
+                self.module.__dict__.pop(name, None)
+            self._execute(source)
             yield self.module
         finally:
             self.module.__dict__.clear()
@@ -46,18 +53,19 @@ class Reference:
 
 
 @contextmanager
-def in_place(module: ModuleType) -> Iterator[None]:
-    """`import` finds this module inside, under its name, and what was there before put back."""
-    package, _, name = module.__name__.rpartition(".")
-    parent, before = sys.modules[package], sys.modules[module.__name__]
-    own = vars(parent).get(name)
-    sys.modules[module.__name__] = module
-    setattr(parent, name, module)
+def in_place(module: ModuleType, name: str) -> Iterator[None]:
+    """`import` finds this module inside, under this name and its own, and what was there before put back."""
+    package, _, attribute = name.rpartition(".")
+    parent, before, own = sys.modules[package], sys.modules[name], module.__name__
+    shown = vars(parent).get(attribute)
+    sys.modules[own] = sys.modules[name] = module
+    setattr(parent, attribute, module)
     try:
         yield
     finally:
-        sys.modules[module.__name__] = before
-        setattr(parent, name, own)
+        del sys.modules[own]
+        sys.modules[name] = before
+        setattr(parent, attribute, shown)
 
 
 def touched(source: str, slip: Slip) -> str:

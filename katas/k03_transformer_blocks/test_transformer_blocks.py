@@ -145,10 +145,12 @@ def test_norm_starts_with_a_weight_of_ones_and_a_bias_of_zeros(bias):
 
 def test_norm_centres_each_row_and_divides_by_the_root_of_variance_plus_eps():
     """Each row less its mean, over √(variance + eps); the variance divides by n, not n - 1."""
-    x = torch.tensor([[5.0, 1, 1, 1], [6, -2, 2, 2], [10, -2, -2, 2], [7, 7, 7, 7]])
-    # The means are 2, 2, 2 and 7, the variances 3, 8, 24 and 0.
-    expected = torch.tensor([[3.0, -1, -1, -1], [4, -4, 0, 0], [8, -4, -4, 0], [0, 0, 0, 0]])
-    expected = expected / torch.tensor([[2.0], [3], [5], [1]])
+    x = torch.tensor([[5.0, 1, 1, 1], [6, -2, 2, 2], [10, -2, -2, 2], [7, 7, 7, 7], [2, 2, 3.5, 3.5]])
+    # The means are 2, 2, 2, 7 and 2.75, the variances 3, 8, 24, 0 and, below eps, 9/16.
+    expected = torch.tensor(
+        [[3.0, -1, -1, -1], [4, -4, 0, 0], [8, -4, -4, 0], [0] * 4, [-0.75, -0.75, 0.75, 0.75]]
+    )
+    expected = expected / torch.tensor([[2.0], [3], [5], [1], [1.25]])
     # Right versions are off by 1e-7 here.
     torch.testing.assert_close(LayerNorm(4, eps=1.0)(x), expected, rtol=0, atol=1e-6)
 
