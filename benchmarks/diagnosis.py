@@ -1,71 +1,49 @@
 """How many mistakes are named, how many wrongly, and what that costs: `python benchmarks/diagnosis.py`.
 
-Every version of a kata is run as a learner's file would be, in this process, on the reference solutions
-of the katas before it. What is measured is described in README.md.
+What is tried and how the figures are to be read is described in README.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
+import random
 import statistics
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a learner's run
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import pytest  # noqa: E402  # after the path and the number of threads are set
+import mutants  # noqa: E402  # these come after the path and the number of threads
+import pytest  # noqa: E402
 
 from harness import trial  # noqa: E402
-from harness.course import Course, Kata, load_course, resolve_kata  # noqa: E402
-from harness.diagnosis import BUDGET, NAMEABLE, Diagnoses  # noqa: E402
-from harness.slips import read_slips  # noqa: E402
+from harness.course import Kata, load_course, resolve_kata  # noqa: E402
+from harness.deadline import OutOfTime, Time  # noqa: E402
+from harness.diagnosis import BUDGET, name_mistake  # noqa: E402
+from harness.replay import CannotReplay, Case, Failed, Rerun, case_of  # noqa: E402
+from harness.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
+from harness.stubs import read_contract  # noqa: E402
+from harness.versions import Reference, in_place  # noqa: E402
+
+LONGEST = 20.0  # seconds for all tests of one version
 
 
-@dataclass(eq=False)
-class Naming:
-    """A plugin: what the first failure of a run is called, and how long that took."""
+@dataclass(frozen=True)
+class Version:
+    """A wrong version of a kata: a slip (`diagnosis` is the right one), or something that has no name."""
 
-    budget: float
+    what: str
+    source: str
     diagnosis: str = ""
-    seconds: float | None = None
-    kind: str = ""
-    test: str = ""
-    failed: bool = False
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        self._hooks = config.pluginmanager.get_plugin("katas")
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        facts = getattr(report, "kata_facts", None)
-        if report.failed and not self.failed and facts:
-            self.failed, self.kind, self.test = True, facts["finding"]["kind"], item.nodeid.split("::")[-1]
-            if call.when == "call" and self.kind in NAMEABLE:
-                self._name(item, call)
-        return report
-
-    def _name(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        diagnoses: Diagnoses = self._hooks.diagnoses
-        diagnoses.left = self.budget
-        started = time.process_time()
-        self.diagnosis = diagnoses.of(item, self._hooks.kata(item), call.excinfo.value)
-        self.seconds = time.process_time() - started
-
-
-def named(course: Course, kata: Kata, source: str, budget: float) -> Naming:
-    """How the first failure of a kata's tests on this source is named."""
-    naming = Naming(budget)
-    trial.run(course, kata, {kata.module: source}, stop=True, time_limit=30.0, listeners=[naming])
-    return naming
+    caught_by: str = ""
 
 
 @dataclass
@@ -74,52 +52,191 @@ class Row:
 
     kata: str
     tried: int = 0
+    failed: int = 0
     named: int = 0
-    silent: int = 0
-    wrong: int = 0
+    other: int = 0  # named by a diagnosis that is not this slip's
+    late: int = 0  # silent for want of time
     seconds: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, version: Version, outcome: Outcome) -> None:
+        self.tried += 1
+        self.failed += outcome.case is not None
+        self.late += outcome.late
+        if outcome.case is not None:
+            self.seconds.append(outcome.seconds)
+        if outcome.diagnosis and outcome.diagnosis == version.diagnosis:
+            self.named += 1
+        elif outcome.diagnosis:
+            self.other += 1
+            self.notes.append(f"{version.what}\n      named: {' '.join(outcome.diagnosis.split())}")
+        elif version.diagnosis:
+            self.notes.append(f"{version.what}: silent{' (out of time)' if outcome.late else ''}")
 
-def slips_as_they_are(course: Course, kata: Kata, budget: float) -> Row:
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the first failure of a version is named, and how much computing that took."""
+
+    case: Case | None = None
+    diagnosis: str = ""
+    seconds: float = 0.0
+    late: bool = False
+
+
+class Trials:
+    """A plugin that tries versions of a kata once its tests are collected, instead of running them."""
+
+    def __init__(self, kata: Kata, versions: Sequence[Version], budget: float) -> None:
+        self.kata, self.versions, self.budget = kata, versions, budget
+        self.row = Row(kata.name)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.hooks = config.pluginmanager.get_plugin("katas")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.cases = [case_of(item, self.kata) for item in session.items]
+        self.order = list(dict.fromkeys(case.function for case in self.cases))
+        self.program = compile(self.kata.tests.read_bytes(), str(self.kata.tests), "exec")
+        for version in self.versions:
+            with contextlib.suppress(SyntaxError):
+                self.row.add(version, self.tried(version))
+
+    def tried(self, version: Version) -> Outcome:
+        compiled = self.hooks.importer.compiler(self.kata)
+        try:
+            learners = Reference(self.kata, compiled, Time(LONGEST), version.source)
+            with in_place(learners.module, self.kata.module):
+                found = self.first_failure(learners.module, version.caught_by)
+                return self.named(*found) if found else Outcome()
+        except (Exception, OutOfTime) as error:
+            self.row.notes.append(f"{version.what}: cannot be tried: {type(error).__name__}: {error}"[:200])
+            return Outcome()  # cannot even be imported, or is endless: such failures are told, not compared
+
+    def first_failure(self, learners: object, caught_by: str) -> tuple[Case, Failed] | None:
+        contract = tuple(read_contract(self.kata.solution))
+        rerun = Rerun(self.cases[0], contract, self.program, Time(LONGEST))
+        with rerun.on(learners) as stage:
+            for case in self.cases:
+                if caught_by in ("", case.function):
+                    stage.case = case
+                    failed = stage.play().failed
+                    if failed:
+                        return case, failed
+        return None
+
+    def named(self, case: Case, failed: Failed) -> Outcome:
+        if failed.kind == "NotImplementedError":
+            return Outcome(case)  # a finding of its own, that is not diagnosed
+        passed, started, late = self.order[: self.order.index(case.function)], time.process_time(), False
+        diagnosis = ""
+        try:
+            diagnosis = name_mistake(self.kata, case, failed, self.hooks.importer, passed, Time(self.budget))
+        except OutOfTime:
+            late = True
+        except CannotReplay:
+            pass
+        return Outcome(case, diagnosis, time.process_time() - started, late)
+
+
+def slips(kata: Kata) -> list[Version]:
+    """Each slip as it stands."""
     source = kata.solution.read_text(encoding="utf-8")
-    row = Row(kata.name)
+    return [Version(slip.id, slip.apply(source), slip.diagnosis, slip.caught_by) for slip in read_slips(kata)]
+
+
+def slips_in_other_words(kata: Kata) -> list[Version]:
+    """Each slip in a file in which another function or class is written otherwise, and all locals renamed."""
+    source, draw = kata.solution.read_text(encoding="utf-8"), random.Random(0)
+    alternatives = alternative_sources(source, alternatives_path(kata).read_text(encoding="utf-8"))
+    found = []
     for slip in read_slips(kata):
-        naming = named(course, kata, slip.apply(source), budget)
-        row.tried += 1
-        if naming.seconds is not None:
-            row.seconds.append(naming.seconds)
-        if not naming.diagnosis:
-            row.silent += 1
-            row.notes.append(f"silent {slip.id} [{naming.kind} {naming.test} {naming.seconds}]")
-        elif naming.diagnosis == slip.diagnosis:
-            row.named += 1
-        else:
-            row.wrong += 1
-            row.notes.append(f"WRONG {slip.id}: {naming.diagnosis}")
-    return row
+        names = [name for name in alternatives if name.rpartition("__")[0] not in _touched(source, slip.find)]
+        text = slip.apply(source)
+        what = slip.id
+        if names:
+            name = draw.choice(names)
+            text, what = text + alternatives[name].removeprefix(source), f"{slip.id} beside {name}"
+        found.append(Version(what, mutants.renamed(text), slip.diagnosis, slip.caught_by))
+    return found
+
+
+def _touched(source: str, find: str) -> set[str]:
+    import ast
+
+    first = source[: source.index(find)].count("\n") + 1
+    last = first + find.count("\n")
+    return {
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and node.lineno <= last
+        and first <= (node.end_lineno or 0)
+    }
+
+
+def twists(kata: Kata) -> list[Version]:
+    """Each public result turned into something else by rote: times 1.1, plus 0.1, negated, flipped, …"""
+    source = kata.solution.read_text(encoding="utf-8")
+    return [Version(each.what, each.source) for each in mutants.twisted(source)]
+
+
+def accidents(kata: Kata) -> list[Version]:
+    """One place changed by rote, in the reference and in each alternative."""
+    source = kata.solution.read_text(encoding="utf-8")
+    alternatives = alternative_sources(source, alternatives_path(kata).read_text(encoding="utf-8"))
+    found = [Version(each.what, each.source) for each in mutants.changed_in_one_place(source)]
+    for name, text in alternatives.items():
+        added = text.removeprefix(source)
+        changed = mutants.changed_in_one_place(added)
+        found += [Version(f"{name} {each.what}", f"{source}\n{each.source}\n") for each in changed]
+    return found
+
+
+WHAT: dict[str, Callable[[Kata], list[Version]]] = {
+    "slips": slips,
+    "other-words": slips_in_other_words,
+    "twists": twists,
+    "accidents": accidents,
+}
+
+
+def measure(kata: Kata, what: str, sample: int, budget: float) -> Row:
+    versions = WHAT[what](kata)
+    if sample and len(versions) > sample:
+        versions = random.Random(1).sample(versions, sample)
+    trials = Trials(kata, versions, budget)
+    with contextlib.redirect_stderr(io.StringIO()):
+        verdict = trial.run(
+            load_course(ROOT), kata, {}, stop=True, time_limit=0, listeners=[trials], only_collect=True
+        )
+    if verdict.problem:
+        raise RuntimeError(verdict.problem)
+    return trials.row
 
 
 def report(rows: list[Row]) -> Iterator[str]:
-    yield f"{'kata':<24}{'tried':>6}{'named':>6}{'silent':>7}{'wrong':>6}{'median':>8}{'p95':>7}{'max':>7}"
+    yield (
+        f"{'kata':<24}{'tried':>6}{'failed':>7}{'named':>6}{'other':>6}{'silent':>7}{'late':>5}"
+        f"{'median':>8}{'p95':>7}"
+    )
     total = Row("all")
     for row in rows:
-        total.tried += row.tried
-        total.named += row.named
-        total.silent += row.silent
-        total.wrong += row.wrong
+        for name in ("tried", "failed", "named", "other", "late"):
+            setattr(total, name, getattr(total, name) + getattr(row, name))
         total.seconds += row.seconds
-    for row in [*rows, total]:
+    for row in [*rows, total] if len(rows) > 1 else rows:
         seconds = sorted(row.seconds) or [0.0]
         at95 = seconds[min(len(seconds) - 1, int(0.95 * len(seconds)))]
+        silent = row.failed - row.named - row.other
         yield (
-            f"{row.kata:<24}{row.tried:>6}{row.named:>6}{row.silent:>7}{row.wrong:>6}"
-            f"{statistics.median(seconds):>7.2f}s{at95:>6.2f}s{seconds[-1]:>6.2f}s"
+            f"{row.kata:<24}{row.tried:>6}{row.failed:>7}{row.named:>6}{row.other:>6}{silent:>7}{row.late:>5}"
+            f"{statistics.median(seconds):>7.2f}s{at95:>6.2f}s"
         )
 
 
 def _import_what_torch_imports_late() -> None:
-    """So that no test is charged for it."""
+    """So that no version is charged for it."""
     import torch
 
     torch.testing.assert_close(torch.ones(1), torch.ones(1))
@@ -129,15 +246,17 @@ def _import_what_torch_imports_late() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("katas", nargs="*", help="only these katas")
-    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for one failure")
+    parser.add_argument("--what", choices=list(WHAT), default="slips")
+    parser.add_argument("--sample", type=int, default=0, help="at most so many versions of each kata")
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of computing for one failure")
     given = parser.parse_args()
     _import_what_torch_imports_late()
     course = load_course(ROOT)
-    katas = [resolve_kata(course, name) for name in given.katas] or course.katas
     rows = []
-    for kata in katas:
-        rows.append(slips_as_they_are(course, kata, given.budget))
-        print(*rows[-1].notes, sep="\n", flush=True)
+    for kata in [resolve_kata(course, name) for name in given.katas] or course.katas:
+        rows.append(measure(kata, given.what, given.sample, given.budget))
+        print(*(f"{kata.number}  {note}" for note in rows[-1].notes), sep="\n")
+        print(*report(rows[-1:]), sep="\n", flush=True)
     print(*report(rows), sep="\n")
 
 

@@ -91,7 +91,7 @@ _COMPARED: dict[type, type] = {
 
 
 def changed_in_one_place(source: str) -> Iterator[Mutant]:
-    """Every operator swapped, constant moved, statement, negation, argument or attribute call dropped, once."""
+    """Every operator swapped, constant moved, statement or argument dropped, condition negated: one each."""
     count = len(list(_changes(ast.parse(source))))
     for at in range(count):
         tree = ast.parse(source)
@@ -147,3 +147,29 @@ def _dropped(function: ast.FunctionDef) -> Iterator[tuple[str, Callable[[], obje
     for at, statement in enumerate(function.body):
         if not isinstance(statement, ast.Return) and len(function.body) > 1:
             yield f"drop {ast.unparse(statement)[:60]}", lambda at=at: function.body.pop(at)  # type: ignore[misc]
+
+
+# --- nothing changed but the words ---
+
+
+def renamed(source: str) -> str:
+    """The same module with every local variable of every function under another name."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            _rename_locals(node)
+    return ast.unparse(tree)
+
+
+def _rename_locals(function: ast.FunctionDef) -> None:
+    inside = list(ast.walk(function))
+    if sum(isinstance(each, ast.FunctionDef | ast.Lambda | ast.ClassDef) for each in inside) > 1:
+        return  # names that are shared with a function inside
+    arguments = {each.arg for each in inside if isinstance(each, ast.arg)}
+    shared = [each.names for each in inside if isinstance(each, ast.Global | ast.Nonlocal)]
+    outside = {name for names in shared for name in names}
+    names = [node for node in inside if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)} - arguments - outside
+    for node in names:
+        if node.id in own:
+            node.id = f"my_{node.id}"

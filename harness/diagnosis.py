@@ -58,7 +58,8 @@ class Diagnoses:
         time = Time(self.left)
         try:
             passed = {test for name, test in self._passed - self._failed if name == kata.name}
-            return _diagnose(kata, case_of(item, kata), error, self._importer, passed, time)
+            case = case_of(item, kata)
+            return name_mistake(kata, case, read(error, case), self._importer, passed, time)
         except KeyboardInterrupt:
             raise
         except BaseException:
@@ -67,14 +68,18 @@ class Diagnoses:
             self.left = time.left
 
 
-def _diagnose(
+def name_mistake(
     kata: Kata,
     case: Case,
-    error: BaseException,
+    failed: Failed,
     importer: KataImporter,
     passed: Collection[str],
     time: Time,
 ) -> str:
+    """The diagnosis of the one mistake that fits the failure of a case, the learner's module being in place.
+
+    Raises OutOfTime, CannotReplay, and what the kata's slips.toml and its versions raise.
+    """
     order = [test.name for test in read_tests(kata)]
     slips = candidates(read_slips(kata), order, case.function, passed)
     if not slips:
@@ -82,7 +87,7 @@ def _diagnose(
     program = compile(case.tests.read_bytes(), str(case.tests), "exec", dont_inherit=True)
     rerun = Rerun(case, tuple(read_contract(kata.solution)), program, time)
     mine = _played(rerun, sys.modules[kata.module])
-    if mine is None or mine.failed is None or not _at_the_same_place(mine.failed, read(error, case)):
+    if mine is None or mine.failed is None or not _at_the_same_place(mine.failed, failed):
         return ""
     reference = Reference(kata, importer.compiler(kata), time)
     matching = [slip for slip in slips if _sees_the_same(rerun, reference, slip, mine)]

@@ -68,14 +68,17 @@ def run(
     stop: bool,
     time_limit: float,
     listeners: Sequence[object] = (),
+    only_collect: bool = False,
 ) -> Verdict:
     """The verdict of a kata's tests on the solutions, with `sources` in place of some modules.
 
     `listeners` are further plugins; where there are any, failing assertions keep their values.
+    With `only_collect` the tests are collected and not run.
     """
     listener = _Listener()
     arguments = [str(kata.tests), "--solutions", "--time-limit", str(time_limit), *_QUIET]
     arguments += ["--assert=rewrite"] if listeners else []
+    arguments += ["--collect-only"] if only_collect else []
     with katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, *(["-x"] if stop else [])], plugins=[listener, Sources(sources), *listeners])
     names = [test.name for test in read_tests(kata)]

@@ -17,23 +17,29 @@ from harness.course import Kata
 from harness.deadline import Time
 from harness.slips import Slip
 
+_VERSIONS = itertools.count()
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Reference:
-    """The reference as a module. `compiled` compiles source as the learner's module was compiled."""
+    """The reference as a module, or another source in its place.
 
-    def __init__(self, kata: Kata, compiled: Callable[[str], CodeType], time: Time) -> None:
+    `compiled` compiles source as the learner's module was compiled.
+    """
+
+    def __init__(
+        self, kata: Kata, compiled: Callable[[str], CodeType], time: Time, source: str | None = None
+    ) -> None:
         self._compiled, self._time = compiled, time
-        self.source = kata.solution.read_text(encoding="utf-8")
-        self._name, self._versions = kata.module, itertools.count()
+        self.source = kata.solution.read_text(encoding="utf-8") if source is None else source
+        self._name = kata.module
         self.module = ModuleType(kata.module)
-        self.module.__dict__["__file__"] = str(kata.solution)
+        self.module.__file__, self.module.__spec__ = str(kata.solution), sys.modules[kata.module].__spec__
         self._execute(self.source)
 
     def _execute(self, source: str) -> None:
         # A name of its own for each version: beartype keeps what a class's name in an annotation stands for.
-        self.module.__name__ = f"{self._name}__{next(self._versions)}"
+        self.module.__name__ = f"{self._name}__{next(_VERSIONS)}"
         with in_place(self.module, self._name), self._time.guard():
             exec(self._compiled(source), self.module.__dict__)
 
@@ -56,16 +62,19 @@ class Reference:
 def in_place(module: ModuleType, name: str) -> Iterator[None]:
     """`import` finds this module inside, under this name and its own, and what was there before put back."""
     package, _, attribute = name.rpartition(".")
-    parent, before, own = sys.modules[package], sys.modules[name], module.__name__
-    shown = vars(parent).get(attribute)
-    sys.modules[own] = sys.modules[name] = module
+    parent, names = sys.modules[package], {module.__name__, name}
+    shown, before = getattr(parent, attribute), {each: sys.modules.get(each) for each in names}
+    sys.modules.update(dict.fromkeys(names, module))
     setattr(parent, attribute, module)
     try:
         yield
     finally:
-        del sys.modules[own]
-        sys.modules[name] = before
         setattr(parent, attribute, shown)
+        for each, earlier in before.items():
+            if earlier is None:
+                del sys.modules[each]
+            else:
+                sys.modules[each] = earlier
 
 
 def touched(source: str, slip: Slip) -> str:
