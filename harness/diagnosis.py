@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.course import Kata
 from harness.deadline import Time
-from harness.evidence import Seen, alike, distinct, nearer
+from harness.evidence import Seen, alike, nearer, telling
 from harness.replay import Case, Differs, Failed, Replay, Rerun, case_of, read
 from harness.slips import Slip, read_slips
 from harness.standins import KataImporter
@@ -123,7 +123,7 @@ def _does_better(rerun: Rerun, reference: Reference, mine: Replay) -> bool:
 
 def says_little(failed: Failed) -> bool:
     """Whether other mistakes may easily fail so: no comparison of numbers that only one would give."""
-    return failed.compared is None or distinct(failed.compared[0]) < _TELLING
+    return failed.compared is None or telling(*failed.compared) < _TELLING
 
 
 def _agreeing_elsewhere(rerun: Rerun, kata: Kata, reference: Reference, slips: list[Slip]) -> list[Slip]:

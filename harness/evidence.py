@@ -156,13 +156,19 @@ def nearer(one: Seen, other: Seen, expected: Seen) -> bool:
     return bool((mine - theirs).abs().sum() <= _NEXT_TO_NOTHING * (theirs - right).abs().sum())
 
 
-def distinct(seen: Seen) -> int:
-    """How many different numbers a value holds, without those that come of themselves: 0, ±1, NaN, ±∞."""
-    if seen[0] == "many":
-        return max(map(distinct, seen[1]), default=0)
-    if seen[0] != "tensor" or seen[4] is None:
+def telling(actual: Seen, expected: Seen) -> int:
+    """How many different numbers stand where another one was expected.
+
+    Those that come of themselves do not count: 0, ±1, NaN and ±∞ are what many mistakes give.
+    """
+    if actual[0] == "many" and expected[0] == "many":
+        return max(map(telling, actual[1], expected[1]), default=0)
+    if actual[0] != "tensor" or actual[4] is None:
         return 0
-    values = {round(value, 9) for value in seen[4].double().flatten()[:64].tolist() if value - value == 0}
+    found, right = actual[4].double(), expected[4].double() if expected[3:4] == actual[3:4] else None
+    if right is not None:
+        found = found[(found - right).abs() > _NOISE.get(actual[1], 0.0) * right.abs()]
+    values = {round(value, 9) for value in found.flatten()[:64].tolist() if value - value == 0}
     return len(values - {0.0, 1.0, -1.0})
 
 

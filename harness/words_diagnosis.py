@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 WIDTH = 80
-_OPENING = "This is exactly what one known mistake gives:"
+_OPENING = "This is exactly what one known mistake gives. Is it yours?"
 
 
 def diagnosis_lines(diagnosis: str) -> list[str]:

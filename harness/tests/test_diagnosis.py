@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+from textwrap import dedent
+
 import pytest
 
+from harness.course import Kata
 from harness.diagnosis import candidates
+from harness.findings import Finding, Place, from_json
 from harness.slips import Slip
 from harness.tests.miniature import Miniature
+from harness.words import failure_block
 
-OPENING = "This is exactly what one known mistake gives:"
+OPENING = "This is exactly what one known mistake gives. Is it yours?"
 
 SLIPS = """
 [[slip]]
@@ -126,6 +134,69 @@ def test_a_single_test_is_enough(known: Miniature) -> None:
     known.write_doubles(double="return 3 * x")
     out = known.pytest("katas/k00_doubles/test_doubles.py::test_double_of_any").out
     assert diagnosis(out) == "You triple the input; it is to be doubled."
+
+
+# --- the words ---
+
+LONG = (
+    "You mask after the softmax, when the hidden keys have already taken their share: the rest no longer "
+    "sums to 1. Mask the scores, with -inf, before the softmax."
+)
+
+
+def test_a_diagnosis_stands_after_the_message_within_80_columns() -> None:
+    place = Place("katas/k01_attention/attention.py", 71, "def attention_weights(")
+    facts = {
+        "type": "AssertionError",
+        "message": "",
+        "by": "assert",
+        "table": ["expected  1.0", "actual    0.4"],
+    }
+    finding = Finding("compared", facts, place, diagnosis=LONG)
+    block = failure_block(
+        Kata(Path(), "k01_attention"),
+        "test_x",
+        "The rest sums to one.",
+        finding,
+        case="test_x",
+        passed=8,
+        total=14,
+    )
+    assert "\n".join(line.text for line in block) == dedent(
+        """\
+        kata 01 attention · 8/14
+
+        ✗ The rest sums to one.
+          test_x
+
+          The value is not the expected one:
+          expected  1.0
+          actual    0.4
+
+          This is exactly what one known mistake gives. Is it yours?
+            You mask after the softmax, when the hidden keys have already taken their
+            share: the rest no longer sums to 1. Mask the scores, with -inf, before the
+            softmax.
+
+          katas/k01_attention/attention.py:71   def attention_weights(
+
+        Next: change it, save, and run  pytest katas/01
+        Stuck? harness hint 01"""
+    )
+
+
+def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniature) -> None:
+    know(known, SLIPS.replace("You triple the input; it", "You take 3 × the input, √9 of it – it"))
+    known.write_doubles(double="return 3 * x")
+    coloured = re.sub(r"\x1b\[[\d;]*m", "", known.pytest("katas/00", "--color=yes").out)
+    assert diagnosis(coloured) == "You take 3 × the input, √9 of it – it is to be doubled."
+    ascii_only = known.pytest("katas/00", PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
+    assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it is to be doubled."
+
+
+def test_a_finding_with_its_diagnosis_survives_the_way_to_the_controller() -> None:
+    finding = Finding("raised", {}, diagnosis="You triple.")
+    assert from_json(json.loads(json.dumps(finding.as_json()))) == finding
 
 
 # --- silent ---
