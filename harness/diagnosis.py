@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.course import Kata
 from harness.deadline import Time
-from harness.evidence import Seen, alike, nearer, telling
 from harness.replay import Case, Differs, Failed, Replay, Rerun, case_of, read
+from harness.seen import Seen, alike, nearer, telling
 from harness.slips import Slip, read_slips
 from harness.standins import KataImporter
 from harness.stubs import read_contract

@@ -27,7 +27,7 @@ import pytest
 
 from harness.course import Kata
 from harness.deadline import Time
-from harness.evidence import TEMPORARY, Seen, alike, see, see_message
+from harness.seen import TEMPORARY, Seen, alike, see, see_message
 from harness.shape_errors import read_type_error
 from harness.standins import text_of
 from harness.versions import in_place
