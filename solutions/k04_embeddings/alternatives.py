@@ -365,3 +365,20 @@ def sinusoidal_positions__plain_python(
     waves = [base ** (-2 * k / d_model) for k in range(d_model // 2)]
     rows = [[f(p * wave) for wave in waves for f in (math.sin, math.cos)] for p in range(max_len)]
     return torch.tensor(rows, dtype=dtype, device=device)
+
+
+def sinusoidal_positions__moved_at_the_end(
+    max_len: int,
+    d_model: int,
+    base: float = 10000.0,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "{max_len} {d_model}"]:
+    """Made on the default device, and moved to the one that is asked for."""
+    if d_model % 2:
+        raise ValueError(f"d_model is odd: {d_model}")
+    positions = torch.arange(max_len, dtype=torch.float64)
+    angles = positions[:, None] * base ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
+    table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return table.to(device=device, dtype=dtype or torch.get_default_dtype())
