@@ -5,20 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from harness.course import Kata
 from harness.deadline import Time
-from harness.replay import Case, Differs, Failed, Replay, Rerun, case_of, read
+from harness.replay import Case, Differs, Failed, Item, Replay, Rerun, case_of, read
 from harness.seen import Seen, alike, nearer, telling
 from harness.slips import Slip, read_slips
 from harness.standins import KataImporter
 from harness.stubs import read_contract
 from harness.suite import read_tests
 from harness.versions import Reference
-
-if TYPE_CHECKING:
-    import pytest
 
 BUDGET = 0.5  # seconds, of a run that has failed anyway
 _TELLING = 3  # different numbers in a failing comparison that are no accident
@@ -53,7 +49,7 @@ class Diagnoses:
         elif when == "call":
             self._passed.add((kata.name, test))
 
-    def of(self, item: pytest.Item, kata: Kata, error: BaseException) -> str:
+    def of(self, item: Item, kata: Kata, error: BaseException) -> str:
         """The diagnosis of the one mistake that fits this failure of a test, or nothing. Raises nothing."""
         time = Time(self.left)
         try:

@@ -32,6 +32,7 @@ from harness.shape_errors import read_type_error
 from harness.standins import text_of
 from harness.versions import in_place
 
+Item = pytest.Item
 _MOST_RESULTS = 3000
 _RAISE = "RAISE_VARARGS"
 
@@ -57,7 +58,7 @@ class Case:
     kata_files: frozenset[str]
 
 
-def case_of(item: pytest.Item, kata: Kata) -> Case:
+def case_of(item: Item, kata: Kata) -> Case:
     """The case that pytest ran as `item`. Raises CannotReplay."""
     function, callspec = getattr(item, "function", None), getattr(item, "callspec", None)
     if not isinstance(function, FunctionType) or getattr(item, "cls", None) is not None:

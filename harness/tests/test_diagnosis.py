@@ -68,6 +68,8 @@ def take_your_time(mini: Miniature, seconds: float) -> None:
     """On a machine that is busy with other tests, half a second is over at once."""
     setting = f"from harness import diagnosis\n\ndiagnosis.BUDGET = {seconds}\n"
     (mini.root / "conftest.py").write_text(setting)
+    options = mini.root / "pyproject.toml"
+    options.write_text(options.read_text().replace("mode=importlib", 'mode=importlib", "--time-limit=120'))
 
 
 def know(mini: Miniature, slips: str) -> None:
