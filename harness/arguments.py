@@ -1,4 +1,4 @@
-"""Notices what a test asks of the learner's functions, and when one writes into a tensor it is given.
+"""Notices what a test asks of the learner's functions, what they give, and when one writes into an argument.
 
 No kata's function may do the latter.
 """
@@ -7,11 +7,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, cycle
 from types import ModuleType
 from typing import Any
+
+_KEPT = 16  # calls, the last ones: enough to tell which of them a failing comparison is about
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a kata's function or method, and what it gave."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    result: Any
 
 
 @dataclass
@@ -20,11 +33,13 @@ class Notes:
 
     changed: list[tuple[str, str]] = field(default_factory=list)  # (function, argument) written to in place
     called: list[tuple[str, str]] = field(default_factory=list)  # (module, function), not those within others
+    calls: deque[Call] = field(default_factory=lambda: deque(maxlen=_KEPT))  # that have returned
     depth: int = 0  # of watched calls that have not returned
 
     def clear(self) -> None:
         self.changed.clear()
         self.called.clear()
+        self.calls.clear()
         self.depth = 0
 
 
@@ -61,7 +76,9 @@ def _watched(function: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
         notes.depth += 1
         before = [(name, value, version) for name, value in given if (version := _version(value)) is not None]
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            notes.calls.append(Call(function, args, kwargs, result))
+            return result
         finally:
             notes.depth -= 1
             notes.changed.extend(

@@ -41,6 +41,11 @@ def side_by_side(expected: Any, actual: Any, tolerance: Tolerance = Tolerance())
     return [f"expected  {summary(expected)}", f"actual    {summary(actual)}"]
 
 
+def beyond_a_table(shape: Sequence[int]) -> bool:
+    """Whether a matrix is larger than what is shown of one."""
+    return len(shape) >= 2 and (shape[-2] > ROWS or shape[-1] > COLUMNS)
+
+
 def summary(value: Any) -> str:
     """A value on one line: a small one in full, a tensor by dtype and shape otherwise."""
     if not _is_tensor(value):

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any
 
-from harness.comparison import Tolerance, side_by_side
+from harness import evidence
+from harness.arguments import Call
 from harness.course import Course, Kata
-from harness.differences import differences
 from harness.shape_errors import read_type_error
 from harness.standins import CannotImport, MissingName, text_of
 from harness.stubs import Signature, declaration, definition_line, read_contract
@@ -78,10 +78,12 @@ def read_failure(
     comparison: Comparison | None = None,
     changed: Sequence[tuple[str, str]] = (),
     called: Sequence[tuple[str, str]] = (),
+    calls: Sequence[Call] = (),
 ) -> Finding:
     """The facts of a failed test of `kata`.
 
-    `changed`: arguments that were written to during it; `called`: (module, function) that it called.
+    `changed`: arguments that were written to during it; `called`: (module, function) that it called;
+    `calls`: the last ones that returned, with what they gave.
     """
     for reader in (_stand_in, _unwritten, _type_error, _signature, _slow):
         finding = reader(course, kata, error, test_code)
@@ -89,7 +91,7 @@ def read_failure(
             break
     else:
         own = [function for module, function in called if module == f"{kata.package}.{kata.stub.stem}"]
-        finding = _by_its_values(course, kata, error, test_code, comparison, own)
+        finding = _by_its_values(course, kata, error, test_code, comparison, own, calls)
     return replace(finding, changed=changed[0]) if changed else finding
 
 
@@ -100,12 +102,14 @@ def _by_its_values(
     test_code: CodeType | None,
     comparison: Comparison | None,
     called: Sequence[str],
+    calls: Sequence[Call],
 ) -> Finding:
     """A comparison that failed, or an error like any other."""
     line = failing_line(error.__traceback__, test_code)
     steps = _steps_of_test(error.__traceback__, test_code)
     place = (
-        learner_place(course, error.__traceback__)
+        learner_place(course, error.__traceback__, kata)
+        or learner_place(course, error.__traceback__)
         or _place_of_a_step(course, kata, steps[:-1])
         or tested_place(course, kata, test_code, line, called)
     )
@@ -114,9 +118,13 @@ def _by_its_values(
     refusal = _examined_refusal(error, test_code, line) if in_test else None
     if refusal:
         return _refused(course, refusal, comparison, place)
-    shown = _compared(error, comparison if in_test else None)
-    if shown:
-        return Finding("compared", {**facts, **shown}, place)
+    own = comparison if in_test else None
+    compared = evidence.by_assert_close(error) or (
+        own and evidence.by_assert(error, own.operator, own.left, own.right)
+    )
+    if compared:
+        names = evidence.names_in(error.__traceback__, test_code)
+        return Finding("compared", {**facts, **evidence.read(compared, names, calls)}, place)
     if test_code and steps:
         facts["statement"], wanted = _statement_at_fault(steps, in_itself=in_test)
         facts["wanted"] = _value_in_test(error.__traceback__, test_code, wanted)
@@ -190,12 +198,13 @@ def _value_in_test(traceback: TracebackType | None, test_code: CodeType, name: s
     return name
 
 
-def learner_place(course: Course, traceback: TracebackType | None) -> Place | None:
-    """The innermost line of a learner's file (or of a solution) in a traceback."""
+def learner_place(course: Course, traceback: TracebackType | None, kata: Kata | None = None) -> Place | None:
+    """The innermost line of a learner's file (or of a solution) in a traceback; with `kata`, of its own."""
     found = None
     for frame, line in tracebacks.walk_tb(traceback):
-        if is_learners(course, frame.f_code.co_filename):
-            found = (frame.f_code.co_filename, line)
+        file = frame.f_code.co_filename
+        if is_learners(course, file) and kata in (None, course.kata_of(Path(file).resolve())):
+            found = (file, line)
     return place_at(course, *found) if found else None
 
 
@@ -437,28 +446,6 @@ def _slow(course: Course, kata: Kata, error: BaseException, _: CodeType | None) 
         return None
     place = learner_place(course, error.__traceback__)
     return Finding("slow", {"seconds": float(timeout[1]), "during": "test", "located": bool(place)}, place)
-
-
-def _compared(error: BaseException, comparison: Comparison | None) -> dict[str, Any]:
-    """Expected and actual, from torch.testing.assert_close or from the failing `assert`."""
-    if not isinstance(error, AssertionError):
-        return {}
-    for frame, _ in tracebacks.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= frame.f_locals.keys():
-            values = frame.f_locals
-            tolerance = Tolerance(values.get("rtol"), values.get("atol"))
-            return {"table": _table(values["expected"], values["actual"], tolerance), "by": "assert_close"}
-    if comparison is not None and comparison.operator in ("==", "is"):
-        exact = Tolerance(0.0, 0.0)
-        return {"table": _table(comparison.right, comparison.left, exact), "by": "assert"}
-    return {}
-
-
-def _table(expected: Any, actual: Any, tolerance: Tolerance) -> Sequence[str]:
-    try:
-        return differences(expected, actual) or side_by_side(expected, actual, tolerance)
-    except Exception as error:  # A value whose own methods fail must not hide the failure itself.
-        return [f"(the values cannot be shown: {type(error).__name__}: {text_of(error)})"]
 
 
 def _raised_by_test(course: Course, error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness import pair, runs
+from harness import pair, rerun, runs
 from harness.account import Account, selected_names
 from harness.cases import case_in_words
 from harness.course import Course, Kata, find_root, load_course
@@ -34,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--solutions", action="store_true", help="test the reference solutions: no locks, no recording"
+    )
+    group.addoption(
+        "--shapes",
+        action="store_true",
+        help="show the shapes that your lines made before any failure, not only before one about shapes",
     )
     group.addoption(
         "--time-limit",
@@ -248,9 +253,12 @@ class KataHooks:
             comparison=comparison,
             changed=self.importer.notes.changed,
             called=self.importer.notes.called,
+            calls=list(self.importer.notes.calls),
         )
-        nameable = finding.kind in NAMEABLE
-        return replace(finding, diagnosis=self.diagnosis(item, kata, call)) if nameable else finding
+        if finding.kind in NAMEABLE and (diagnosis := self.diagnosis(item, kata, call)):
+            return replace(finding, diagnosis=diagnosis)
+        steps = self.steps(item, kata, call, finding)
+        return replace(finding, facts={**finding.facts, "steps": steps}) if steps else finding
 
     def diagnosis(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> str:
         """Only of what fails in the test itself, and while the test's time limit leaves room for it."""
@@ -259,6 +267,17 @@ class KataHooks:
         if not self.run.learning or call.when != "call" or call.excinfo is None or hurried:
             return ""
         return self.diagnoses.of(item, kata, call.excinfo.value)
+
+    def steps(
+        self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], finding: Finding
+    ) -> list[dict[str, Any]]:
+        """The shapes that led to a failure, where they help."""
+        helps = self.run.shows_shapes or rerun.shapes_help(finding.kind, finding.facts)
+        if not helps or call.when != "call" or call.excinfo is None or call.duration > rerun.LONGEST:
+            return []
+        files = {str(kata.stub), str(kata.solution)}
+        gave = finding.facts["function"] if finding.kind == "type" and not finding.facts["argument"] else ""
+        return rerun.steps_to(call.excinfo.value, item.runtest, files, gave)
 
 
 def test_name(item: pytest.Item) -> str:

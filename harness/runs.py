@@ -22,6 +22,7 @@ from harness.flight import Recorder
 from harness.ledger import Ledger
 from harness.progress import bare_run
 from harness.selection import BadArgument, bare_touches_katas, inside_kata, select
+from harness.shades import is_shade, shaded
 from harness.words import IMPORTING_TORCH, Line, fitted, printable
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
@@ -57,6 +58,7 @@ class Run:
     enforces_locks: bool
     stops_at_first_failure: bool
     time_limit: float
+    shows_shapes: bool  # before any failure
     interrupts_tests: bool  # let pytest-timeout raise in a test that exceeds the limit
     flight: Path | None = None  # where to record, in a supervised child
 
@@ -98,6 +100,7 @@ def plan(config: pytest.Config, course: Course) -> Run | None:
         enforces_locks=learning and not (option.all and (worker or distributing)),
         stops_at_first_failure=learning and not (option.all or single_tests or worker or distributing),
         time_limit=option.time_limit,
+        shows_shapes=option.shapes,
         interrupts_tests=_may_interrupt(config, supervised=bool(flight) or supervise),
         flight=Path(flight) if flight else None,
     )
@@ -241,9 +244,21 @@ def _terminal_writer(config: pytest.Config) -> TerminalWriter:
 
 def write(config: pytest.Config, lines: Sequence[Line]) -> None:
     """Print lines on pytest's terminal."""
-    writer = _terminal_writer(config)
+    put(_terminal_writer(config), lines)
+
+
+def put(writer: TerminalWriter, lines: Sequence[Line]) -> None:
+    """Print lines as wide, as colourful and in such letters as the terminal can show."""
     encoding = getattr(getattr(writer, "_file", None), "encoding", None)
     with contextlib.suppress(BrokenPipeError):  # `pytest | head` has read enough
         for line in fitted(lines, writer.fullwidth):
+            if line.parts and writer.hasmarkup:
+                line = Line("".join(_painted(writer, part) for part in line.parts))
             writer.line(printable(line.text, encoding), **_MARKUP[line.style])
         writer.flush()
+
+
+def _painted(writer: TerminalWriter, part: tuple[str, str]) -> str:
+    """A piece of a line in its colours; for the shades of a map pytest has no names."""
+    text, style = part
+    return shaded(text, style) if is_shade(style) else writer.markup(text, **_MARKUP[style])

@@ -91,8 +91,8 @@ def _check(
             if problem:  # None in a tuple is no missing return
                 return _problem(function, argument, annotation, value) if item is None else problem
         return None
-    tensor_types = _tensor_types(annotation)
-    tensor_type = tensor_types[0] if len(tensor_types) == 1 else None  # of several, none is the wanted one
+    found = tensor_types(annotation)
+    tensor_type = found[0] if len(found) == 1 else None  # of several, none is the wanted one
     if tensor_type is None or (value is None and type(None) in get_args(annotation)):
         return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
     if not isinstance(value, tensor_type.array_type):
@@ -144,7 +144,7 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def _tensor_types(annotation: Any) -> list[Any]:
+def tensor_types(annotation: Any) -> list[Any]:
     """The jaxtyping annotations in `annotation`: itself, or members of a union."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     return [member for member in members if hasattr(member, "dim_str")]

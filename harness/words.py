@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.charts import line_chart
+from harness.comparison import beyond_a_table
 from harness.course import Kata
 from harness.failures import Failure
 from harness.findings import Finding, Place
 from harness.progress import KataProgress
 from harness.words_diagnosis import diagnosis_lines
+from harness.words_seen import heat_lines, seen_lines, shape_trace
 
 WIDTH = 80
 
@@ -25,6 +27,7 @@ class Line:
 
     text: str = ""
     style: str = ""  # "", title, good, bad, dim, command (to be copied: never wrapped)
+    parts: tuple[tuple[str, str], ...] = ()  # the same text in pieces with styles of their own, if it has any
 
 
 _WITHOUT_GLYPHS = str.maketrans(
@@ -81,7 +84,10 @@ def failure_block(
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
     lines += [Line(), *_wrapped(requirement, "✗ ", "bad"), *_test_and_case(test, case), Line()]
     lines += _explanation(finding)
-    lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
+    if finding.diagnosis:
+        lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
+    else:
+        lines += [_indented(line) for line in shape_trace(finding.facts.get("steps", ()))]
     lines += _printed(finding.printed)
     if finding.place:
         lines += [Line(), *_where(finding.place)]
@@ -193,7 +199,7 @@ def headline(finding: Finding) -> str:
 
 
 def _explanation(finding: Finding) -> list[Line]:
-    lines = _EXPLAIN[finding.kind](finding.facts)
+    lines: list[str | Line] = [*_EXPLAIN[finding.kind](finding.facts)]
     if finding.changed:
         function, argument = finding.changed
         lines = [
@@ -201,7 +207,13 @@ def _explanation(finding: Finding) -> list[Line]:
             "",
             *lines,
         ]
-    return [Line(f"  {line}" if line else "") for line in lines]
+    return [_indented(line) for line in lines]
+
+
+def _indented(line: str | Line) -> Line:
+    if isinstance(line, Line):
+        return Line(f"  {line.text}", line.style, (("  ", ""), *line.parts))
+    return Line(f"  {line}" if line else "")
 
 
 def _unwritten(facts: Mapping[str, Any]) -> list[str]:
@@ -274,12 +286,21 @@ def _signature(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _compared(facts: Mapping[str, Any]) -> list[str]:
+def _compared(facts: Mapping[str, Any]) -> list[str | Line]:
     message = [line.strip() for line in facts["message"].splitlines() if line.strip()]
+    seen = seen_lines(facts.get("seen", ()), facts.get("axes", ()), facts.get("shape", ()))
     if facts["by"] == "assert_close":
-        return [*_how_far(message), "", *facts["table"]]
+        return [*_how_far(message), *seen, "", *_values(facts)]
     own_words = _text(message[0]) if message and not message[0].startswith("assert ") else []
-    return [*(own_words or ["The value is not the expected one:"]), *facts["table"]]
+    return [*(own_words or ["The value is not the expected one:"]), *seen, *facts["table"]]
+
+
+def _values(facts: Mapping[str, Any]) -> Sequence[str | Line]:
+    """The numbers; of attention that a table has no room for, a map."""
+    if "heat" not in facts or not beyond_a_table(facts["shape"]):
+        return list(facts["table"])
+    parts = [tuple(line) for line in heat_lines(facts["heat"], facts["axes"])]
+    return [Line("".join(text for text, _ in line), "", line) for line in parts]
 
 
 def _refused_in_other_words(facts: Mapping[str, Any]) -> list[str]:
@@ -350,6 +371,8 @@ def _other_error(kind: str, message: str) -> list[str]:
             "The meta device keeps shapes but no numbers. What a function makes has to be",
             "made on the device of its inputs (device=x.device), without looking at values.",
         ]
+    if "does not require grad and does not have a grad_fn" in message:
+        lines.append("The result is cut off from its inputs: no gradient can flow back to them.")
     if kind == "AttributeError" and _NO_SUPER.search(message):
         lines.append("Is super().__init__() the first line of __init__?")
     return lines
@@ -395,7 +418,7 @@ def _crashed(facts: Mapping[str, Any]) -> list[str]:
     return [f"Python itself crashed ({facts['how']}); no error could be raised."]
 
 
-_EXPLAIN: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
+_EXPLAIN: dict[str, Callable[[Mapping[str, Any]], Sequence[str | Line]]] = {
     "unwritten": _unwritten,
     "unimportable": _unimportable,
     "missing": _missing,

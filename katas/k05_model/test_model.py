@@ -80,10 +80,15 @@ def shapes_in(model):
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
 
+def some_of(names):
+    """A few of the names, for it may be all."""
+    return ", ".join(sorted(names)[:4]) + " …" * (len(names) > 4)
+
+
 def assert_names(actual, expected):
-    """The same names; a few of those that are wrong will do, for it may be all."""
+    """The same names."""
     for what, names in [("lacks", expected.keys() - actual), ("has too much:", actual.keys() - expected)]:
-        assert not names, f"the state dict {what} {', '.join(sorted(names)[:4])}" + " …" * (len(names) > 4)
+        assert not names, f"the state dict {what} {some_of(names)}"
 
 
 def pytorchs_logits(config, parameters, ids):
@@ -270,7 +275,7 @@ def test_logits_and_gradients_agree_with_pytorchs_own_layers(batch, seq, options
     # Right versions are off by 2e-5 in float32 (a gradient of 46) and by 1e-13 in float64.
     torch.testing.assert_close(actual, expected.to(dtype), rtol=0, atol=atol)
     gradients = torch.autograd.grad(actual, given, cotangent.to(dtype), materialize_grads=True)
-    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+    for name, gradient, expected_gradient in zip(wanted, gradients, expected_gradients, strict=True):
         torch.testing.assert_close(gradient, expected_gradient.to(dtype), rtol=0, atol=atol)
 
 
@@ -347,14 +352,15 @@ def test_one_step_of_training_changes_every_parameter(bias, tie):
     before = copy.deepcopy(model.state_dict())
     ids, targets = random_ids(2, 3, 7, seed=9)
     F.cross_entropy(model(ids).flatten(0, 1), targets.flatten()).backward()
-    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
-    assert without == set()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not without, f"no gradient reaches {some_of(without)}"
     with torch.no_grad():
         for parameter in model.parameters():
             parameter -= parameter.grad
-    unchanged = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
+    unchanged = [name for name, value in model.state_dict().items() if torch.equal(value, before[name])]
     # The bias of the keys adds the same to all scores of a query; a softmax does not see that.
-    assert {name for name in unchanged if not name.endswith("key_proj.bias")} == set()
+    unchanged = [name for name in unchanged if not name.endswith("key_proj.bias")]
+    assert not unchanged, f"the step does not change {some_of(unchanged)}"
     assert (model.lm_head.weight is model.token_embedding.weight) == tie
 
 

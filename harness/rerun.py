@@ -1,0 +1,75 @@
+"""A failing test once more, to see the shapes that led to its error.
+
+Noting every call of torch would slow down the runs that pass; so it is done when one has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import traceback as tracebacks
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
+from types import CodeType
+from typing import Any
+
+from harness.shapes import trace
+
+_OF_TORCH = ("RuntimeError", "IndexError", "ValueError", "TypeError")
+LONGEST = 1.0  # seconds that a test may have taken to be run again
+_MOST_STEPS = 40  # the last ones; a block shows a few of them
+
+
+_SIZES = re.compile(
+    r"\b(sizes?|shapes?|dim(ension)?s?|mat1|broadcast\w*|expand\w*|reshape|view|einsum|input of length)\b",
+    re.I,
+)
+
+
+def shapes_help(kind: str, facts: Mapping[str, Any]) -> bool:
+    """Whether shapes explain a failure: one of types or shapes, or an error of torch's about sizes."""
+    if kind == "type":
+        return not facts["returned_none"] and bool(facts["expected_shape"])
+    message = str(facts.get("message", ""))
+    if kind == "compared":
+        return "The values for attribute 'shape'" in message
+    return kind == "raised" and facts["type"] in _OF_TORCH and bool(_SIZES.search(message))
+
+
+def steps_to(
+    error: BaseException, run: Callable[[], object], files: Collection[str], function: str
+) -> list[dict[str, Any]]:
+    """The steps up to the same error; nothing if another one comes.
+
+    Those are told that lines of `function` in one of the `files` took, by default of the one that failed,
+    or of any.
+    """
+    inside = function or _failing(error, files)
+
+    def own(code: CodeType) -> bool:
+        return code.co_filename in files and inside in ("", code.co_qualname)
+
+    import torch
+
+    silent = io.StringIO()
+    with contextlib.ExitStack() as around:
+        around.enter_context(contextlib.redirect_stdout(silent))
+        around.enter_context(contextlib.redirect_stderr(silent))
+        around.enter_context(torch.random.fork_rng(devices=[]))
+        steps = around.enter_context(trace(own)).steps
+        try:
+            run()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as again:  # whatever it was the first time: SystemExit, pytest's own
+            if type(again) is type(error) and _failing(again, files) == _failing(error, files):
+                return [asdict(step) for step in list(steps)[-_MOST_STEPS:]]
+    return []
+
+
+def _failing(error: BaseException, files: Collection[str]) -> str:
+    """The function of these files in which an error arose; "" if it did in none."""
+    codes = [frame.f_code for frame, _ in tracebacks.walk_tb(error.__traceback__)]
+    own = [code for code in codes if code.co_filename in files]
+    return own[-1].co_qualname if own else ""
