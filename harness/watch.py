@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import queue
 import subprocess
@@ -248,8 +247,7 @@ class Watch:
 
     def _trace(self) -> None:
         self._cancel(say.STOPPED)
-        with_shapes = importlib.util.find_spec("harness.shapes") is not None
-        self._want("trace", options=watching.trace_options(with_shapes=with_shapes))
+        self._want("trace", options=watching.TRACE)
 
     def _next(self) -> None:
         self._choose(watching.neighbour(self._course, self._shown, +1))

@@ -25,6 +25,7 @@ KEYS: Mapping[str, str] = {
     "q": "quit",
     "?": "keys",
 }
+TRACE = ("--shapes",)  # what shows how a failure came about: the shapes that the learner's lines made
 _ALSO_QUIT = ("\x03", "\x04")  # Ctrl-C and Ctrl-D, where the terminal passes them on as keys
 
 
@@ -54,11 +55,6 @@ class Request:
     def arguments(self) -> tuple[str, ...]:
         """What pytest is called with."""
         return (*(str(kata.folder) for kata in self.katas), *self.options)
-
-
-def trace_options(*, with_shapes: bool) -> tuple[str, ...]:
-    """What shows how a failure came about: the shapes of the learner's lines, else the traceback."""
-    return ("--shapes",) if with_shapes else ("--tb=short",)
 
 
 def katas_to_run(progress: Sequence[KataProgress], chosen: Kata | None) -> list[Kata]:
