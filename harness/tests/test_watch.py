@@ -148,9 +148,8 @@ def test_every_way_out_restores_the_terminal_and_ends_every_process(
     begin: Begin, way: str, status: int
 ) -> None:
     terminal = begin("00", crashes_on_s=True)
-    terminal.wait_for("Save, and the tests run.")
-    while terminal.is_as_it_was:
-        time.sleep(0.01)
+    terminal.wait_for(FOOT)  # the first verdict is told, and the successor warms up
+    assert not terminal.is_as_it_was
     started = children(terminal.process.pid)
     if len(way) == 1:
         terminal.type(way)
