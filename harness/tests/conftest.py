@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ from harness.stubs import make_stub
 from harness.tests.miniature import Miniature, make_miniature
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def pytest_configure() -> None:
+    """Ctrl-C means what it says, to the programs under test too.
+
+    A shell starts what runs in the background with interrupts ignored, and every child inherits that.
+    """
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if ignored and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
