@@ -15,8 +15,8 @@ from harness.course import Course, Kata, load_course, resolve_kata
 from harness.diagram import START
 from harness.hints import LEVELS, read_hints
 from harness.questions import BadReview, cards, review_path
+from harness.shipped import shipped_stub
 from harness.strength import Problem
-from harness.stubs import make_stub
 from harness.suite import MANIFEST, manifest_text, read_tests
 from harness.words_review import SCREEN, height
 
@@ -72,7 +72,7 @@ def _strength(root: Path, name: str) -> list[Problem]:
 
 def fix(course: Course) -> list[str]:
     """Write what is generated where it is not current; the paths written."""
-    wanted = {kata.stub: _stub_text(kata) for kata in course.katas if kata.solution.is_file()}
+    wanted = {kata.stub: shipped_stub(kata) for kata in course.katas if kata.solution.is_file()}
     written = [path for path, text in wanted.items() if _replace(path, text)]
     wanted = {course.root / MANIFEST: manifest_text(course), **dict(pages.generated(course))}
     written += [path for path, text in wanted.items() if _replace(path, text)]
@@ -83,7 +83,7 @@ def _stub_is_generated(course: Course, kata: Kata) -> Iterator[Problem]:
     path = course.relative(kata.stub)
     if not kata.solution.is_file():
         yield Problem(path, "has no solution", f"write {course.relative(kata.solution)}")
-    elif _read(kata.stub) != _stub_text(kata):
+    elif _read(kata.stub) != shipped_stub(kata):
         yield Problem(path, "is not the stub made from its solution", _FIX)
 
 
@@ -237,10 +237,6 @@ _RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
     _generated_pages_are_current,
     _imports_point_one_way,
 )
-
-
-def _stub_text(kata: Kata) -> str:
-    return make_stub(kata.solution.read_text(encoding="utf-8"))
 
 
 def _read(path: Path) -> str:

@@ -374,6 +374,7 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
     With KATA, only what concerns these katas is checked.
     """
     from harness import check as gate
+    from harness.words import counted
 
     course = _course()
     chosen = [_kata(course, kata) for kata in katas]
@@ -383,7 +384,7 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
     for problem in gate.check(course, chosen):
         click.echo(str(problem), err=True)
         count += 1
-    click.echo(f"{_counted(len(chosen or course.katas), 'kata')} checked, {_counted(count, 'problem')}")
+    click.echo(f"{counted(len(chosen or course.katas), 'kata')} checked, {counted(count, 'problem')}")
     sys.exit(1 if count else 0)
 
 
@@ -446,10 +447,6 @@ def _relative(path: Path) -> str:
     """As it can be typed here: from this folder if it is below it."""
     below = path.absolute().is_relative_to(Path.cwd())
     return os.path.relpath(path) if below else str(path)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _course() -> Course:

@@ -32,7 +32,7 @@ def side_by_side(expected: Any, actual: Any, tolerance: Tolerance = Tolerance())
 
     Of a large tensor only the last two axes are shown, where the difference is greatest.
     """
-    if _is_tensor(expected) and _is_tensor(actual) and expected.shape == actual.shape:
+    if is_tensor(expected) and is_tensor(actual) and expected.shape == actual.shape:
         return _tensors(expected, actual, tolerance)
     within = _allowed(expected)
     expected = expected.expected if within else expected  # of an approx its repr is all tolerances
@@ -48,7 +48,7 @@ def beyond_a_table(shape: Sequence[int]) -> bool:
 
 def summary(value: Any) -> str:
     """A value on one line: a small one in full, a tensor by dtype and shape otherwise."""
-    if not _is_tensor(value):
+    if not is_tensor(value):
         text = " ".join(repr(value).split())
         return text if len(text) <= 66 else text[:63] + "..."
     head = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
@@ -96,7 +96,8 @@ def _near(expected: float, actual: float, rel: float, abs_: float) -> bool:
     return both_nan or expected == actual or abs(expected - actual) <= max(rel * abs(expected), abs_)
 
 
-def _is_tensor(value: Any) -> bool:
+def is_tensor(value: Any) -> bool:
+    """Whether a value has the numbers and the shape of a tensor, told without importing torch."""
     return hasattr(value, "detach") and hasattr(value, "shape")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from itertools import zip_longest
 from typing import Any
 
-from harness.comparison import side_by_side, summary
+from harness.comparison import is_tensor, side_by_side, summary
 
 LINES = 8  # the most that are shown
 _NAME, _VALUE = 30, 28  # characters at most: with the words around them, 80 columns
@@ -40,24 +40,20 @@ def _unlike(expected: Any, actual: Any) -> list[str]:
 
 
 def _is_short(value: Any) -> bool:
-    if isinstance(value, Mapping) and any(map(_is_tensor, value.values())):
+    if isinstance(value, Mapping) and any(map(is_tensor, value.values())):
         return False
     return not isinstance(value, Mapping | Set | str | list | tuple) or len(repr(value)) <= 66
 
 
-def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "detach") and hasattr(value, "shape")
-
-
 def _are_alike_in_shape(expected: Any, actual: Any) -> bool:
-    return _is_tensor(expected) and _is_tensor(actual) and expected.shape == actual.shape
+    return is_tensor(expected) and is_tensor(actual) and expected.shape == actual.shape
 
 
 def _differ(expected: Any, actual: Any) -> bool:
     """Whether two entries are unlike; tensors, where any number is."""
     if _are_alike_in_shape(expected, actual):
         return expected.dtype != actual.dtype or bool((expected != actual).any())
-    if _is_tensor(expected) or _is_tensor(actual):
+    if is_tensor(expected) or is_tensor(actual):
         return True
     return bool(expected != actual)
 

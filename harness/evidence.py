@@ -20,7 +20,7 @@ from typing import Any
 
 from harness import weights
 from harness.arguments import Call
-from harness.comparison import Tolerance, side_by_side
+from harness.comparison import Tolerance, is_tensor, side_by_side
 from harness.differences import differences
 from harness.observations import MOST, comparable, observe
 from harness.relations import Fact
@@ -43,14 +43,19 @@ class Compared:
 
 def by_assert_close(error: BaseException) -> Compared | None:
     """The values that torch.testing.assert_close refused, those inside of tuples and mappings too."""
-    if not isinstance(error, AssertionError):
+    values = refused_by_assert_close(error) if isinstance(error, AssertionError) else None
+    if values is None:
         return None
+    tolerance = Tolerance(values.get("rtol"), values.get("atol"))
+    whole = Compared(values["expected"], values["actual"], tolerance, "assert_close")
+    return _item(whole, text_of(error))
+
+
+def refused_by_assert_close(error: BaseException) -> Mapping[str, Any] | None:
+    """The arguments of the torch.testing.assert_close that an error came through, "actual" and "expected"."""
     for frame, _ in tracebacks.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= frame.f_locals.keys():
-            values = frame.f_locals
-            tolerance = Tolerance(values.get("rtol"), values.get("atol"))
-            whole = Compared(values["expected"], values["actual"], tolerance, "assert_close")
-            return _item(whole, text_of(error))
+            return frame.f_locals
     return None
 
 
@@ -93,7 +98,7 @@ def read(compared: Compared, names: Mapping[str, Any], calls: Sequence[Call] = (
     facts: Fact = {"by": compared.by, "table": _table(compared)}
     with contextlib.suppress(Exception):  # As below; of what cannot be looked at nothing is seen.
         facts |= _look(
-            compared, names, origin(compared.actual, calls) if _is_tensor(compared.actual) else None
+            compared, names, origin(compared.actual, calls) if is_tensor(compared.actual) else None
         )
     return facts
 
@@ -110,7 +115,7 @@ def _look(compared: Compared, names: Mapping[str, Any], source: Origin | None) -
     expected, actual = compared.expected, compared.actual
     if read := _reading(compared, names):
         return {"seen": read, "axes": [], "shape": []}
-    if source is None or not _is_tensor(expected):
+    if source is None or not is_tensor(expected):
         return {}
     of = _gradient_of(compared, names)
     if of and _is_zero(actual) and not _is_zero(expected):
@@ -137,10 +142,6 @@ def _map(compared: Compared, axes: Sequence[str]) -> Fact:
     return {"heat": heat} if heat else {}
 
 
-def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "detach") and hasattr(value, "shape")
-
-
 def _is_zero(value: Any) -> bool:
     return value.device.type != "meta" and not bool(value.detach().any())
 
@@ -161,7 +162,7 @@ def _gradient_of(compared: Compared, names: Mapping[str, Any]) -> str:
     if names.get("gradient") is actual and isinstance(names.get("name"), str):
         return str(names["name"])
     for name, value in names.items():
-        if _is_tensor(value) and value.is_leaf and value.grad is actual:
+        if is_tensor(value) and value.is_leaf and value.grad is actual:
             return name
     if len(compared.item) == 1 and any(
         "gradient" in name and _holds(value, actual) for name, value in names.items()
@@ -212,7 +213,7 @@ def _places(value: Any) -> set[tuple[int, int]] | None:
     if isinstance(value, list):
         pairs = all(isinstance(each, tuple) and [type(n) for n in each] == [int, int] for each in value)
         return set(value) if pairs else None
-    if not _is_tensor(value) or value.is_floating_point() or value.dim() != 2:
+    if not is_tensor(value) or value.is_floating_point() or value.dim() != 2:
         return None
     if not bool((value == value.bool()).all()):
         return None
@@ -222,11 +223,11 @@ def _places(value: Any) -> set[tuple[int, int]] | None:
 def _changed_place(names: Mapping[str, Any]) -> tuple[int, int] | None:
     """(batch row, position) at which `changed` differs from the tensor it was copied from."""
     changed = names.get("changed")
-    if not _is_tensor(changed) or changed is None or changed.dim() < 2:
+    if not is_tensor(changed) or changed is None or changed.dim() < 2:
         return None
     places = set()
     for name, value in names.items():
-        alike = _is_tensor(value) and value.shape == changed.shape and value.dtype == changed.dtype
+        alike = is_tensor(value) and value.shape == changed.shape and value.dtype == changed.dtype
         if alike and name not in ("changed", "before", "after"):
             differs = (value != changed).flatten(2).any(-1) if changed.dim() > 2 else value != changed
             found = differs.nonzero().tolist()

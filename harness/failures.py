@@ -39,7 +39,7 @@ class Failure:
 def in_katas(course: Course, error: BaseException) -> Failure:
     """What is to be told of an error that came out of the katas."""
     frames = traceback.extract_tb(error.__traceback__)
-    found = [(frame, kata) for frame in frames if (kata := _kata_of(course, frame.filename))]
+    found = [(frame, kata) for frame in frames if (kata := course.kata_of(Path(frame.filename)))]
     calls = [Call(f"{course.relative(Path(f.filename))}:{f.lineno}", f.name, f.line or "") for f, _ in found]
     return Failure(
         type(error).__name__,
@@ -48,8 +48,3 @@ def in_katas(course: Course, error: BaseException) -> Failure:
         found[-1][1] if found else None,
         isinstance(error, NotImplementedError),
     )
-
-
-def _kata_of(course: Course, filename: str) -> Kata | None:
-    folder = Path(filename).parent
-    return next((kata for kata in course.katas if folder in (kata.folder, kata.solution_folder)), None)

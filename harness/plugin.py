@@ -81,6 +81,7 @@ class KataHooks:
         self.course: Course = run.course
         self.comparison: Comparison | None = None
         self.cases: dict[tuple[Path, str], int] = {}
+        self.katas: dict[Path, Kata | None] = {}  # of the test files met so far
         selected = selected_names(run.course, run.args)
         self.account = Account(run.course, Ledger(run.course), selected, records=run.records)
         self.stopped = False
@@ -205,7 +206,10 @@ class KataHooks:
         return pair.after_run(self.course, self.account.ledger, time.time()) if self.run.records else []
 
     def kata(self, item: pytest.Item) -> Kata | None:
-        return self.course.kata_of(item.path.resolve())
+        """The kata that a test belongs to. Asked at every hook, and slow to find among many katas."""
+        if item.path not in self.katas:
+            self.katas[item.path] = self.course.kata_of(item.path.resolve())
+        return self.katas[item.path]
 
     def stub_digest(self, kata: Kata) -> str:
         return self.importer.stub_digests.get(kata.name, "")

@@ -20,13 +20,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.course import Kata
 from harness.deadline import Time
+from harness.evidence import refused_by_assert_close
 from harness.seen import TEMPORARY, Seen, alike, see, see_message
 from harness.shape_errors import read_type_error
 from harness.standins import text_of
@@ -348,21 +349,14 @@ def read(error: BaseException, case: Case) -> Failed:
         for at, (frame, _) in enumerate(own)
         for name, value in frame.f_locals.items()
     }
-    compared = _compared(frame for frame, _ in frames)
+    refused = refused_by_assert_close(error)
+    compared = (see(refused["actual"]), see(refused["expected"])) if refused else None
     if compared:
         values |= {"actual": compared[0], "expected": compared[1]}
     if not isinstance(error, AssertionError | pytest.fail.Exception):
         values["message"] = _message(error, case)
     place = tuple((frame.f_code.co_name, line) for frame, line in own)
     return Failed(type(error).__name__, place, values, compared)
-
-
-def _compared(frames: Iterable[FrameType]) -> tuple[Seen, Seen] | None:
-    for frame in frames:
-        values = frame.f_locals
-        if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= values.keys():
-            return see(values["actual"]), see(values["expected"])
-    return None
 
 
 def _message(error: BaseException, case: Case) -> Seen:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.course import Course, Kata
 from harness.receipts import FOLDER
-from harness.stubs import make_stub
+from harness.shipped import shipped_stub
 
 BACKUPS = "backups"
 
@@ -21,7 +21,7 @@ def reset(course: Course, kata: Kata, now: datetime) -> Path | None:
 
     Raises OSError before anything is changed if the backup cannot be written.
     """
-    shipped = make_stub(kata.solution.read_text(encoding="utf-8")).encode()
+    shipped = shipped_stub(kata).encode()
     if _current(kata) == shipped:
         return None
     backup = _back_up(course, kata, now)
@@ -38,7 +38,7 @@ def undo(course: Course, kata: Kata, now: datetime) -> Path:
     for backup in sorted(_folder(course, kata).glob("*.py"), reverse=True):
         wanted = backup.read_bytes()
         if wanted != current:
-            if current != make_stub(kata.solution.read_text(encoding="utf-8")).encode():
+            if current != shipped_stub(kata).encode():
                 _back_up(course, kata, now)
             kata.stub.write_bytes(wanted)
             return backup

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.course import Course, Kata, find_root, load_course
+from harness.shipped import copy_shipped
 from harness.slips import read_slips
 from harness.stubs import make_stub
 
@@ -61,22 +62,10 @@ _FORMAT = """\
 def session(course: Course) -> str:
     """What a learner types and reads, with the terminal's codes for colours."""
     with tempfile.TemporaryDirectory() as temporary:
-        copy = _copy(course, Path(temporary))
+        copy = copy_shipped(course.root, Path(temporary))
+        with (copy.root / "conftest.py").open("a", encoding="utf-8") as file:
+            file.write(_PATIENCE)
         return "\n".join(_steps(copy))
-
-
-def _copy(course: Course, root: Path) -> Course:
-    """The course as it is shipped, in a folder of its own."""
-    for name in ("katas", "solutions"):
-        shutil.copytree(course.root / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "conftest.py"):
-        shutil.copy(course.root / name, root / name)
-    with (root / "conftest.py").open("a", encoding="utf-8") as file:
-        file.write(_PATIENCE)
-    copied = load_course(root)
-    for kata in copied.katas:
-        kata.stub.write_text(make_stub(kata.solution.read_text(encoding="utf-8")), encoding="utf-8")
-    return copied
 
 
 def _steps(course: Course) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness import trial
 from harness.course import Course, Kata
+from harness.shipped import shipped_stub
 from harness.slips import (
     BadSlip,
     Slip,
@@ -56,7 +57,7 @@ def _solution_passes(course: Course, kata: Kata, source: str) -> Iterator[Proble
 
 def _tests_are_listed_with_nothing_solved(course: Course, kata: Kata) -> Iterator[Problem]:
     """A test file that uses a kata while it is loaded would take every other kata's tests along."""
-    unsolved = {each.module: make_stub(each.solution.read_text(encoding="utf-8")) for each in course.katas}
+    unsolved = {each.module: shipped_stub(each) for each in course.katas}
     verdict = trial.run(course, kata, unsolved, stop=True, time_limit=_TIME_LIMIT)
     if not verdict.failed:
         found = f"cannot be loaded while the katas are unsolved ({verdict.problem})"

@@ -56,13 +56,8 @@ def read_contract(path: Path) -> dict[str, Signature]:
 
 def declaration(source: str, name: str) -> Signature | None:
     """The signature of a function, a class, or a method ("Linear.forward") of a module."""
-    nodes: list[ast.stmt] = ast.parse(source).body
-    for part in name.split("."):
-        found = [node for node in nodes if isinstance(node, _Function | ast.ClassDef) and node.name == part]
-        if not found:
-            return None
-        nodes = found[0].body
-    return _signature(found[0], _lines(source))
+    node = _defined(ast.parse(source).body, name)
+    return _signature(node, _lines(source)) if node else None
 
 
 def definition_line(source: str, name: str) -> int | None:
@@ -71,13 +66,17 @@ def definition_line(source: str, name: str) -> int | None:
         body = ast.parse(source.removeprefix("\ufeff")).body
     except (SyntaxError, ValueError):
         return None
-    line = None
-    for part in name.split("."):
-        found = [node for node in body if isinstance(node, _Function | ast.ClassDef) and node.name == part]
-        if not found:
-            return None
-        line, body = found[0].lineno, found[0].body
-    return line
+    node = _defined(body, name)
+    return node.lineno if node else None
+
+
+def _defined(body: list[ast.stmt], name: str) -> _Function | ast.ClassDef | None:
+    """The function, class or method ("Linear.forward") of this name."""
+    owner, _, rest = name.partition(".")
+    for node in body:
+        if isinstance(node, _Function | ast.ClassDef) and node.name == owner:
+            return _defined(node.body, rest) if rest else node
+    return None
 
 
 def _stays(name: str, solved: Collection[str]) -> bool:

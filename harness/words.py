@@ -106,7 +106,7 @@ def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
     """One line for each further failing test of a run that did not stop at the first."""
     if not failures:
         return []
-    lines = [Line(), Line(f"{_count(len(failures), 'more test')} failed in this run:", "title")]
+    lines = [Line(), Line(f"{counted(len(failures), 'more test')} failed in this run:", "title")]
     return lines + [Line(f"  ✗ {test}: {headline(finding)}") for test, finding in failures]
 
 
@@ -448,7 +448,7 @@ def _next_after_failure(kata: Kata, finding: Finding) -> list[Line]:
 def _newly(tests: Sequence[str]) -> list[Line]:
     shown = [Line(f"  ✓ {test}", "good") for test in tests[-4:]]
     hidden = len(tests) - len(shown)
-    return [Line(f"  ✓ {_count(hidden, 'test')} and", "good"), *shown] if hidden > 0 else shown
+    return [Line(f"  ✓ {counted(hidden, 'test')} and", "good"), *shown] if hidden > 0 else shown
 
 
 def _printed(text: str) -> list[Line]:
@@ -476,7 +476,8 @@ def _text(message: str, most: int = 4) -> list[str]:
     return lines[:most] + (["…"] if len(lines) > most else [])
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

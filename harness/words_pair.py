@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.pairing import LONGEST, BadPair, Person, Session
 from harness.progress import KataProgress
-from harness.words import Line
+from harness.words import Line, counted
 
 _START = "harness pair start ANA BO --minutes 7"
 
@@ -94,10 +94,11 @@ def _times(session: Session, now: float) -> list[Line]:
     swaps = [(session.count("green"), "on green"), (session.count("time"), "on time")]
     swaps.append((session.count("hand"), "by hand"))
     how = ", ".join(f"{number} {reason}" for number, reason in swaps if number)
+    greens = counted(session.count("green"), "green")
     return [
         Line(drove),
-        Line(f"  {_count(session.all_swaps, 'swap')}{f' ({how})' if how else ''}"),
-        Line(f"  {_count(session.count('green'), 'green')}, {_count(session.tests, 'test')} more that pass"),
+        Line(f"  {counted(session.all_swaps, 'swap')}{f' ({how})' if how else ''}"),
+        Line(f"  {greens}, {counted(session.tests, 'test')} more that pass"),
     ]
 
 
@@ -109,7 +110,3 @@ def _clock(seconds: float) -> str:
 
 def _minutes(minutes: float) -> str:
     return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

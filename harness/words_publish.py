@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from harness.publish import BRANCH, CannotPublish, Published
-from harness.words import Line
+from harness.words import Line, counted
 
 
 def published(what: Published) -> list[Line]:
     """What the branch is now, and what to do with it."""
-    count = f"{len(what.katas)} commit{'' if len(what.katas) == 1 else 's'}, one a kata"
+    count = f"{counted(len(what.katas), 'commit')}, one a kata"
     news = "is" if what.changed else "is still"
     kata = what.katas[-1]
     return [

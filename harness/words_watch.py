@@ -45,7 +45,6 @@ CANCELLED = Line("Saved again: this run is stopped, and starts over.", "dim")
 STOPPED = Line("This run is stopped.", "dim")
 KILLED = Line("The test process was killed from outside; the next one takes over.", "dim")
 GOODBYE = Line("Watch has ended. What passed is kept. Next: pytest", "dim")
-NO_EVENTS = Line("Saves cannot be noticed here. Press r after saving.", "bad")
 
 
 def cannot_warm(status: int) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 from pathlib import Path
 
 import pytest
 
-from harness.course import load_course
-from harness.stubs import make_stub
+from harness.shipped import copy_shipped
 from harness.tests.miniature import Miniature, make_miniature
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -41,10 +39,4 @@ def repository() -> Path:
 @pytest.fixture
 def untouched(repository: Path, tmp_path: Path) -> Miniature:
     """This repository's katas and solutions as they are shipped, in a folder of their own."""
-    for name in ("katas", "solutions"):
-        shutil.copytree(repository / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "conftest.py"):
-        shutil.copy(repository / name, tmp_path / name)
-    for kata in load_course(tmp_path).katas:
-        kata.stub.write_text(make_stub(kata.solution.read_text(encoding="utf-8")), encoding="utf-8")
-    return Miniature(tmp_path)
+    return Miniature(copy_shipped(repository, tmp_path).root)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.course import load_course
-from harness.stubs import make_stub
+from harness.shipped import write_shipped_stubs
 from harness.tests.conftest import REPOSITORY
 from harness.tests.miniature import Miniature, Result
 
@@ -77,8 +77,7 @@ def clone(tmp_path: Path) -> Clone:
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "conftest.py", "Makefile", ".gitignore", "katas/__init__.py"):
         shutil.copy(REPOSITORY / name, root / name)
-    for kata in load_course(root).katas:
-        kata.stub.write_text(make_stub(kata.solution.read_text(encoding="utf-8")), encoding="utf-8")
+    write_shipped_stubs(load_course(root))
     shutil.copy(REPOSITORY / "katas" / "shipped.json", root / "katas" / "shipped.json")
     made = Clone(root)
     for command in ("git init -q", "git add -A", "git -c user.name=a -c user.email=a@b.c commit -qm a"):
