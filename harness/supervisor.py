@@ -164,19 +164,42 @@ def supervise(child: Child, flight: Path, starting_limit: float) -> Ending:
                 raise
 
 
+class Signals:
+    """What a signal last asked of this process, as the exception that was raised for it.
+
+    Python drops an exception that is raised inside a destructor: who asks for it here gets it all the same.
+    """
+
+    def __init__(self) -> None:
+        self._asked: BaseException | None = None
+
+    def raise_for(self, number: int, _: object) -> NoReturn:
+        """The handler of a signal."""
+        self._asked = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        raise self._asked
+
+    def raise_dropped(self) -> None:
+        """Raise what a signal asked for, unless it was forgotten."""
+        if self._asked:
+            raise self._asked
+
+    def forget(self) -> None:
+        """It has been done."""
+        self._asked = None
+
+
 @contextmanager
-def terminations_raised() -> Iterator[None]:
-    """Raise SystemExit on a signal that would end this process without another word."""
-
-    def leave(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
+def terminations_raised() -> Iterator[Signals]:
+    """Raise an exception on a signal that would end this process without another word, and on Ctrl-C."""
+    signals = Signals()
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody has told us to ignore it
+        numbers.append(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread():
         numbers = []  # only the main thread may set handlers
-    before = {number: signal.signal(number, leave) for number in numbers}
+    before = {number: signal.signal(number, signals.raise_for) for number in numbers}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

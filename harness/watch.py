@@ -23,7 +23,7 @@ from harness.ledger import Ledger
 from harness.progress import current_kata, next_kata
 from harness.screen import show
 from harness.spare import Order, Relay, Spare
-from harness.supervisor import Ending, terminations_raised
+from harness.supervisor import Ending, Signals, terminations_raised
 from harness.watching import Request
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def watch(course: Course, chosen: Kata | None) -> None:
     Raises CannotWarm if no process comes up that could run them.
     """
     with (
-        terminations_raised(),
-        contextlib.closing(Watch(course, chosen)) as watcher,
+        terminations_raised() as signals,
+        contextlib.closing(Watch(course, chosen, signals)) as watcher,
         _saves_delivered(course, watcher.saved),
         single_keys(watcher.typed),
     ):
@@ -62,9 +62,10 @@ def watch(course: Course, chosen: Kata | None) -> None:
 class Watch:
     """What is wanted, what runs, and what has come in meanwhile."""
 
-    def __init__(self, course: Course, chosen: Kata | None) -> None:
+    def __init__(self, course: Course, chosen: Kata | None, signals: Signals) -> None:
         self._course = course
         self._chosen = chosen  # None: follow the learner's progress
+        self._signals = signals
         self._relay = Relay(course.root)
         self._wanted: Request | None = None
         self._running: Running | None = None
@@ -98,6 +99,7 @@ class Watch:
         else:
             show([say.KEY_LINE])
         while not self._leaving:
+            self._signals.raise_dropped()
             self._tend()
             self._advance()
             self._look_at_the_time()
@@ -292,7 +294,9 @@ class Watch:
             return
         command = [sys.executable, "-m", "harness", "demo"]
         demo = subprocess.Popen(command, cwd=self._course.root, stdin=subprocess.DEVNULL)
-        show(say.demo_ended(_waited_for(demo)))
+        status_of_demo = _waited_for(demo)
+        self._signals.forget()  # it was the demo that Ctrl-C was for
+        show(say.demo_ended(status_of_demo))
         show([say.KEY_LINE])
 
     def _keys(self) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -26,7 +27,7 @@ class Terminal:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env={**os.environ, "TERM": "xterm-256color", "PYTHONFAULTHANDLER": "1", **environment},
             stdin=inner,
             stdout=inner,
             stderr=inner,
@@ -60,8 +61,12 @@ class Terminal:
         limit = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < limit:
             self._take()
+        still_runs = self.process.poll() is None
+        if still_runs:
+            self.process.send_signal(signal.SIGABRT)  # Python then prints where it is
         while self._take():
             pass
+        assert not still_runs, f"it has not ended:\n{self.printed}"
         return self.process.wait(timeout=1)
 
     def close(self) -> None:

@@ -245,9 +245,9 @@ def test_x_adds_nothing_to_the_block(mini: Miniature) -> None:
 
 def test_last_failed_runs_only_what_failed(mini: Miniature) -> None:
     mini.write_doubles(outer="return None")
-    mini.pytest("katas/00")
+    first = mini.pytest("katas/00")
     result = mini.pytest("katas/00", "--lf", "-v")
-    assert "1 failed" in result.out
+    assert "1 failed" in result.out, first.text + result.text
     assert "::test_double" not in result.out
 
 

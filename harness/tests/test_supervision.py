@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness.receipts import progress_path
-from harness.supervisor import _read_stack
+from harness.supervisor import _read_stack, terminations_raised
 from harness.tests.miniature import Miniature, make_miniature
 
 
@@ -144,3 +144,27 @@ def test_no_other_plugin_is_needed(mini: Miniature, plugin: str) -> None:
     assert result.code == 1, result.text
     assert "INTERNALERROR" not in result.text
     assert "3/4" in mini.harness("status").out
+
+
+class Dropping:
+    """Whose destructor takes so long that a signal arrives meanwhile."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # that is the point
+@pytest.mark.parametrize(
+    ("name", "error"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_signal_that_python_drops_is_not_lost(name: str, error: type[BaseException]) -> None:
+    with terminations_raised() as signals:
+        signals.raise_dropped()
+        Dropping(getattr(signal, name))
+        with pytest.raises(error):
+            signals.raise_dropped()
+        signals.forget()
+        signals.raise_dropped()
