@@ -85,6 +85,7 @@ class KataHooks:
         selected = selected_names(run.course, run.args)
         self.account = Account(run.course, Ledger(run.course), selected, records=run.records)
         self.stopped = False
+        self.began = 0.0  # the current test, in seconds of this process
         self.exit_status: int = pytest.ExitCode.INTERNAL_ERROR
 
     # --- set-up ---
@@ -122,6 +123,7 @@ class KataHooks:
         kata = self.kata(item)
         if kata:
             self.importer.notes.clear()
+            self.began = time.process_time()
             self.recorder.begin("test", self.limit(item), **self.identity(item, kata))
         return None
 
@@ -248,6 +250,7 @@ class KataHooks:
         if call.excinfo is None:
             return None
         comparison, self.comparison = self.comparison, None
+        took = time.process_time() - self.began
         code = getattr(getattr(item, "function", None), "__code__", None)
         finding = read_failure(
             self.course,
@@ -260,8 +263,8 @@ class KataHooks:
             calls=list(self.importer.notes.calls),
         )
         if finding.kind in NAMEABLE and (diagnosis := self.diagnosis(item, kata, call)):
-            return replace(finding, diagnosis=diagnosis)
-        steps = self.steps(item, kata, call, finding)
+            finding = replace(finding, diagnosis=diagnosis)
+        steps = self.steps(item, kata, call, finding, took)
         return replace(finding, facts={**finding.facts, "steps": steps}) if steps else finding
 
     def diagnosis(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> str:
@@ -273,11 +276,15 @@ class KataHooks:
         return self.diagnoses.of(item, kata, call.excinfo.value)
 
     def steps(
-        self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], finding: Finding
+        self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], finding: Finding, took: float
     ) -> list[dict[str, Any]]:
-        """The shapes that led to a failure, where they help."""
-        helps = self.run.shows_shapes or rerun.shapes_help(finding.kind, finding.facts)
-        if not helps or call.when != "call" or call.excinfo is None or call.duration > rerun.LONGEST:
+        """The shapes that led to a failure, where they help or are asked for.
+
+        `took`: the time that this process has spent on the test. On a busy machine more goes by.
+        """
+        helps = not finding.diagnosis and rerun.shapes_help(finding.kind, finding.facts)
+        quick = call.when == "call" and rerun.is_quick(took, call.duration, self.limit(item))
+        if not (quick and (helps or self.run.shows_shapes)) or call.excinfo is None:
             return []
         files = {str(kata.stub), str(kata.solution)}
         gave = finding.facts["function"] if finding.kind == "type" and not finding.facts["argument"] else ""

@@ -17,7 +17,8 @@ from typing import Any
 from harness.shapes import trace
 
 _OF_TORCH = ("RuntimeError", "IndexError", "ValueError", "TypeError")
-LONGEST = 1.0  # seconds that a test may have taken to be run again
+_LONGEST = 2.0  # seconds of the processor that a test may have taken to be run again
+_OF_THE_LIMIT = 3  # how often the time that went by has to fit into the time limit
 _MOST_STEPS = 40  # the last ones; a block shows a few of them
 
 
@@ -35,6 +36,11 @@ def shapes_help(kind: str, facts: Mapping[str, Any]) -> bool:
     if kind == "compared":
         return "The values for attribute 'shape'" in message
     return kind == "raised" and facts["type"] in _OF_TORCH and bool(_SIZES.search(message))
+
+
+def is_quick(took: float, went_by: float, limit: float) -> bool:
+    """Whether a test may be run again: soon done, and not stopped by its time limit (0: none)."""
+    return took <= _LONGEST and (not limit or went_by * _OF_THE_LIMIT <= limit)
 
 
 def steps_to(

@@ -182,6 +182,21 @@ def test_a_second_run_prints_nothing_and_draws_nothing(
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize(
+    ("took", "went_by", "limit", "quick"),
+    [
+        (0.1, 0.1, 10.0, True),
+        (0.1, 4.0, 10.0, False),
+        (0.1, 4.0, 0.0, True),
+        (2.1, 2.1, 10.0, False),
+        (2.1, 2.1, 0.0, False),
+    ],
+    ids=["quick", "no time left", "no limit", "long", "long, no limit"],
+)
+def test_only_a_quick_test_is_run_again(took: float, went_by: float, limit: float, quick: bool) -> None:
+    assert rerun.is_quick(took, went_by, limit) is quick
+
+
 def raised(kind: str, message: str) -> dict[str, Any]:
     return {"type": kind, "message": message}
 
@@ -216,16 +231,19 @@ def test_shapes_are_looked_for_where_they_explain_something(
 # --- in a run ------------------------------------------------------------------------------------------
 
 
+UNHURRIED = ("--time-limit", "0")  # on a busy machine there may be no time for a second run
+
+
 def test_an_error_about_sizes_shows_the_shapes_that_led_to_it(mini: Miniature) -> None:
     mini.write_doubles(double="y = x[:, None]\nreturn y @ x[None, :, None]")
-    out = mini.pytest("katas/0").out
+    out = mini.pytest("katas/0", *UNHURRIED).out
     assert "What your lines made (line: call, shape):\n    13: [] (3, 1)\n    14: [] (1, 3, 1)\n" in out
     assert "14: @ (3, 1) and (1, 3, 1) failed\n\n  katas/k00_doubles/doubles.py:14" in out
 
 
 def test_shapes_are_shown_of_any_failure_where_asked_for(mini: Miniature) -> None:
     mini.write_doubles(double="return 3 * x")
-    plain, asked = mini.pytest("katas/0").out, mini.pytest("katas/0", "--shapes").out
+    plain, asked = mini.pytest("katas/0", *UNHURRIED).out, mini.pytest("katas/0", "--shapes", *UNHURRIED).out
     assert "Every value" not in plain  # of three equal numbers each is the other's times something
     assert "What your lines made" not in plain
     assert "What your lines made (line: call, shape):\n    13: * (3,) 3\n" in asked
@@ -233,7 +251,10 @@ def test_shapes_are_shown_of_any_failure_where_asked_for(mini: Miniature) -> Non
 
 def test_a_comparison_is_told_in_words_as_well_as_in_numbers(mini: Miniature) -> None:
     mini.write_doubles(outer="return y[:, None] * x")
-    out = mini.pytest("katas/0").out
+    out = mini.pytest("katas/0", *UNHURRIED).out
     assert "outer returned float32 (3, 2)" in out
     mini.write_doubles(outer="return -(x[:, None] * y)")
-    assert "  Every value has the wrong sign, and is right otherwise.\n" in mini.pytest("katas/0").out
+    assert (
+        "  Every value has the wrong sign, and is right otherwise.\n"
+        in mini.pytest("katas/0", *UNHURRIED).out
+    )
