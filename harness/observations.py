@@ -38,7 +38,7 @@ def observe(
         return list(_of_shapes(pair, names, known))
     if relation_found := _of_type(expected, actual, pair) or _explained(pair, known):
         return [relation_found]
-    return list(_of_values(pair, known))[:MOST]
+    return list(_of_values(pair, names))[:MOST]
 
 
 def comparable(expected: Any, actual: Any, tolerance: Tolerance) -> Pair | None:
@@ -90,12 +90,17 @@ def _explained(pair: Pair, sizes: Mapping[str, int]) -> Fact | None:
     return relation(pair, sizes) or weights.sharpened(pair, sizes)
 
 
-def _of_values(pair: Pair, sizes: Mapping[str, int]) -> Iterator[Fact]:
+def _has_diagonal(differs: Any, names: Sequence[str]) -> bool:
+    """Whether the last two axes count the same things: positions that read positions."""
+    square = differs.dim() >= 2 and differs.shape[-1] == differs.shape[-2]
+    return weights.have_queries_and_keys(names) or (square and not any(names[-2:]))
+
+
+def _of_values(pair: Pair, names: Sequence[str]) -> Iterator[Fact]:
     """Where nothing explains all of it: what is true of parts, most telling first."""
     differs = ~pair.tolerance.accepts(pair.expected, pair.actual)
     if lost := regions.not_finite(pair.expected, pair.actual):
         yield lost
-        differs = differs & pair.actual.isfinite()
     if pair.expected.numel() < 2:
         return
     if flat := _flat(pair):
@@ -103,12 +108,14 @@ def _of_values(pair: Pair, sizes: Mapping[str, int]) -> Iterator[Fact]:
         return
     if summed := weights.sums(pair):
         yield summed
+        if summed["along"] is not None:
+            return
     if rows := along_one_axis(pair):
         yield rows
     if differs.any():
-        masked = weights.are_weights(pair.expected)
+        masked = weights.are_meant_as_weights(pair.expected)
         special = regions.special(pair.expected, pair.actual, differs, masked=masked)
-        diagonal = regions.diagonal(differs)
+        diagonal = regions.diagonal(differs) if _has_diagonal(differs, names) else None
         place = None if diagonal else regions.where(differs)
         yield from (found for found in (special, diagonal, place) if found)
 

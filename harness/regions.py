@@ -9,26 +9,30 @@ _MOST_NAMED = 4  # scattered indices along an axis that are worth listing
 
 
 def where(differs: Any) -> Fact | None:
-    """The axes along which only some indices hold a difference; None if there is no such axis."""
+    """The axes along which only some indices hold a difference; None if there is no such axis.
+
+    Of indices that are many and scattered only the few others can be named, and of one axis alone.
+    """
     axes = []
     for axis in range(differs.dim()):
-        size = differs.shape[axis]
         others = [other for other in range(differs.dim()) if other != axis]
         flags = differs.any(dim=others) if others else differs
         which = flags.nonzero().flatten().tolist()
-        if 0 < len(which) < size and _can_be_named(which, size):
-            axes.append({"axis": axis, "size": size, "which": which})
-    return {"kind": "where", "axes": axes[:3]} if axes else None
+        if 0 < len(which) < differs.shape[axis]:
+            axes.append({"axis": axis, "size": differs.shape[axis], "which": which})
+    direct = [each for each in axes if _can_be_named(each["which"])]
+    by_the_rest = [each for each in axes if _can_be_named(_rest(each))]
+    found = direct[:3] or by_the_rest[:1]
+    return {"kind": "where", "axes": found} if found else None
 
 
-def _can_be_named(which: list[int], size: int) -> bool:
-    """Whether the indices, or those left out, are one run or but a few."""
-    rest = [index for index in range(size) if index not in set(which)]
-    return min(len(which), len(rest)) <= _MOST_NAMED or _is_run(which) or _is_run(rest)
+def _rest(part: Fact) -> list[int]:
+    return [index for index in range(part["size"]) if index not in set(part["which"])]
 
 
-def _is_run(indices: list[int]) -> bool:
-    return indices[-1] - indices[0] + 1 == len(indices)
+def _can_be_named(indices: list[int]) -> bool:
+    """Whether indices are few, or one run."""
+    return len(indices) <= _MOST_NAMED or indices[-1] - indices[0] + 1 == len(indices)
 
 
 def diagonal(differs: Any) -> Fact | None:
@@ -81,6 +85,6 @@ def not_finite(expected: Any, actual: Any) -> Fact | None:
         if count:
             first = wrong.nonzero()[0].tolist()
             place = where(wrong) if count > 1 else None
-            axes = place["axes"] if place else []
+            axes = [each for each in place["axes"] if _can_be_named(each["which"])] if place else []
             return {"kind": kind, "count": count, "of": wrong.numel(), "first": first, "axes": axes}
     return None

@@ -37,9 +37,10 @@ class Pair:
     def is_constant(self, values: Any) -> bool:
         """Whether all entries are one number, give or take what the tolerance would not notice."""
         low, high = values.min(), values.max()
-        return bool((high - low) <= _CLEARLY * self._allowed(max(abs(float(low)), abs(float(high)))))
+        return bool((high - low) <= _CLEARLY * self.allowed(max(abs(float(low)), abs(float(high)))))
 
-    def _allowed(self, size: float) -> float:
+    def allowed(self, size: float) -> float:
+        """How far a value may be from an expected one of this size."""
         rtol, atol = self.tolerance.rtol, self.tolerance.atol
         return (1e-6 if atol is None else atol) + (1e-5 if rtol is None else rtol) * size
 
@@ -161,6 +162,8 @@ def _scaled(pair: Pair, sizes: Mapping[str, int]) -> Fact | None:
         return None
     finite = _finite(pair)
     expected, actual = pair.expected[finite], pair.actual[finite]
+    if (expected.abs() > _CLEARLY * pair.allowed(0.0)).sum() < 2:
+        return None  # beside nothing, any one number is another times something
     for factor in _rounded(float((expected * actual).sum() / (expected * expected).sum())):
         if math.isfinite(factor) and factor and _explains(pair, pair.actual / factor):
             return {"kind": "scaled", "factor": factor, **_explained(pair, factor, sizes)}
@@ -210,14 +213,25 @@ def _explained(pair: Pair, factor: float, sizes: Mapping[str, int]) -> Fact:
 
 
 def named_factor(factor: float, sizes: Mapping[str, int], fits: Any) -> Fact:
-    """Which of d, √d, 1/d and 1/√d a factor is, for a size d at hand; `fits` decides. {} if none."""
-    for form, value_of in _FORMS:
-        for size in dict.fromkeys(sizes.values()):
-            exact = math.copysign(value_of(size), factor) if size > 1 else 0.0
-            if exact and math.isclose(exact, factor, rel_tol=1e-3) and fits(exact):
-                names = [name for name, other in sizes.items() if other == size and name.isidentifier()]
-                return {"form": form, "size": size, "name": names[0] if len(names) == 1 else ""}
-    return {}
+    """Which of d, √d, 1/d, … a factor is, for a size d at hand; `fits` decides.
+
+    {} if none is, and if several are: then none of them need be the reason.
+    """
+    found = [
+        (form, size)
+        for form, value_of in _FORMS
+        for size in dict.fromkeys(sizes.values())
+        if size > 1 and _is(math.copysign(value_of(size), factor), factor, fits)
+    ]
+    if len(found) != 1:
+        return {}
+    form, size = found[0]
+    names = [name for name, other in sizes.items() if other == size and name.isidentifier()]
+    return {"form": form, "size": size, "name": names[0] if len(names) == 1 else ""}
+
+
+def _is(exact: float, factor: float, fits: Any) -> bool:
+    return math.isclose(exact, factor, rel_tol=1e-3) and bool(fits(exact))
 
 
 _FORMS = (

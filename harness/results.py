@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ def origin(value: Any, calls: Sequence[Call]) -> Origin:
         for call in reversed(calls):
             for position, result in _tensors(call.result):
                 if same(value, result):
-                    return _origin(call, position, value)
+                    return _origin(call, position, value, calls)
     return Origin()
 
 
@@ -51,20 +52,32 @@ def _tensors(result: Any) -> Iterator[tuple[int | None, Any]]:
         yield None, result
 
 
-def _origin(call: Call, position: int | None, value: Any) -> Origin:
+def _origin(call: Call, position: int | None, value: Any, calls: Sequence[Call]) -> Origin:
     code = inspect.unwrap(call.function).__code__
     try:
-        signature = inspect.signature(call.function, eval_str=True)
-        arguments = signature.bind(*call.args, **call.kwargs).arguments
+        annotation = inspect.signature(call.function, eval_str=True).return_annotation
+        axes = _names(_tokens(_member(annotation, position)), value.dim())
+        own = _sizes(call)
     except (TypeError, NameError):  # annotations that cannot be evaluated here
         return Origin(code)
+    for number, other in enumerate(calls):  # sizes of what it called, by number where a name means two
+        with contextlib.suppress(TypeError, NameError):
+            more = {name: size for name, size in _sizes(other).items() if own.get(name) != size}
+            own |= {f"{number} {name}" if name in own else name: size for name, size in more.items()}
+    return Origin(code, axes, own)
+
+
+def _sizes(call: Call) -> dict[str, int]:
+    """The sizes that a call has to do with, by the signature's names: of arguments, result and layer."""
+    signature = inspect.signature(call.function, eval_str=True)
+    arguments = signature.bind(*call.args, **call.kwargs).arguments
     bindings: dict[str, Binding] = {}
     for argument, given in arguments.items():
         _bind(signature.parameters[argument].annotation, given, argument, bindings, arguments)
+    _bind(signature.return_annotation, call.result, "", bindings, arguments)
     sizes = {name: binding.size for name, binding in bindings.items() if name.isidentifier()}
     numbers = {argument: given for argument, given in arguments.items() if type(given) is int}
-    tokens = _tokens(_member(signature.return_annotation, position))
-    return Origin(code, _names(tokens, value.dim()), {**numbers, **_numbers_of(call), **sizes})
+    return {**numbers, **_numbers_of(call), **sizes}
 
 
 def _numbers_of(call: Call) -> dict[str, int]:

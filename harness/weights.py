@@ -21,10 +21,16 @@ def are_weights(values: Any, axis: int = -1) -> bool:
     return bool(ones.any() and (ones | (sums == 0)).all())
 
 
+def are_meant_as_weights(expected: Any) -> bool:
+    """Whether expected values are weights and not a few numbers that sum to one by chance."""
+    several = expected.dim() >= 2 and expected.shape[-1] >= 3 and expected.numel() > expected.shape[-1]
+    return several and are_weights(expected)
+
+
 def sums(pair: Pair) -> Fact | None:
     """Whether rows that are to sum to one do not; and whether they do so along another axis."""
     expected, actual = pair.expected, pair.actual
-    if expected.dim() == 0 or expected.shape[-1] < 2 or not are_weights(expected):
+    if not are_meant_as_weights(expected):
         return None
     if are_weights(actual) or not actual.isfinite().all():
         return None
@@ -47,7 +53,7 @@ def sharpened(pair: Pair, sizes: Mapping[str, int]) -> Fact | None:
     softmax(c · s) has the logarithms of softmax(s), less a number for each row, times c.
     """
     expected, actual = pair.expected, pair.actual
-    if not (are_weights(expected) and are_weights(actual)) or expected.shape[-1] < 3:
+    if not (are_meant_as_weights(expected) and are_weights(actual)):
         return None
     seen = expected > 0
     if bool(((actual > 0) != seen).any()):

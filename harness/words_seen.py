@@ -358,14 +358,14 @@ def _alike(fact: Fact, axes: Axes) -> str:
 
 def _not_special(fact: Fact, axes: Axes) -> str:
     value, wrong, of = fact["value"], fact["wrong"], fact["of"]
+    many = f"all {of}" if wrong == of else f"{wrong} of {of}"
     if fact["only"]:
-        entries = "the entry" if of == 1 else f"{wrong} of the {of} entries"
-        return f"All that differs is {entries} where {value} is expected."
+        return f"Only entries where {value} is expected differ: {many}."
     return f"{'All' if wrong == of else wrong} of the {of} entries that should be {value} are not."
 
 
 def _wrongly_special(fact: Fact, axes: Axes) -> str:
-    return f"All that differs is {fact['count']} entries that are {fact['value']} and should not be."
+    return f"Only entries that are {fact['value']}, and should not be, differ: {fact['count']} of them."
 
 
 def _diagonal(fact: Fact, axes: Axes) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from harness import regions
 from harness.comparison import Tolerance
 from harness.observations import MOST, observe
 from harness.weights import heatmap
@@ -109,6 +110,11 @@ def test_a_size_that_two_things_have_names_neither() -> None:
     assert (fact["size"], fact["name"]) == (11, "")
 
 
+def test_a_factor_that_two_sizes_explain_is_explained_by_neither() -> None:
+    (fact,) = seen(normal(5, 5), normal(5, 5) / 2, num_heads=2, d_head=4)
+    assert "form" not in fact
+
+
 def test_the_size_of_an_axis_without_a_name_explains_a_factor_too() -> None:
     (fact,) = seen(X, math.sqrt(7) * X)
     assert (fact["size"], fact["name"]) == (7, "")
@@ -190,8 +196,8 @@ def test_shapes_that_differ_are_told_by_what_they_share(actual: Tensor, fact: di
 # --- what is true of parts -------------------------------------------------------------------------
 
 
-def where(fact: dict[str, Any]) -> list[tuple[int, list[int]]]:
-    return [(axis["axis"], axis["which"]) for axis in fact["axes"]]
+def where(fact: dict[str, Any] | None) -> list[tuple[int, list[int]]]:
+    return [(axis["axis"], axis["which"]) for axis in fact["axes"]] if fact else []
 
 
 def test_the_indices_that_differ_are_found_along_every_axis() -> None:
@@ -199,6 +205,50 @@ def test_the_indices_that_differ_are_found_along_every_axis() -> None:
     noisy[1, 2:4] += normal(2, 3, 7, seed=1)
     (fact,) = seen(X, noisy)
     assert where(fact) == [(0, [1]), (1, [2, 3])]
+
+
+def test_a_few_numbers_that_sum_to_one_by_chance_are_no_weights() -> None:
+    assert kinds(torch.tensor([[1.0, 0.0]] * 3), torch.tensor([[0.0, 0.2]] * 3)) == []
+    assert "sums" not in kinds(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.5, 0.5, 0.5]))
+
+
+def test_one_number_beside_nothing_has_no_factor() -> None:
+    assert "scaled" not in kinds(torch.tensor([0.0, 0.02]), torch.tensor([0.0, 0.03]))
+
+
+def test_where_something_is_not_finite_what_is_said_of_the_rest_holds_of_all() -> None:
+    expected = torch.tensor([1.0, -math.inf, 2.0, 3.0, 4.0])
+    actual = torch.tensor([1.0, 5.0, -math.inf, 3.0, 4.0])
+    facts = seen(expected, actual)
+    assert [fact["kind"] for fact in facts] == ["inf", "not_special", "where"]
+    assert (facts[1]["only"], where(facts[2])) == (False, [(0, [1, 2])])
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "told"),
+    [
+        ((5, 5), ("", ""), True),
+        ((3, 5), ("queries", "keys"), True),
+        ((3, 5), ("", ""), False),
+        ((5, 5), ("batch", "seq"), False),
+    ],
+)
+def test_a_diagonal_is_one_of_positions_that_read_positions(
+    shape: tuple[int, int], names: tuple[str, str], told: bool
+) -> None:
+    noise = normal(*shape, seed=1).triu(1 + shape[1] - shape[0])
+    facts = observe(normal(*shape), normal(*shape) + noise, CLOSE, names)
+    assert ("diagonal" in [fact["kind"] for fact in facts]) is told
+
+
+def test_many_scattered_indices_are_told_by_the_few_others_if_by_any() -> None:
+    expected, wrong = normal(30, 6), torch.ones(30, 6, dtype=torch.bool)
+    wrong[[3, 17]] = False
+    assert where(regions.where(wrong)) == [(0, [*range(3), *range(4, 17), *range(18, 30)])]
+    wrong[:, :2] = False
+    assert where(regions.where(wrong)) == [(1, [2, 3, 4, 5])]
+    broken = seen(expected, expected.masked_fill(wrong, math.nan))[0]
+    assert where(broken) == [(1, [2, 3, 4, 5])]
 
 
 def test_where_only_one_side_of_the_diagonal_differs_no_more_is_said() -> None:

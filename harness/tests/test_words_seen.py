@@ -107,7 +107,7 @@ NAMED = [
     (fact("alike", axis=2), "The result is the same for all queries; it should not be."),
     (
         fact("not_special", value="0", wrong=9, of=12, only=True),
-        "All that differs is 9 of the 12 entries where 0 is expected.",
+        "Only entries where 0 is expected differ: 9 of 12.",
     ),
     (
         fact("not_special", value="-inf", wrong=9, of=12, only=False),
@@ -115,7 +115,7 @@ NAMED = [
     ),
     (
         fact("wrongly_special", value="0", count=3),
-        "All that differs is 3 entries that are 0 and should not be.",
+        "Only entries that are 0, and should not be, differ: 3 of them.",
     ),
     (fact("diagonal", side="above"), "All that differs lies where the key comes after the query."),
     (fact("diagonal", side="on"), "All that differs lies where a query meets its own key."),
