@@ -165,8 +165,9 @@ def telling(actual: Seen, expected: Seen) -> int:
         return max(map(telling, actual[1], expected[1]), default=0)
     if actual[0] != "tensor" or actual[4] is None:
         return 0
-    found, right = actual[4].double(), expected[4].double() if expected[3:4] == actual[3:4] else None
-    if right is not None:
+    found = actual[4].double()
+    if expected[3:4] == actual[3:4] and expected[4] is not None:
+        right = expected[4].double()
         found = found[(found - right).abs() > _NOISE.get(actual[1], 0.0) * right.abs()]
     values = {round(value, 9) for value in found.flatten()[:64].tolist() if value - value == 0}
     return len(values - {0.0, 1.0, -1.0})
