@@ -119,7 +119,7 @@ class Rerun:
         stage = Stage(self)
         with in_place(version, self.case.module), _recorded(version, self.contract, stage):
             with self.time.guard():
-                exec(self.program, stage.namespace)
+                stage.execute(self.program)
             yield stage
 
 
@@ -131,6 +131,14 @@ class Stage:
         self.namespace: dict[str, Any] = {"__name__": self.case.tests.stem, "__file__": str(self.case.tests)}
         self.replay = Replay()
 
+    def execute(self, program: CodeType) -> None:
+        """Execute the test's file, and let its functions run as pytest compiled them."""
+        exec(program, self.namespace)
+        self.namespace.update({"@pytest_ar": _Mute(), "@py_builtins": builtins})
+        for name, code in self.case.codes.items():
+            value = self.namespace.get(name)
+            _take_code(inspect.unwrap(value) if callable(value) else value, code)
+
     def play(self, choice: tuple[int, ...] | None = None, expected: Sequence[Seen] | None = None) -> Replay:
         """What a case sees, by default the one that failed.
 
@@ -138,12 +146,11 @@ class Stage:
         """
         self.replay = Replay(expected=expected)
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
             for surroundings in (_same_randomness(), _silence()):
                 stack.enter_context(surroundings)
             try:
                 with self._time.guard():
-                    function, arguments = self._prepared(choice, stack, folder)
+                    function, arguments = self._prepared(choice, stack)
                     function(**arguments)
             except (KeyboardInterrupt, CannotReplay):
                 raise
@@ -157,14 +164,11 @@ class Stage:
         yield from (choice for choice in itertools.product(*ranges) if choice != self.case.choice)
 
     def _prepared(
-        self, choice: tuple[int, ...] | None, stack: contextlib.ExitStack, folder: Path
+        self, choice: tuple[int, ...] | None, stack: contextlib.ExitStack
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
-        self.namespace.update({"@pytest_ar": _Mute(), "@py_builtins": builtins})
-        for name, value in self.namespace.items():
-            _take_code(inspect.unwrap(value) if callable(value) else value, self.case.codes.get(name))
         function = self.namespace[self.case.function]
         given = _parameters(function, self.case.choice if choice is None else choice)
-        wanted = _Wanted(self.namespace, given, stack, folder)
+        wanted = _Wanted(self.namespace, given, stack)
         for name in self.case.fixtures:
             if name in self.namespace:
                 wanted[name]
@@ -178,9 +182,9 @@ class _Mute:
         return lambda *args, **kwargs: ""
 
 
-def _take_code(function: object, code: CodeType | None) -> None:
+def _take_code(function: object, code: CodeType) -> None:
     """Let a function of the file run as pytest compiled it."""
-    if isinstance(function, FunctionType) and code and code.co_freevars == function.__code__.co_freevars:
+    if isinstance(function, FunctionType) and code.co_freevars == function.__code__.co_freevars:
         function.__code__ = code
 
 
@@ -229,10 +233,9 @@ class _Wanted(dict[str, Any]):
         namespace: Mapping[str, Any],
         given: Mapping[str, Any],
         stack: contextlib.ExitStack,
-        folder: Path,
     ) -> None:
         super().__init__(given)
-        self._namespace, self._stack, self._folder = namespace, stack, folder
+        self._namespace, self._stack, self._folders = namespace, stack, itertools.count()
 
     def __missing__(self, name: str) -> Any:
         self[name] = value = self._of_pytest(name) if name not in self._namespace else self._of_the_file(name)
@@ -249,9 +252,13 @@ class _Wanted(dict[str, Any]):
             return SimpleNamespace(mktemp=self._new_folder)
         raise CannotReplay(name)
 
+    @functools.cached_property
+    def _folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
+
     def _new_folder(self, name: str) -> Path:
         """The same path below the replay's folder in every replay."""
-        path = self._folder / f"{name}{len(list(self._folder.iterdir()))}"
+        path = self._folder / f"{name}{next(self._folders)}"
         path.mkdir()
         return path
 
