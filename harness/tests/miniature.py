@@ -14,6 +14,9 @@ from harness.course import Kata, load_course
 from harness.stubs import make_stub
 from harness.suite import manifest_text
 
+# A learner has neither; importing them takes as long as torch.
+AS_A_LEARNER = "-p no:hypothesispytest -p no:anyio"
+
 PYPROJECT = """
 [tool.pytest.ini_options]
 testpaths = ["katas"]
@@ -207,10 +210,11 @@ def _indented(body: str) -> str:
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's environment without what would steer a pytest or a coverage run inside it."""
+    """This process's environment without what would steer a pytest or a coverage run inside it, as a learner's."""
     kept = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
-    return {
+    own = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTEST_", "COV_", "TEAMCITY", "PYCHARM")) or name in kept
     }
+    return {**own, "PYTEST_ADDOPTS": AS_A_LEARNER}

@@ -16,14 +16,14 @@ import pytest
 from harness.receipts import progress_path
 from harness.spare import Order, Spare
 from harness.supervisor import Ending
-from harness.tests.miniature import Miniature
+from harness.tests.miniature import AS_A_LEARNER, Miniature
 from harness.tests.test_supervision import LOOP, _gone
 
 
 @pytest.fixture(autouse=True)
 def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a plugin that a learner does not have, and which takes as long as torch."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    monkeypatch.setenv("PYTEST_ADDOPTS", AS_A_LEARNER)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.tests.miniature import Miniature
+from harness.tests.miniature import AS_A_LEARNER, Miniature
 from harness.tests.test_supervision import LOOP, _gone
 
 if sys.platform == "win32":
@@ -22,7 +22,6 @@ if sys.platform == "win32":
 from harness.tests.terminal import Terminal
 
 FOOT = "q quit"
-QUICKER = "-p no:hypothesispytest"  # which a learner does not have, and which takes as long as torch
 CRASHING = "import harness.watch as w; w.status = None; from harness.cli import main; main()"
 Begin = Callable[..., Terminal]
 
@@ -35,7 +34,7 @@ def begin(mini: Miniature) -> Iterator[Begin]:
     def run(*arguments: str, crashes_on_s: bool = False, **environment: str) -> Terminal:
         program = ["-c", CRASHING] if crashes_on_s else ["-m", "harness"]
         command = [sys.executable, *program, "watch", *arguments]
-        options = f"{QUICKER} {environment.pop('PYTEST_ADDOPTS', '')}"
+        options = f"{AS_A_LEARNER} {environment.pop('PYTEST_ADDOPTS', '')}"
         terminals.append(Terminal(command, mini.root, PYTEST_ADDOPTS=options, **environment))
         return terminals[-1]
 
@@ -162,7 +161,7 @@ def test_every_way_out_restores_the_terminal_and_ends_every_process(
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="only a shell with job control stops a program")
 def test_it_stops_and_goes_on_like_any_program(mini: Miniature) -> None:
-    terminal = Terminal(["bash", "--norc", "-i"], mini.root, PYTEST_ADDOPTS=QUICKER)
+    terminal = Terminal(["bash", "--norc", "-i"], mini.root, PYTEST_ADDOPTS=AS_A_LEARNER)
     try:
         terminal.type(f"{sys.executable} -m harness watch 00\n")
         terminal.wait_for("Its idea:")
