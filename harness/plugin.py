@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -81,7 +82,9 @@ class KataHooks:
         self.course: Course = run.course
         self.comparison: Comparison | None = None
         self.cases: dict[tuple[Path, str], int] = {}
-        self.katas: dict[Path, Kata | None] = {}  # of the test files met so far
+        # Asked for at every hook of every test, and slow to find out.
+        self.kata_of = functools.cache(lambda path: self.course.kata_of(path.resolve()))
+        self.tests_digest = functools.cache(lambda kata: file_digest(kata.tests))
         selected = selected_names(run.course, run.args)
         self.account = Account(run.course, Ledger(run.course), selected, records=run.records)
         self.stopped = False
@@ -208,10 +211,8 @@ class KataHooks:
         return pair.after_run(self.course, self.account.ledger, time.time()) if self.run.records else []
 
     def kata(self, item: pytest.Item) -> Kata | None:
-        """The kata that a test belongs to. Asked at every hook, and slow to find among many katas."""
-        if item.path not in self.katas:
-            self.katas[item.path] = self.course.kata_of(item.path.resolve())
-        return self.katas[item.path]
+        """The kata that a test belongs to."""
+        return self.kata_of(item.path)
 
     def stub_digest(self, kata: Kata) -> str:
         return self.importer.stub_digests.get(kata.name, "")
@@ -225,7 +226,8 @@ class KataHooks:
         self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> dict[str, Any]:
         """What the controlling process needs to know about a test's report, as plain data."""
-        finding = self.finding(item, kata, call) if report.failed else None
+        told = report.failed and self.run.learning  # of a solution pytest's own report tells all
+        finding = self.finding(item, kata, call) if told else None
         return {
             **self.identity(item, kata),
             "locked": report.skipped and "Skipped: locked: " in str(report.longrepr),
@@ -243,7 +245,7 @@ class KataHooks:
             "shipped": item.path.resolve() == kata.tests,  # a test of the learner's own earns nothing
             "requirement": requirement_of(item),
             "stub_digest": self.stub_digest(kata),
-            "tests_digest": file_digest(kata.tests),
+            "tests_digest": self.tests_digest(kata),
         }
 
     def finding(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> Finding | None:
@@ -271,7 +273,7 @@ class KataHooks:
         """Only of what fails in the test itself, and while the test's time limit leaves room for it."""
         limit = self.limit(item)
         hurried = limit and call.duration + _ROOM > limit
-        if not self.run.learning or call.when != "call" or call.excinfo is None or hurried:
+        if call.when != "call" or call.excinfo is None or hurried:
             return ""
         return self.diagnoses.of(item, kata, call.excinfo.value)
 

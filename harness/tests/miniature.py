@@ -210,7 +210,7 @@ def _indented(body: str) -> str:
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's environment without what would steer a pytest or a coverage run inside it, as a learner's."""
+    """This process's environment without what would steer a pytest inside it: that of a learner."""
     kept = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
     own = {
         name: value
