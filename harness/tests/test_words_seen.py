@@ -262,6 +262,20 @@ def test_a_map_of_attention_has_shades_and_red_marks_in_colour() -> None:
     assert last == f"    1 {left}  {''.join(digit + mark for digit in right)}"
 
 
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(
+    ("what", "text"), NAMED, ids=lambda value: value["kind"] if isinstance(value, dict) else ""
+)
+def test_every_observation_stands_between_the_message_and_the_numbers(
+    what: dict[str, Any], text: str, colour: bool
+) -> None:
+    facts = {**COMPARED.facts, "seen": [what], "shape": SHAPE}
+    del facts["heat"]
+    shown = printed(replace(COMPARED, facts=facts), colour=colour)
+    sentence = "".join(f"  {line}\n" for line in text.splitlines())
+    assert shown == f"  11 of 72 entries differ, by up to 0.7:\n{sentence}\n  a table\n"
+
+
 def test_a_map_on_a_terminal_without_unicode_is_the_same() -> None:
     assert PLAIN.isascii()
 
