@@ -26,6 +26,9 @@ from harness.stubs import read_contract
 from harness.suite import digest
 from harness.typecheck import checked
 
+# What tries hundreds of versions of one kata loads the katas before it each time, as they are.
+_CODE: dict[tuple[type[InspectLoader], Path, bytes], CodeType] = {}
+_MOST_CODE = 64
 TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # jaxtyping takes it by name
 
 
@@ -110,14 +113,21 @@ class KataLoader(Loader):
         data = self._path.read_bytes() if replaced is None else replaced.encode()
         if self._path.name == self._kata.stub.name:
             self._importer.stub_digests[self._kata.name] = digest(data)
-        assert self._inner is not None  # it was found, so it can be read
-        code = self._inner.source_to_code(data, str(self._path))  # compiled afresh: no .pyc
-        exec(code, module.__dict__)
+        exec(self._code(data, self._path), module.__dict__)
 
     def compiled(self, source: str) -> CodeType:
         """Another text of this kata, as this loader compiles its own file's."""
-        assert self._inner is not None
-        return self._inner.source_to_code(source.encode(), str(self._kata.solution))
+        return self._code(source.encode(), self._kata.solution)
+
+    def _code(self, data: bytes, path: Path) -> CodeType:
+        """Compiled from these very bytes, never from a `.pyc`; once in a process."""
+        assert self._inner is not None  # it was found, so it can be read
+        key = (type(self._inner), path, data)
+        if key not in _CODE:
+            if len(_CODE) >= _MOST_CODE:
+                _CODE.clear()
+            _CODE[key] = self._inner.source_to_code(data, str(path))
+        return _CODE[key]
 
     def _fill_missing(self, module: ModuleType, expected: Sequence[str]) -> None:
         own = [name for name, value in vars(module).items() if _is_own(name, value, module)]
