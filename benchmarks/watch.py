@@ -29,6 +29,7 @@ from rich.table import Table
 from harness.course import Kata, find_root, load_course, resolve_kata
 from harness.slips import read_slips
 from harness.spare import READY
+from harness.tests.miniature import AS_A_LEARNER
 from harness.tests.terminal import Terminal
 
 FOOT = "q quit"
@@ -36,8 +37,6 @@ COPIED = ("katas", "solutions", "pyproject.toml", "conftest.py")
 SAVES_PER_COLD_RUN = 3
 LONGEST_KILL = 0.4  # seconds after a save: before the run, in it, or after it
 SEED = 0
-# Hypothesis, which only maintainers install, is imported at the end of every run by its own plugin.
-AS_A_LEARNER = {"PYTEST_ADDOPTS": "-p no:hypothesispytest"}
 
 
 @click.command()
@@ -127,7 +126,7 @@ class Watched:
         self.temporary.mkdir(exist_ok=True)
         began = time.perf_counter()
         command = [sys.executable, "-m", "harness", "watch", kata.number]
-        self._terminal = Terminal(command, kata.root, TMPDIR=str(self.temporary), **AS_A_LEARNER)
+        self._terminal = Terminal(command, kata.root, TMPDIR=str(self.temporary), PYTEST_ADDOPTS=AS_A_LEARNER)
         self._terminal.wait_for(FOOT)
         self.first = time.perf_counter() - began
 
@@ -183,7 +182,7 @@ class Watched:
 def run_to_end(folder: Path, arguments: Sequence[str]) -> float:
     """Seconds of `pytest ARGUMENTS` in a terminal."""
     began = time.perf_counter()
-    terminal = Terminal([sys.executable, "-m", "pytest", *arguments], folder, **AS_A_LEARNER)
+    terminal = Terminal([sys.executable, "-m", "pytest", *arguments], folder, PYTEST_ADDOPTS=AS_A_LEARNER)
     terminal.wait_for_end()
     seconds = time.perf_counter() - began
     terminal.close()
