@@ -7,6 +7,7 @@ slip touches, and those that look at them while they are defined, are executed a
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -77,12 +78,13 @@ def in_place(module: ModuleType, name: str) -> Iterator[None]:
                 sys.modules[each] = earlier
 
 
+@functools.lru_cache(maxsize=64)
 def touched(source: str, slip: Slip) -> str:
     """The source of all that has to be executed again for a slip, the slip in it. Raises BadSlip."""
     slipped = slip.apply(source)
     lines = source.splitlines(keepends=True)
     start = source.index(slip.find)
-    body = ast.parse(source).body
+    body = _parsed(source)
     first_line, last_line = _line_of(source, start), _line_of(source, start + len(slip.find) - 1)
     hit = [node for node in body if _start(node) <= last_line and first_line <= _end(node)]
     if not hit:
@@ -98,6 +100,11 @@ def touched(source: str, slip: Slip) -> str:
             names |= _defined([node])
     future = "from __future__ import annotations\n" if "from __future__ import annotations" in source else ""
     return "\n".join([future + text, *followers])
+
+
+@functools.lru_cache(maxsize=2)
+def _parsed(source: str) -> list[ast.stmt]:
+    return ast.parse(source).body
 
 
 def _line_of(source: str, position: int) -> int:
