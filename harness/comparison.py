@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ROWS, COLUMNS = 6, 4  # the most that is shown of a matrix
+WHOLE_COLUMNS = 12  # of whole numbers, as in a mask: they are short
 SIDE = 36  # characters for either twin: both fit in 80 columns, indented
 MARK = "*"
 
@@ -150,7 +151,8 @@ def _columns(left: Any, right: Any, marks: Any) -> list[str]:
     first = marks.nonzero()
     row, column = first[0].tolist() if len(first) else (0, 0)
     top = min(max(0, row - 1), max(0, rows - ROWS))
-    for shown in range(min(COLUMNS, columns), 0, -1):  # fewer columns where numbers are long
+    most = COLUMNS if left.is_floating_point() or right.is_floating_point() else WHOLE_COLUMNS
+    for shown in range(min(most, columns), 0, -1):  # fewer columns where numbers are long
         start = min(max(0, column - (shown > 1)), max(0, columns - shown))
         part = (slice(top, top + ROWS), slice(start, start + shown))
         expected, actual = _cells(left[part].tolist(), right[part].tolist(), marks[part].tolist())

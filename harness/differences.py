@@ -32,7 +32,7 @@ def _unlike(expected: Any, actual: Any) -> list[str]:
         return [line for pair in pairs if _differ(*pair[1:]) for line in _entry(*pair)]
     if isinstance(expected, Set) and isinstance(actual, Set):
         return _members("missing", expected - actual) + _members("not expected", actual - expected)
-    if isinstance(expected, str) and isinstance(actual, str):
+    if isinstance(expected, str | bytes) and type(expected) is type(actual):
         return _texts(expected, actual)
     if isinstance(expected, list | tuple) and type(expected) is type(actual):
         return _sequences(expected, actual)
@@ -42,7 +42,7 @@ def _unlike(expected: Any, actual: Any) -> list[str]:
 def _is_short(value: Any) -> bool:
     if isinstance(value, Mapping) and any(map(is_tensor, value.values())):
         return False
-    return not isinstance(value, Mapping | Set | str | list | tuple) or len(repr(value)) <= 66
+    return not isinstance(value, Mapping | Set | str | bytes | list | tuple) or len(repr(value)) <= 66
 
 
 def _are_alike_in_shape(expected: Any, actual: Any) -> bool:
@@ -65,7 +65,21 @@ def _entry(name: str, expected: Any, actual: Any) -> list[str]:
         return [f"{name}: {_short(actual)}; not expected"]
     if _are_alike_in_shape(expected, actual):
         return [f"{name}:", *side_by_side(expected, actual)]
+    if (
+        isinstance(expected, Mapping)
+        and isinstance(actual, Mapping)
+        and _short(expected) != summary(expected)
+    ):
+        return _entries_within(name, expected, actual)
     return [f"{name}: {_short(actual)}; expected {_short(expected)}"]
+
+
+def _entries_within(name: str, expected: Mapping[Any, Any], actual: Mapping[Any, Any]) -> list[str]:
+    """The entries that differ in a mapping too long for a line: "[1]['loss']: '0.3'; expected 'nan'"."""
+    names = [*expected, *(key for key in actual if key not in expected)]
+    pairs = [(key, expected.get(key, _ABSENT), actual.get(key, _ABSENT)) for key in names]
+    told = [(_fitted(f"{name}[{key!r}]", _NAME), *pair) for key, *pair in pairs if _differ(*pair)]
+    return [line for entry in told for line in _entry(*entry)]
 
 
 def _members(what: str, members: Set[Any]) -> list[str]:
@@ -80,16 +94,17 @@ def _sequences(expected: Sequence[Any], actual: Sequence[Any]) -> list[str]:
     return [f"{len(actual)} entries; expected {len(expected)}", *lines]
 
 
-def _texts(expected: str, actual: str) -> list[str]:
+def _texts(expected: str | bytes, actual: str | bytes) -> list[str]:
     """Both from shortly before the first character that differs."""
     pairs = enumerate(zip(expected, actual, strict=False))
     first = next((i for i, (one, other) in pairs if one != other), min(len(expected), len(actual)))
     part = slice(max(0, first - _AROUND), first + _AROUND)
     lines = [f"expected  {_cut(expected, part)}", f"actual    {_cut(actual, part)}"]
-    return [f"They differ from character {first} on:", *lines]
+    unit = "character" if isinstance(expected, str) else "byte"
+    return [f"They differ from {unit} {first} on:", *lines]
 
 
-def _cut(text: str, part: slice) -> str:
+def _cut(text: str | bytes, part: slice) -> str:
     return f"{'…' if part.start else ''}{text[part]!r}{'…' if part.stop < len(text) else ''}"
 
 

@@ -27,7 +27,8 @@ def where(differs: Any) -> Fact | None:
 
 
 def _rest(part: Fact) -> list[int]:
-    return [index for index in range(part["size"]) if index not in set(part["which"])]
+    which = set(part["which"])  # once: the axis may be long
+    return [index for index in range(part["size"]) if index not in which]
 
 
 def _can_be_named(indices: list[int]) -> bool:

@@ -212,14 +212,15 @@ def _explained(pair: Pair, factor: float, sizes: Mapping[str, int]) -> Fact:
     return named_factor(factor, sizes, lambda exact: pair.agree(pair.expected, pair.actual / exact))
 
 
-def named_factor(factor: float, sizes: Mapping[str, int], fits: Any) -> Fact:
+def named_factor(factor: float, sizes: Mapping[str, int], fits: Any, *, counts: bool = True) -> Fact:
     """Which of d, √d, 1/d, … a factor is, for a size d at hand; `fits` decides.
 
-    {} if none is, and if several are: then none of them need be the reason.
+    {} if none is, and if several are: then none of them need be the reason. Forms with d - 1 are for
+    where something is counted: a mean, a variance.
     """
     found = [
         (form, size)
-        for form, value_of in _FORMS
+        for form, value_of in (*_POWERS, *(_COUNTS if counts else ()))
         for size in dict.fromkeys(sizes.values())
         if size > 1 and _is(math.copysign(value_of(size), factor), factor, fits)
     ]
@@ -234,11 +235,13 @@ def _is(exact: float, factor: float, fits: Any) -> bool:
     return math.isclose(exact, factor, rel_tol=1e-3) and bool(fits(exact))
 
 
-_FORMS = (
+_POWERS = (
     ("√{}", lambda d: math.sqrt(d)),
     ("1/√{}", lambda d: 1 / math.sqrt(d)),
     ("{}", lambda d: float(d)),
     ("1/{}", lambda d: 1 / d),
+)
+_COUNTS = (
     ("{}/({} - 1)", lambda d: d / (d - 1)),
     ("√({}/({} - 1))", lambda d: math.sqrt(d / (d - 1))),
     ("({} - 1)/{}", lambda d: (d - 1) / d),

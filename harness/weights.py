@@ -67,7 +67,7 @@ def sharpened(pair: Pair, sizes: Mapping[str, int]) -> Fact | None:
 
     if not abs(factor - 1) > 1e-3 or not fits(factor):
         return None
-    return {"kind": "sharpened", "factor": factor, **named_factor(factor, sizes, fits)}
+    return {"kind": "sharpened", "factor": factor, **named_factor(factor, sizes, fits, counts=False)}
 
 
 def _centred(weights: Any, seen: Any) -> Any:

@@ -316,6 +316,12 @@ def _how_far(message: Sequence[str]) -> list[str]:
     """torch's message about two tensors in one sentence; one of another form as it is."""
     text = "\n".join(message)
     attribute = re.match(r"The values for attribute '(\w+)", text)
+    if attribute and attribute[1] == "device":
+        return [
+            "The device is not the expected one. What a function makes has to be made on",
+            "the device of its inputs (device=x.device).",
+            *(["Here meta stands for another device, such as a GPU:"] if "meta" in text else []),
+        ]
     if attribute:
         return [f"The {attribute[1]} is not the expected one:"]
     if text.startswith("The keys of the mappings"):  # the table below names them
@@ -324,7 +330,11 @@ def _how_far(message: Sequence[str]) -> list[str]:
     distance = re.search(r"[Aa]bsolute difference: (\S+)(?:.*\(up to (\S+) allowed)?", text)
     if not distance:
         return [line for part in message[:4] for line in _text(part)]
-    by = f"{_short(distance[1])}{f' (allowed: {distance[2]})' if distance[2] else ''}"
+    relative = re.search(r"[Rr]elative difference: .*\(up to (\S+) allowed", text)
+    allowed = f"{relative[1]} of each value" if relative and distance[2] in ("0", "0.0") else distance[2]
+    if relative and float(relative[1]) == 0:
+        allowed = distance[2]
+    by = f"{_short(distance[1])}{f' (allowed: {allowed})' if allowed else ''}"
     if not share:
         return [f"The number is off by {by}:"]
     return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}, by up to {by}:"]
@@ -373,6 +383,15 @@ def _other_error(kind: str, message: str) -> list[str]:
         ]
     if "does not require grad and does not have a grad_fn" in message:
         lines.append("The result is cut off from its inputs: no gradient can flow back to them.")
+    if "appears to not have been used in the graph" in message:
+        lines.append("The result is cut off from that input (0 is the first): it gets no gradient.")
+    if "a leaf Variable that requires grad is being used in an in-place" in message:
+        lines += [
+            "The line writes into an input, or into a parameter outside torch.no_grad().",
+            "Operations without a trailing underscore make a new tensor; so does x - y.",
+        ]
+    if "Unexpected key(s) in state_dict" in message:
+        lines.append("Is it an nn.Parameter, a buffer or a module of the class, by exactly this name?")
     if kind == "AttributeError" and _NO_SUPER.search(message):
         lines.append("Is super().__init__() the first line of __init__?")
     return lines
@@ -472,7 +491,11 @@ def _wrapped(text: str, start: str, style: str) -> list[Line]:
 
 
 def _text(message: str, most: int = 4) -> list[str]:
-    lines = [part for line in message[:4000].splitlines() for part in textwrap.wrap(line, WIDTH - 4)]
+    lines = [
+        part
+        for line in message[:4000].splitlines()
+        for part in textwrap.wrap(line, WIDTH - 4, break_on_hyphens=False)  # a path stays in one piece
+    ]
     return lines[:most] + (["…"] if len(lines) > most else [])
 
 

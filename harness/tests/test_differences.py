@@ -50,6 +50,20 @@ def without(*names: str) -> dict[str, tuple[int, int]]:
                 "actual    …'g chased slept in the sum until the evening came'…",
             ],
         ),
+        (
+            [{"step": "0.0", "loss": "0.30000000000000004"}, {"step": "1.0", "loss": "nan", "lr": "0.5"}],
+            [{"step": "0.0", "loss": "0.3"}, {"step": "1.0", "loss": None, "lr": "0.5"}],
+            ["[0]['loss']: '0.3'; expected '0.30000000000000004'", "[1]['loss']: None; expected 'nan'"],
+        ),
+        (
+            b"step,loss\n2,0.2857142857142857\n8,1.1428571428571428\n9,1.2857142857142858\n",
+            b"step,loss\n2,0.2857142857142857\n8,1.1428571428571428\n",
+            [
+                "They differ from byte 52 on:",
+                r"expected  …b'57\n8,1.1428571428571428\n9,1.2857142857142858\n'",
+                r"actual    …b'57\n8,1.1428571428571428\n'",
+            ],
+        ),
     ],
     ids=[
         "missing",
@@ -63,6 +77,8 @@ def without(*names: str) -> dict[str, tuple[int, int]]:
         "tensor",
         "numbers",
         "text",
+        "entries of entries",
+        "bytes",
     ],
 )
 def test_only_what_differs_is_named(expected: object, actual: object, lines: list[str]) -> None:

@@ -154,6 +154,16 @@ def test_a_test_of_a_layer_is_about_the_last_method_that_it_calls(
     assert place.text == line
 
 
+def test_no_test_is_about_what_is_given(mini: Miniature) -> None:
+    solution = "def double(x):\n    return x\n\n\nclass outer:  # given\n    field = 1\n"
+    mini.doubles.solution.write_text(solution)
+    mini.doubles.stub.write_text(solution)
+    code = code_of("def test_it():\n    assert double(1) == outer()", "test_it")
+    place = findings.tested_place(load_course(mini.root), mini.doubles, code)
+    assert place is not None
+    assert place.text == "def double(x):"
+
+
 def test_a_test_that_names_nothing_of_the_kata_has_no_place(mini: Miniature) -> None:
     code = code_of("def test_it(): F.outer()", "test_it")
     assert findings.tested_place(load_course(mini.root), mini.doubles, code) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -249,6 +250,14 @@ def test_many_scattered_indices_are_told_by_the_few_others_if_by_any() -> None:
     assert where(regions.where(wrong)) == [(1, [2, 3, 4, 5])]
     broken = seen(expected, expected.masked_fill(wrong, math.nan))[0]
     assert where(broken) == [(1, [2, 3, 4, 5])]
+
+
+def test_a_long_axis_is_looked_at_in_a_moment() -> None:
+    wrong = torch.ones(2**16, dtype=torch.bool)
+    wrong[-3:] = False
+    began = time.perf_counter()
+    assert where(regions.where(wrong)) == [(0, [*range(2**16 - 3)])]
+    assert time.perf_counter() - began < 2, "the time grows with the square of the length"
 
 
 def test_where_only_one_side_of_the_diagonal_differs_no_more_is_said() -> None:

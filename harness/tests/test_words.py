@@ -65,6 +65,10 @@ CLOSE = """Tensor-likes are not close!
 Mismatched elements: {} / 4 (25.0%)
 Greatest absolute difference: 0.123456 at index (0,) (up to 1e-05 allowed)
 Greatest relative difference: inf at index (0,)"""
+DEVICE = """\
+The device is not the expected one. What a function makes has to be made on
+the device of its inputs (device=x.device).
+Here meta stands for another device, such as a GPU:"""
 TABLE = "expected  1\nactual    2"
 
 CASES = {
@@ -174,6 +178,16 @@ CASES = {
         compared(CLOSE.format(2)),
         f"2 of 4 entries differ, by up to 0.123 (allowed: 1e-05):\n\n{TABLE}",
     ),
+    "compared by assert_close, relative": Case(
+        "compared",
+        compared(CLOSE.format(2).replace("1e-05", "0") + " (up to 1e-06 allowed)"),
+        f"2 of 4 entries differ, by up to 0.123 (allowed: 1e-06 of each value):\n\n{TABLE}",
+    ),
+    "another device": Case(
+        "compared",
+        compared("The values for attribute 'device' do not match: cpu != meta."),
+        f"{DEVICE}\n\n{TABLE}",
+    ),
     "one entry": Case(
         "compared",
         compared(CLOSE.format(1)),
@@ -245,6 +259,18 @@ CASES = {
         raised("AttributeError", "cannot assign module before Module.__init__() call"),
         "AttributeError: cannot assign module before Module.__init__() call\n"
         "Is super().__init__() the first line of __init__?",
+    ),
+    "an input that autograd does not reach": Case(
+        "raised",
+        raised("RuntimeError", "Index 1 appears to not have been used in the graph."),
+        "RuntimeError: Index 1 appears to not have been used in the graph.\n"
+        "The result is cut off from that input (0 is the first): it gets no gradient.",
+    ),
+    "a plain tensor where a parameter belongs": Case(
+        "raised",
+        raised("RuntimeError", 'Unexpected key(s) in state_dict: "bias".'),
+        'RuntimeError: Unexpected key(s) in state_dict: "bias".\n'
+        "Is it an nn.Parameter, a buffer or a module of the class, by exactly this name?",
     ),
     "recursion": Case(
         "raised",
