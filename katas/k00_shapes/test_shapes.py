@@ -201,6 +201,7 @@ def test_linear_starts_uniform_within_one_over_root_in_features():
         (lambda v: v[1], 0.5, [0.0, 1.0]),  # a view: it changes if its argument does
         (lambda v: (v**3).sum(), 1e-6, [12.0, 3.0]),
     ],
+    ids=["cubes, eps = 0.5", "product of NumPy numbers", "view of its argument", "cubes, eps = 1e-6"],
 )
 def test_numerical_gradient_looks_an_eps_to_either_side(f, eps, expected):
     """Entry i is the rise of f from eps before x[i] to eps after it, divided by 2·eps > 0."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def steady(**training):
     """
     config = tiny(**{"min_lr": 1e-2, "warmup_steps": 0} | training)
     return replace(config, model=replace(config.model, dropout=0.3))
+
+
+def spoilt(**training):
+    """The same as `tiny` at a rate at which the loss soon goes up again."""
+    return tiny(
+        **{"max_steps": 16, "learning_rate": 0.5, "min_lr": 0.5, "warmup_steps": 0, "eval_interval": 2}
+        | training
+    )
 
 
 def letters(count, seed=0):
@@ -103,10 +112,9 @@ def tiny_run(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spoilt_run(data, tmp_path_factory):
-    """A run at a rate at which the loss soon goes up again: its folder and its summary."""
+    """A finished run of the configuration `spoilt`: its folder and its summary."""
     run_dir = tmp_path_factory.mktemp("runs") / "spoilt"
-    config = tiny(max_steps=16, learning_rate=0.5, min_lr=0.5, warmup_steps=0, eval_interval=2)
-    return run_dir, train(config, data, run_dir)
+    return run_dir, train(spoilt(), data, run_dir)
 
 
 def test_prepare_data_keeps_the_end_of_the_text_for_validation(tmp_path):
@@ -239,8 +247,8 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, data):
     assert rows(tmp_path / "one") != rows(tmp_path / "other")
 
 
-def test_resumed_run_equals_one_that_never_stopped(tmp_path, data):
-    """7 steps and 5 more after a resume equal 12 steps, bit for bit, with dropout on."""
+def test_resumed_run_equals_one_that_never_stopped(tmp_path, data, spoilt_run):
+    """7 steps and 5 more after a resume equal 12, bit for bit; what was best before still is."""
     through = train(steady(), data, tmp_path / "through")
     train(steady(max_steps=7), data, tmp_path / "stopped")
     # What a kill leaves behind: rows of steps that no checkpoint knows.
@@ -255,6 +263,15 @@ def test_resumed_run_equals_one_that_never_stopped(tmp_path, data):
         assert torch.equal(actual.state_dict()[name], parameter), name
     assert resumed.steps == 12
     assert (resumed.train_loss, resumed.val_loss) == (through.train_loss, through.val_loss)
+
+    run_dir, spoilt_summary = spoilt_run
+    shutil.copytree(run_dir, tmp_path / "spoilt")
+    resumed = train(spoilt(max_steps=18), data, tmp_path / "spoilt", resume=True)
+    best = spoilt_summary.best_val_loss
+    assert resumed.val_loss > best, "this run does not tell the best model from a later one"
+    assert resumed.best_val_loss == best, "the evaluations from before the stop do not count"
+    saved_at = [model_in(folder, "best.pt")[1] for folder in (tmp_path / "spoilt", run_dir)]
+    assert saved_at[0] == saved_at[1], "after the resume a worse model has taken the place of best.pt"
 
 
 def test_run_folder_is_never_overwritten_by_mistake(tmp_path, data, tiny_run):
@@ -283,6 +300,8 @@ def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
     text = sample(run_dir, "head", 20, temperature=0)
     assert text == expected
     assert len(text) == 24
+    text = sample(run_dir, "\nhead\n", 5)
+    assert text.startswith("\nhead\n"), f"the prompt, with its line breaks, is not there as given: {text!r}"
     with pytest.raises(ValueError, match="'Q'"):
         sample(run_dir, "heQ", 5)
 
