@@ -168,7 +168,8 @@ class Account:
         return [Line(), *self._locked_lines(progress)[:1]] if self.locked else []
 
     def _complete_lines(self, progress: Mapping[str, KataProgress]) -> list[Line]:
-        done = [progress[name] for name in self.ran if self._is_green(progress[name])]
+        failed = {failure.kata.name for failure in self.failures}
+        done = [progress[name] for name in self.ran if self._is_green(progress[name]) and name not in failed]
         return [
             line
             for each in done

@@ -71,6 +71,15 @@ def test_locked_tests_are_skipped_with_the_reason_and_never_hidden(mini: Miniatu
     assert "locked: kata 00 doubles is not complete (0/4)" in result.out
 
 
+def test_a_kata_that_fails_is_not_called_complete_in_the_same_breath(mini: Miniature) -> None:
+    mini.write_doubles(double="import os\nreturn x if os.path.exists('broken') else 2 * x")
+    assert "complete ✓" in mini.pytest("katas/00").out
+    (mini.root / "broken").touch()
+    out = mini.pytest("katas/00").out
+    assert "✗ Twice one is two." in out
+    assert "complete ✓" not in out
+
+
 def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.solve(mini.layers)
