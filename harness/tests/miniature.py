@@ -210,11 +210,14 @@ def _indented(body: str) -> str:
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's environment without what would steer a pytest inside it: that of a learner."""
+    """This process's environment without what would steer a pytest inside it: that of a learner.
+
+    In tox, for one, all would keep what failed last in the same place, each other's too.
+    """
     kept = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
     own = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTEST_", "COV_", "TEAMCITY", "PYCHARM")) or name in kept
+        if not name.startswith(("PYTEST_", "COV_", "TEAMCITY", "PYCHARM", "TOX_")) or name in kept
     }
     return {**own, "PYTEST_ADDOPTS": AS_A_LEARNER}
