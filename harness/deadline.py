@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 _BUSY = 4  # how much longer than its own work a process may take on a machine that others use too
 _PATIENCE = 0.01  # seconds between two looks at an import that has outlasted its block's time
+_MOMENT = 0.05  # seconds without a block after which nobody watches any more
 
 
 class OutOfTime(BaseException):
@@ -18,11 +20,18 @@ class OutOfTime(BaseException):
 
 
 class Time:
-    """So many seconds of this process's work, from now on and for several blocks together."""
+    """So many seconds of this process's work, from now on and for several blocks together.
+
+    One thread watches over the blocks, and goes when there has been none for a moment: starting a thread
+    takes longer than most blocks.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._worked = time.process_time() + seconds
         self._passed = time.monotonic() + _BUSY * seconds
+        self._lock = threading.Lock()
+        self._block: _Block | None = None
+        self._is_watched = False
 
     @property
     def left(self) -> float:
@@ -35,29 +44,47 @@ class Time:
         What must be put back is put back outside the block. An alarm would do on POSIX; but pytest-timeout
         has set the only one that there is.
         """
-        if self.left <= 0:
-            raise OutOfTime
-        thread, lock = threading.get_ident(), threading.Lock()
-        stop, sent = threading.Event(), threading.Event()
-
-        def watch() -> None:
-            while self.left > 0 and not stop.wait(max(self.left, _PATIENCE)):
-                pass
-            while _imports_something(thread) and not stop.wait(_PATIENCE):
-                pass  # a package half imported would be broken for whoever imports it next
-            with lock:
-                if not stop.is_set():
-                    sent.set()
-                    _raise_in(thread, OutOfTime)
-
-        threading.Thread(target=watch, daemon=True).start()
+        block = _Block(threading.get_ident())
+        with self._lock:
+            if self.left <= 0:
+                raise OutOfTime
+            self._block = block
+            begins, self._is_watched = not self._is_watched, True
+        if begins:
+            threading.Thread(target=self._watch, daemon=True).start()
         try:
             yield
         finally:
-            with lock:
-                stop.set()
-            if sent.is_set():
-                _take_back(thread)
+            with self._lock:
+                self._block = None
+            if block.is_over:
+                _take_back(block.thread)
+
+    def _watch(self) -> None:
+        seen = time.monotonic()
+        while True:
+            with self._lock:
+                seen = time.monotonic() if self._block else seen
+                if self._end_block() or time.monotonic() - seen > _MOMENT:
+                    self._is_watched = False
+                    return
+            time.sleep(min(max(self.left, _PATIENCE), _MOMENT))
+
+    def _end_block(self) -> bool:
+        """End the block if its time is over; but a package half imported would be broken for the next."""
+        if self._block is None or self.left > 0 or _imports_something(self._block.thread):
+            return False
+        self._block.is_over = True
+        _raise_in(self._block.thread, OutOfTime)
+        return True
+
+
+@dataclass
+class _Block:
+    """A block under way."""
+
+    thread: int
+    is_over: bool = False  # it has been told so
 
 
 def _imports_something(thread: int) -> bool:
