@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import CodeType, ModuleType
 
@@ -83,18 +84,38 @@ def name_mistake(
         return ""
     program = compile(case.tests.read_bytes(), str(case.tests), "exec", dont_inherit=True)
     rerun = Rerun(case, tuple(read_contract(kata.solution)), program, time)
-    mine = _played(rerun, sys.modules[kata.module])
-    if mine is None or mine.failed is None or not _at_the_same_place(mine.failed, failed):
-        return ""
     # Checking signatures is most of the work, and shows only in failures of signatures: a result of another
     # shape or dtype is not alike anyway.
     checks = failed.kind == "TypeCheckError"
-    reference = Reference(kata, importer.compiler(kata) if checks else partial(_unchecked, kata), time)
+    compiled = importer.compiler(kata) if checks else partial(_unchecked, kata)
+    with _signatures(checked=checks):
+        mine = _played(rerun, sys.modules[kata.module])
+        if mine is None or mine.failed is None or not _at_the_same_place(mine.failed, failed):
+            return ""
+        return _named(rerun, kata, Reference(kata, compiled, time), slips, mine)
+
+
+def _named(rerun: Rerun, kata: Kata, reference: Reference, slips: Sequence[Slip], mine: Replay) -> str:
+    """The diagnosis that the slips share with which the case fails as `mine` does."""
+    assert mine.failed is not None  # the caller has seen to it
     matching = [slip for slip in slips if _sees_the_same(rerun, reference, slip, mine)]
     if len({slip.diagnosis for slip in matching}) > 1 or says_little(mine.failed):
         matching = _agreeing_elsewhere(rerun, kata, reference, matching)
     named = {slip.diagnosis for slip in matching}
     return named.pop() if len(named) == 1 and _does_better(rerun, reference, mine) else ""
+
+
+@contextmanager
+def _signatures(*, checked: bool) -> Iterator[None]:
+    """Whether calls check their arguments inside the block, of the katas before too."""
+    from jaxtyping import config
+
+    before = config.jaxtyping_disable
+    config.update("jaxtyping_disable", before or not checked)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", before)
 
 
 def _unchecked(kata: Kata, source: str) -> CodeType:
