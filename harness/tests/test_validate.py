@@ -40,6 +40,13 @@ def test_every_command_is_a_row_with_its_last_line() -> None:
     assert read_report(text) == [Ran("lint", "ruff check .", 1.5, True, "All fine", ())]
 
 
+def test_building_the_package_is_a_row_only_where_it_fails() -> None:
+    built = report(**{".pkg": {"test": [step(["python"], output="built\n")]}})
+    assert read_report(built) == []
+    broken = report(**{".pkg": {"test": [step(["python"], 1, output="no such backend\n")]}})
+    assert [ran.summary for ran in read_report(broken)] == ["no such backend"]
+
+
 def test_a_failing_command_names_the_tests_that_failed() -> None:
     output = "FAILED a.py::test_b - no\nERROR c.py::test_d\n=== 1 failed, 1 error in 2.00s ===\n"
     (ran,) = read_report(report(solutions={"test": [step(["pytest"], 1, output)]}))
