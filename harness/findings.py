@@ -24,7 +24,7 @@ from harness.arguments import Call
 from harness.course import Course, Kata
 from harness.shape_errors import read_type_error
 from harness.standins import CannotImport, MissingName, text_of
-from harness.stubs import GIVEN, Signature, declaration, definition_line, read_contract
+from harness.stubs import Signature, declaration, definition_line, is_given, read_contract
 
 _TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\) from pytest-timeout")
 
@@ -260,15 +260,11 @@ def _definition(course: Course, kata: Kata, name: str) -> Place | None:
 def _tested_name(kata: Kata, test_code: CodeType | None, line: int | None) -> str | None:
     if test_code is None:
         return None
-    order = [each.name for each in read_contract(kata.solution).values() if not _is_given(each)]
+    order = [each.name for each in read_contract(kata.solution).values() if not is_given(each.declaration)]
     used = [(at, name) for at, name in _globals_used(test_code) if name in order]
     last = _last_line(test_code, line) if line else None
     before = [(at, order.index(name), name) for at, name in used if last is None or at <= last]
     return max(before)[2] if before else None
-
-
-def _is_given(signature: Signature) -> bool:
-    return any(line.rstrip().endswith(GIVEN) for line in signature.declaration.splitlines())
 
 
 def _last_line(code: CodeType, line: int) -> int:

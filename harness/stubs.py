@@ -85,13 +85,15 @@ def _stays(name: str, solved: Collection[str]) -> bool:
 
 def _edits(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]:
     """What to replace for one top-level statement: (first line, last line, new lines)."""
-    if not isinstance(node, _Function | ast.ClassDef) or _is_given(node, lines):
+    if not isinstance(node, _Function | ast.ClassDef) or is_given(_header(node, lines)):
         return []
     if node.name.startswith("_"):
         return [_removal(node, lines)]
     if isinstance(node, _Function):
         return [_emptied(node, lines)]
-    methods = [item for item in node.body if isinstance(item, _Function) and not _is_given(item, lines)]
+    methods = [
+        item for item in node.body if isinstance(item, _Function) and not is_given(_header(item, lines))
+    ]
     return [_removal(m, lines) if _is_private(m.name) else _emptied(m, lines) for m in methods]
 
 
@@ -108,12 +110,12 @@ def given(source: str) -> set[str]:
     """The names at top level that are marked as given: they are not the learner's to write."""
     lines = _lines(source)
     nodes = [node for node in ast.parse(source).body if isinstance(node, _Function | ast.ClassDef)]
-    return {node.name for node in nodes if _is_given(node, lines)}
+    return {node.name for node in nodes if is_given(_header(node, lines))}
 
 
-def _is_given(node: _Function | ast.ClassDef, lines: list[str]) -> bool:
-    header = _header(node, lines).split("\n")
-    return any(line.rstrip().endswith(GIVEN) for line in header)
+def is_given(declaration: str) -> bool:
+    """Whether a declaration carries the mark of what is not the learner's to write."""
+    return any(line.rstrip().endswith(GIVEN) for line in declaration.splitlines())
 
 
 def _first_line(node: _Function | ast.ClassDef) -> int:

@@ -331,9 +331,8 @@ def _how_far(message: Sequence[str]) -> list[str]:
     if not distance:
         return [line for part in message[:4] for line in _text(part)]
     relative = re.search(r"[Rr]elative difference: .*\(up to (\S+) allowed", text)
-    allowed = f"{relative[1]} of each value" if relative and distance[2] in ("0", "0.0") else distance[2]
-    if relative and float(relative[1]) == 0:
-        allowed = distance[2]
+    by_share = relative and distance[2] in ("0", "0.0") and float(relative[1]) != 0
+    allowed = f"{relative[1]} of each value" if relative and by_share else distance[2]
     by = f"{_short(distance[1])}{f' (allowed: {allowed})' if allowed else ''}"
     if not share:
         return [f"The number is off by {by}:"]

@@ -14,8 +14,8 @@ from harness.course import Kata, load_course
 from harness.stubs import make_stub
 from harness.suite import manifest_text
 
-# A learner has neither; importing them takes as long as torch.
-AS_A_LEARNER = "-p no:hypothesispytest -p no:anyio"
+# A learner has no hypothesis, whose plugin takes as long to import as torch.
+AS_A_LEARNER = "-p no:hypothesispytest"
 
 PYPROJECT = """
 [tool.pytest.ini_options]
