@@ -24,14 +24,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import mutants  # noqa: E402  # these come after the path and the number of threads
 import pytest  # noqa: E402
 
-from harness import trial  # noqa: E402
-from harness.course import Kata, load_course, resolve_kata  # noqa: E402
-from harness.deadline import OutOfTime, Time  # noqa: E402
-from harness.diagnosis import BUDGET, name_mistake  # noqa: E402
-from harness.replay import CannotReplay, Case, Failed, Rerun, case_of  # noqa: E402
-from harness.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
-from harness.stubs import read_contract  # noqa: E402
-from harness.versions import Reference, in_place  # noqa: E402
+from harness.authoring import variant_run  # noqa: E402
+from harness.course.katas import Kata, load_course, resolve_kata  # noqa: E402
+from harness.course.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
+from harness.course.stubs import read_contract  # noqa: E402
+from harness.diagnosis.diagnose import BUDGET, name_mistake  # noqa: E402
+from harness.diagnosis.reference import Reference, in_place  # noqa: E402
+from harness.diagnosis.replay import CannotReplay, Case, Failed, Rerun, case_of  # noqa: E402
+from harness.diagnosis.time_budget import OutOfTime, Time  # noqa: E402
 
 LONGEST = 20.0  # seconds for all tests of one version
 
@@ -207,7 +207,7 @@ def measure(kata: Kata, what: str, sample: int, budget: float) -> Row:
         versions = random.Random(1).sample(versions, sample)
     trials = Trials(kata, versions, budget)
     with contextlib.redirect_stderr(io.StringIO()):
-        verdict = trial.run(
+        verdict = variant_run.run(
             load_course(ROOT), kata, {}, stop=True, time_limit=0, listeners=[trials], only_collect=True
         )
     if verdict.problem:

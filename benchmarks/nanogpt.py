@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from harness import corpora
-from harness.course import find_root
-from harness.run_folder import RunFolder, read_losses
+from harness.corpora import catalogue
+from harness.course.katas import find_root
+from harness.training.run_folder import RunFolder, read_losses
 
 BATCH, BLOCK, EVAL_INTERVAL = 12, 64, 250  # of nanoGPT's command, and of nanogpt_cpu.yaml
 TRAIN = (
@@ -170,7 +170,7 @@ def main(checkout: Path, json_path: Path | None, steps: int) -> None:
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        prepare_nanogpt(checkout, work / "nanoGPT", corpora.find(root, "tiny_shakespeare"))
+        prepare_nanogpt(checkout, work / "nanoGPT", catalogue.find(root, "tiny_shakespeare"))
         theirs = train_nanogpt(work / "nanoGPT", steps, console)
         changed = ["--set", f"training.max_steps={steps}"]
         ours = train_ours("nanogpt_cpu", work / "nanogpt_cpu", root, *changed)

@@ -26,11 +26,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.course import Kata, find_root, load_course, resolve_kata
-from harness.slips import read_slips
-from harness.spare import READY
-from harness.tests.miniature import AS_A_LEARNER
-from harness.tests.terminal import Terminal
+from harness.course.katas import Kata, find_root, load_course, resolve_kata
+from harness.course.slips import read_slips
+from harness.tests.support.miniature import AS_A_LEARNER
+from harness.tests.support.terminal import Terminal
+from harness.watch.spare import READY
 
 FOOT = "q quit"
 COPIED = ("katas", "solutions", "pyproject.toml", "conftest.py")
@@ -107,7 +107,7 @@ def survive(kata: Kata, saves: int, console: Console) -> str:
                 watched.kill_children()  # the spare, warm or still warming up
             moment = draw.uniform(0, LONGEST_KILL) if draw.random() < 0.3 else None
             watched.save(f"{source}\nraise ValueError('save {number}.')\n", f"save {number}.", moment)
-    processes = [pid for pid in watched.seen if "harness.warmed" in command_line(pid)]
+    processes = [pid for pid in watched.seen if "harness.watch.spare_process" in command_line(pid)]
     folders = list(watched.temporary.iterdir())
     return (
         f"{saves} saves, {watched.kills} kills: every save had its verdict; "
@@ -159,7 +159,11 @@ class Watched:
 
     def flights(self) -> list[Path]:
         """The folders of the spares: each has its own as the last word of its command line."""
-        return [Path(words[-1]) for words in map(command_line, self.children()) if "harness.warmed" in words]
+        return [
+            Path(words[-1])
+            for words in map(command_line, self.children())
+            if "harness.watch.spare_process" in words
+        ]
 
     def children(self) -> list[int]:
         pid = self._terminal.process.pid

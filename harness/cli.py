@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.course import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
+from harness.course.katas import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from harness.words import Line
+    from harness.run.words import Line
 
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
 _DEMO_TOKENS = 400
@@ -48,12 +48,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON (schema: harness/status.schema.json).")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON (schema: harness/commands/status.schema.json)."
+)
 @click.option("--check", is_flag=True, help="Exit with status 1 unless every kata is complete and unedited.")
 def status(as_json: bool, check: bool) -> None:
     """Show every kata: tests passed, the next test, what is stale."""
-    from harness import status as statuses
-    from harness.ledger import Ledger
+    from harness.commands import status as statuses
+    from harness.progress.ledger import Ledger
 
     ledger = Ledger(_course())
     progress = ledger.progress()
@@ -69,7 +71,7 @@ def status(as_json: bool, check: bool) -> None:
 @main.command()
 def verify() -> None:
     """Check Python, packages, torch and device, and the folders; say what to do about each failure."""
-    from harness import verify as checks
+    from harness.commands import verify as checks
 
     sys.exit(0 if checks.run_and_show(_course().root) else 1)
 
@@ -78,14 +80,14 @@ def verify() -> None:
 @click.argument("kata", required=False, shell_complete=_kata_names)
 def hint(kata: str | None) -> None:
     """Show one more level of hint for the next failing test: a nudge, where to look, pseudocode."""
-    from harness import hints
-    from harness.ledger import Ledger
+    from harness.commands import hint
+    from harness.progress.ledger import Ledger
 
     course = _course()
     try:
         chosen = _kata(course, kata) if kata else None
-        _print(hints.next_hint(course, Ledger(course).progress(), chosen))
-    except hints.NoHint as reason:
+        _print(hint.next_hint(course, Ledger(course).progress(), chosen))
+    except hint.NoHint as reason:
         raise click.ClickException(str(reason)) from None
 
 
@@ -96,18 +98,18 @@ def watch(kata: str | None) -> None:
 
     Without KATA it follows your progress: it runs what `pytest` alone would.
     """
-    from harness import words_watch
-    from harness.spare import CannotWarm
-    from harness.watch import watch as watch_katas
+    from harness.watch import words
+    from harness.watch.loop import watch as watch_katas
+    from harness.watch.spare import CannotWarm
 
     course = _course()
     chosen = _kata(course, kata) if kata else None
     try:
         watch_katas(course, chosen)
     except CannotWarm as error:
-        raise click.ClickException(words_watch.cannot_warm(error.status)) from None
+        raise click.ClickException(words.cannot_warm(error.status)) from None
     except KeyboardInterrupt:
-        _print([words_watch.GOODBYE])
+        _print([words.GOODBYE])
         sys.exit(_INTERRUPTED)
 
 
@@ -116,8 +118,8 @@ def watch(kata: str | None) -> None:
 @click.option("--undo", is_flag=True, help="Put back what the last reset took away.")
 def reset(kata: str, undo: bool) -> None:
     """Put a kata's shipped stub in place of your code, which is kept as a backup."""
-    from harness import reset as resets
-    from harness import words
+    from harness.commands import reset as resets
+    from harness.run import words
 
     course = _course()
     chosen = _kata(course, kata)
@@ -139,10 +141,10 @@ def reset(kata: str, undo: bool) -> None:
 @click.option("--give-up", "giving_up", is_flag=True, help="Show it before the kata is complete (recorded).")
 def solution(kata: str, giving_up: bool) -> None:
     """Show your code beside the reference, once the kata is complete."""
-    from harness import solution as solutions
-    from harness import words
-    from harness.ledger import Ledger
-    from harness.reset import utc_now
+    from harness.commands import solution as solutions
+    from harness.commands.reset import utc_now
+    from harness.progress.ledger import Ledger
+    from harness.run import words
 
     course = _course()
     progress = Ledger(course).of(_kata(course, kata))
@@ -172,7 +174,7 @@ _SOLUTIONS = click.option("--solutions", is_flag=True, help="Use the reference i
     "changes",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the configuration, e.g. training.max_steps=100.",
+    help="Change the configuration, e.g. capstone.max_steps=100.",
 )
 def train(
     solutions: bool,
@@ -183,13 +185,14 @@ def train(
     changes: tuple[str, ...],
 ) -> None:
     """Train a language model with your katas; Ctrl-C saves it, --resume goes on."""
-    from harness import training, words
+    from harness.run import words
+    from harness.training import capstone
 
     course = _course()
     with _told(course):
-        capstone = training.load_capstone(course, course.katas if solutions else ())
-        request = training.Request(config, data, run_dir, resume, changes)
-        outcome = training.train(course, capstone, request)
+        built = capstone.load_capstone(course, course.katas if solutions else ())
+        request = capstone.Request(config, data, run_dir, resume, changes)
+        outcome = capstone.train(course, built, request)
     if outcome.speaks:
         _print(
             words.trained(
@@ -227,29 +230,30 @@ def train(
 @click.option("--seed", default=0, show_default=True, help="The same seed, the same text.")
 def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
     """Let a trained model write."""
-    from harness import training
+    from harness.training import capstone
 
     course = _course()
     with _told(course):
-        capstone = training.load_capstone(course, course.katas if solutions else ())
-        text = capstone.sample(run_dir or training.newest_run(course), prompt, max_new_tokens, **options)
+        built = capstone.load_capstone(course, course.katas if solutions else ())
+        text = built.sample(run_dir or capstone.newest_run(course), prompt, max_new_tokens, **options)
     click.echo(text)
 
 
 @main.command()
 def demo() -> None:
     """Train for a minute and sample, with your katas where they are done, else with the reference."""
-    from harness import training, words
-    from harness.ledger import Ledger
+    from harness.progress.ledger import Ledger
+    from harness.run import words
+    from harness.training import capstone
 
     course = _course()
     progress = Ledger(course).progress()
-    reference = training.unfinished(progress)
+    reference = capstone.unfinished(progress)
     _print(words.demo_parts([each.kata for each in progress if each.kata not in reference], reference))
     with _told(course):
-        capstone = training.load_capstone(course, reference)
-        outcome = training.demonstrate(course, capstone)
-        text = capstone.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
+        built = capstone.load_capstone(course, reference)
+        outcome = capstone.demonstrate(course, built)
+        text = built.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
     click.echo(text)
     _print(words.demo_end(progress))
     if outcome.interrupted:
@@ -271,7 +275,7 @@ def pair() -> None:
 @click.option("--minutes", type=float, default=7.0, show_default=True, help="The length of a turn.")
 def pair_start(ana: str, bo: str, minutes: float) -> None:
     """Begin: ANA drives, BO navigates. A name may have an address: "Ana <ana@example.org>"."""
-    from harness import pair as pairs
+    from harness.pairing import commands as pairs
 
     _tell_pair(lambda course, now: pairs.start(course, ana, bo, minutes, now))
 
@@ -279,7 +283,7 @@ def pair_start(ana: str, bo: str, minutes: float) -> None:
 @pair.command("next")
 def pair_next() -> None:
     """Swap now."""
-    from harness import pair as pairs
+    from harness.pairing import commands as pairs
 
     _tell_pair(pairs.swap)
 
@@ -287,7 +291,7 @@ def pair_next() -> None:
 @pair.command("status")
 def pair_status() -> None:
     """Whose turn it is, and for how long."""
-    from harness import pair as pairs
+    from harness.pairing import commands as pairs
 
     _tell_pair(pairs.status)
 
@@ -295,13 +299,13 @@ def pair_status() -> None:
 @pair.command("stop")
 def pair_stop() -> None:
     """End: swaps, greens, who drove how long, and Co-authored-by lines for the commit."""
-    from harness import pair as pairs
+    from harness.pairing import commands as pairs
 
     _tell_pair(pairs.stop)
 
 
 def _tell_pair(deed: Callable[[Course, float], list[Line]]) -> None:
-    from harness.pair import NotNow
+    from harness.pairing.commands import NotNow
 
     try:
         _print(deed(_course(), time.time()))
@@ -323,8 +327,9 @@ def data(name: str | None, source: Path | None) -> None:
 
     Texts are looked for in the folder that HARNESS_DATA_DIR names, where new ones are put too, and in data/.
     """
-    from harness import corpora, words
-    from harness import data as texts
+    from harness.commands import data as texts
+    from harness.corpora import catalogue
+    from harness.run import words
 
     root = _course().root
     try:
@@ -332,9 +337,9 @@ def data(name: str | None, source: Path | None) -> None:
             _print(texts.take(root, name or texts.DEFAULT, source))
         else:
             _print(texts.obtain(root, name) if name else texts.listing(root))
-    except corpora.UnknownCorpus as error:
+    except catalogue.UnknownCorpus as error:
         raise click.UsageError(str(error)) from None
-    except corpora.NoCorpus as error:
+    except catalogue.NoCorpus as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         click.echo(words.download_interrupted(name or texts.DEFAULT), err=True)
@@ -348,9 +353,9 @@ def review(kata: str | None) -> None:
 
     With KATA those of one kata. Without a terminal, all are printed with their answers.
     """
-    from harness import questions
-    from harness import review as reviews
-    from harness.words_review import no_questions
+    from harness.commands import review as reviews
+    from harness.commands.review_words import no_questions
+    from harness.course import questions
 
     course = _course()
     columns = shutil.get_terminal_size().columns
@@ -373,8 +378,8 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
 
     With KATA, only what concerns these katas is checked.
     """
-    from harness import check as gate
-    from harness.words import counted
+    from harness.authoring import gate
+    from harness.run.words import counted
 
     course = _course()
     chosen = [_kata(course, kata) for kata in katas]
@@ -395,8 +400,8 @@ def validate(checks: tuple[str, ...]) -> None:
 
     With CHECK only these: lint, types, check, solutions, harness, notebooks, coverage (tox.ini has them).
     """
-    from harness import validate as validation
-    from harness import words_validate as words
+    from harness.authoring import validate as validation
+    from harness.authoring import validate_words as words
 
     try:
         ran = validation.validate(_course().root, checks)
@@ -417,8 +422,8 @@ def publish_solutions(base: str) -> None:
 
     Only what is committed counts. Working tree, index and other branches stay as they are.
     """
-    from harness import publish
-    from harness import words_publish as words
+    from harness.authoring import publish
+    from harness.authoring import publish_words as words
 
     try:
         _print(words.published(publish.publish(_course().root, base, words.commit_message)))
@@ -429,10 +434,10 @@ def publish_solutions(base: str) -> None:
 @contextlib.contextmanager
 def _told(course: Course) -> Iterator[None]:
     """Say what goes wrong in one block: in the request, or in the katas."""
-    from harness import words
-    from harness.corpora import NoCorpus
-    from harness.failures import in_katas
-    from harness.training import CannotTrain
+    from harness.corpora.catalogue import NoCorpus
+    from harness.explain.outside_tests import in_katas
+    from harness.run import words
+    from harness.training.capstone import CannotTrain
 
     try:
         yield
@@ -450,7 +455,7 @@ def _relative(path: Path) -> str:
 
 
 def _course() -> Course:
-    from harness.words import NOT_A_COURSE
+    from harness.run.words import NOT_A_COURSE
 
     root = find_root(Path.cwd())
     if root is None:
@@ -467,7 +472,7 @@ def _kata(course: Course, argument: str) -> Kata:
 
 def _read_key(prompt: str) -> str:
     """The next key, asked for by a prompt that is gone afterwards."""
-    from harness.words import printable
+    from harness.run.words import printable
 
     text = printable(prompt, sys.stdout.encoding)
     click.echo(text, nl=False)
@@ -482,6 +487,6 @@ def _read_key(prompt: str) -> str:
 
 
 def _print(lines: Iterable[Line]) -> None:
-    from harness.screen import show
+    from harness.terminal.show import show
 
     show(lines)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from harness import standins, words
-from harness.course import find_root, load_course
-from harness.flight import Recorder
-from harness.ledger import Ledger
+from harness.course.katas import find_root, load_course
+from harness.isolation import importer
+from harness.isolation.recorder import Recorder
+from harness.progress.ledger import Ledger
+from harness.run import words
 
 SOLUTIONS_VARIABLE = "HARNESS_SOLUTIONS"
 _TIME_LIMIT = 60.0  # seconds for the import of one kata
@@ -26,7 +27,7 @@ def use_katas(solutions: bool | None = None) -> None:
         raise FileNotFoundError(words.NOT_A_COURSE)
     chosen = os.environ.get(SOLUTIONS_VARIABLE) == "1" if solutions is None else solutions
     course = load_course(root)
-    standins.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())
+    importer.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())
     print(words.using_katas(chosen))
     kata = course.kata_of(Path.cwd().resolve())
     if kata and not chosen:

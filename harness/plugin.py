@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 
-from harness import pair, rerun, runs
-from harness.account import Account, selected_names
-from harness.cases import case_in_words
-from harness.course import Course, Kata, find_root, load_course
-from harness.diagnosis import NAMEABLE, Diagnoses
-from harness.findings import Comparison, Finding, read_failure
-from harness.flight import Recorder
-from harness.ledger import Ledger
-from harness.runs import Run
-from harness.standins import CannotImport, MissingName
-from harness.suite import file_digest, requirement
-from harness.words import Line
+from harness.course.kata_tests import file_digest, requirement
+from harness.course.katas import Course, Kata, find_root, load_course
+from harness.diagnosis.diagnose import NAMEABLE, Diagnoses
+from harness.explain import shape_steps
+from harness.explain.findings import Comparison, Finding, read_failure
+from harness.isolation.importer import CannotImport, MissingName
+from harness.isolation.recorder import Recorder
+from harness.pairing import commands
+from harness.progress.ledger import Ledger
+from harness.run import child
+from harness.run.case_names import case_in_words
+from harness.run.child import Run
+from harness.run.report import Account, selected_names
+from harness.run.words import Line
 
 _ROOM = 3.0  # seconds of a test's time limit that must be left for a diagnosis
 RUN = pytest.StashKey[Run]()
@@ -55,21 +57,21 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if RUN in config.stash:
         return None  # the supervised child, which does the work
     root = find_root(config.rootpath.resolve()) or find_root(config.invocation_params.dir.resolve())
-    run = runs.plan(config, load_course(root)) if root else None
+    run = child.plan(config, load_course(root)) if root else None
     if run is None:
         return None
     config.stash[RUN] = run
     config.args[:] = run.args
     if run.compact:
-        runs.quieten(config, run)
+        child.quieten(config, run)
     hooks = KataHooks(config, run)
     config.pluginmanager.register(hooks, "katas")
-    ending = runs.supervised(config, run) if run.supervise else None
+    ending = child.supervised(config, run) if run.supervise else None
     if ending is None:
         return None  # no child: this process goes on and does the work
     if ending.exit_status is not None:
         return ending.exit_status
-    runs.write(config, [*hooks.account.lines_after(ending), *hooks.pair_lines()])
+    child.write(config, [*hooks.account.lines_after(ending), *hooks.pair_lines()])
     return pytest.ExitCode.TESTS_FAILED
 
 
@@ -97,7 +99,7 @@ class KataHooks:
         self.recorder = Recorder(self.run.flight, self.run.time_limit)
         self.account.start()
         if self.run.imports:
-            self.importer = runs.prepare_imports(config, self.run, self.recorder)
+            self.importer = child.prepare_imports(config, self.run, self.recorder)
             self.diagnoses = Diagnoses(self.importer)
 
     @pytest.hookimpl(trylast=True)
@@ -188,7 +190,7 @@ class KataHooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         if session.exitstatus == pytest.ExitCode.OK and self.account.everything_was_locked:
-            session.exitstatus = runs.ALL_LOCKED
+            session.exitstatus = child.ALL_LOCKED
         try:
             return (yield)
         finally:
@@ -197,8 +199,8 @@ class KataHooks:
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self.account.collection_errors
         if self.run.learning and not self.run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
-            runs.write(self.config, self.account.closing_lines(interrupted=interrupted))
-            runs.write(self.config, [] if interrupted else self.pair_lines())
+            child.write(self.config, self.account.closing_lines(interrupted=interrupted))
+            child.write(self.config, [] if interrupted else self.pair_lines())
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
@@ -208,7 +210,7 @@ class KataHooks:
 
     def pair_lines(self) -> list[Line]:
         """What the run means for two people who take turns (harness pair)."""
-        return pair.after_run(self.course, self.account.ledger, time.time()) if self.run.records else []
+        return commands.after_run(self.course, self.account.ledger, time.time()) if self.run.records else []
 
     def kata(self, item: pytest.Item) -> Kata | None:
         """The kata that a test belongs to."""
@@ -284,13 +286,13 @@ class KataHooks:
 
         `took`: the time that this process has spent on the test. On a busy machine more goes by.
         """
-        helps = not finding.diagnosis and rerun.shapes_help(finding.kind, finding.facts)
-        quick = call.when == "call" and rerun.is_quick(took, call.duration, self.limit(item))
+        helps = not finding.diagnosis and shape_steps.shapes_help(finding.kind, finding.facts)
+        quick = call.when == "call" and shape_steps.is_quick(took, call.duration, self.limit(item))
         if not (quick and (helps or self.run.shows_shapes)) or call.excinfo is None:
             return []
         files = {str(kata.stub), str(kata.solution)}
         gave = finding.facts["function"] if finding.kind == "type" and not finding.facts["argument"] else ""
-        return rerun.steps_to(call.excinfo.value, item.runtest, files, gave)
+        return shape_steps.steps_to(call.excinfo.value, item.runtest, files, gave)
 
 
 def test_name(item: pytest.Item) -> str:

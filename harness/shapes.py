@@ -24,7 +24,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from harness.words_seen import step_lines
+from harness.explain.observation_words import step_lines
 
 _MOST_STEPS = 1000  # the last ones: a loop over a whole epoch must not fill the memory
 _MOST_LINES = 200  # that are printed

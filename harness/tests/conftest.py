@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.shipped import copy_shipped
-from harness.tests.miniature import Miniature, make_miniature
+from harness.course.shipped import copy_shipped
+from harness.tests.support.miniature import Miniature, make_miniature
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

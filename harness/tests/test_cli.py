@@ -8,7 +8,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from harness.tests.miniature import Miniature
+from harness.tests.support.miniature import Miniature
 
 
 def solved(mini: Miniature) -> Miniature:
@@ -43,7 +43,7 @@ def test_status_of_an_untouched_clone(mini: Miniature) -> None:
 
 
 def schema() -> dict:
-    return json.loads((files("harness") / "status.schema.json").read_text(encoding="utf-8"))
+    return json.loads((files("harness.commands") / "status.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("prepare", [lambda mini: mini, solved], ids=["untouched", "one kata complete"])

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import rerun, shapes
+from harness import shapes
+from harness.explain import shape_steps
 from harness.shapes import trace
-from harness.tests.miniature import Miniature
+from harness.tests.support.miniature import Miniature
 
 SOURCE = """\
 import torch
@@ -143,7 +144,7 @@ def test_the_steps_to_an_error_are_those_of_the_function_that_failed(code: dict[
         code["outer"](X)
         code["fails"](X)
 
-    steps = rerun.steps_to(caught(run), run, {code["__file__"]}, "")
+    steps = shape_steps.steps_to(caught(run), run, {code["__file__"]}, "")
     assert [(step["line"], step["failed"]) for step in steps] == [(12, True)]
 
 
@@ -152,7 +153,7 @@ def test_the_steps_of_a_function_by_name(code: dict[str, Any]) -> None:
         code["outer"](X)
         raise TypeError
 
-    steps = rerun.steps_to(caught(run), run, {code["__file__"]}, "outer")
+    steps = shape_steps.steps_to(caught(run), run, {code["__file__"]}, "outer")
     assert [(step["line"], step["name"]) for step in steps] == [(8, "inner"), (9, "softmax")]
 
 
@@ -163,7 +164,7 @@ def test_where_another_error_comes_the_second_time_nothing_is_said(code: dict[st
         code["outer"](X)
         raise next(errors)
 
-    assert rerun.steps_to(caught(run), run, {code["__file__"]}, "") == []
+    assert shape_steps.steps_to(caught(run), run, {code["__file__"]}, "") == []
 
 
 def test_a_second_run_prints_nothing_and_draws_nothing(
@@ -177,7 +178,7 @@ def test_a_second_run_prints_nothing_and_draws_nothing(
     error = caught(run)
     capsys.readouterr()
     state = torch.get_rng_state()
-    assert rerun.steps_to(error, run, {code["__file__"]}, "")
+    assert shape_steps.steps_to(error, run, {code["__file__"]}, "")
     assert capsys.readouterr().out == ""
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -194,7 +195,7 @@ def test_a_second_run_prints_nothing_and_draws_nothing(
     ids=["quick", "no time left", "no limit", "long", "long, no limit"],
 )
 def test_only_a_quick_test_is_run_again(took: float, went_by: float, limit: float, quick: bool) -> None:
-    assert rerun.is_quick(took, went_by, limit) is quick
+    assert shape_steps.is_quick(took, went_by, limit) is quick
 
 
 def raised(kind: str, message: str) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def raised(kind: str, message: str) -> dict[str, Any]:
 def test_shapes_are_looked_for_where_they_explain_something(
     kind: str, facts: dict[str, Any], helps: bool
 ) -> None:
-    assert rerun.shapes_help(kind, facts) is helps
+    assert shape_steps.shapes_help(kind, facts) is helps
 
 
 # --- in a run ------------------------------------------------------------------------------------------

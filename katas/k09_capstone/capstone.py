@@ -17,11 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.devices import choose_device
-from harness.monitor import Monitor
-from harness.plots import draw_curves
-from harness.run_folder import RunFolder, read_losses
-from harness.workers import Workers, join_workers
+from harness.training import (
+    Monitor,
+    RunFolder,
+    Workers,
+    choose_device,
+    draw_curves,
+    join_workers,
+    read_losses,
+)
 from katas.k04_embeddings.embeddings import CharTokenizer
 from katas.k05_model.model import TransformerLM
 from katas.k06_training.training import (

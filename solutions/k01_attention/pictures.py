@@ -1,9 +1,9 @@
-"""The pictures of kata 01, drawn from its solution by `python -m harness.pictures`."""
+"""The pictures of kata 01, drawn from its solution by `python -m harness.authoring.pictures`."""
 
 import torch
 
 from harness.plots import attention_maps, draw_bars
-from harness.style import PAGE, new_figure, panels, title
+from harness.plots.theme import PAGE, new_figure, panels, title
 from katas.k01_attention.attention import attention_weights, causal_mask, padding_mask
 
 WORDS = ["the", "cat", "slept", "because", "it", "was", "warm"]

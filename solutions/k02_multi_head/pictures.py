@@ -1,12 +1,12 @@
-"""The pictures of kata 02, drawn from its solution by `python -m harness.pictures`."""
+"""The pictures of kata 02, drawn from its solution by `python -m harness.authoring.pictures`."""
 
 from itertools import pairwise
 
 import torch
 
-from harness.diagrams import Diagram
 from harness.plots import attention_maps
-from harness.style import PAGE
+from harness.plots.boxes import Diagram
+from harness.plots.theme import PAGE
 from katas.k01_attention.attention import causal_mask
 from katas.k02_multi_head.multi_head import MultiHeadAttention
 

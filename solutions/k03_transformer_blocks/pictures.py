@@ -1,10 +1,10 @@
-"""The pictures of kata 03, drawn from its solution by `python -m harness.pictures`."""
+"""The pictures of kata 03, drawn from its solution by `python -m harness.authoring.pictures`."""
 
 import torch
 
-from harness.cells import paint
-from harness.diagrams import Diagram
-from harness.style import PAGE, grid, legend, new_figure, panels, poles, title
+from harness.plots.boxes import Diagram
+from harness.plots.cells import paint
+from harness.plots.theme import PAGE, grid, legend, new_figure, panels, poles, title
 from katas.k01_attention.attention import causal_mask
 from katas.k03_transformer_blocks.transformer_blocks import TransformerBlock
 

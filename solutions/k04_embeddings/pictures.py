@@ -1,7 +1,7 @@
-"""The pictures of kata 04, drawn from its solution by `python -m harness.pictures`."""
+"""The pictures of kata 04, drawn from its solution by `python -m harness.authoring.pictures`."""
 
-from harness.cells import paint
-from harness.style import PAGE, grid, legend, new_figure, panels, poles, title
+from harness.plots.cells import paint
+from harness.plots.theme import PAGE, grid, legend, new_figure, panels, poles, title
 from katas.k04_embeddings.embeddings import sinusoidal_positions
 
 

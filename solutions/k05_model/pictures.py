@@ -1,7 +1,7 @@
-"""The picture of kata 05, drawn by `python -m harness.pictures`: the whole model, with who built what."""
+"""The picture of kata 05, by `python -m harness.authoring.pictures`: the whole model, and who built what."""
 
-from harness.diagrams import Diagram
-from harness.style import PAGE
+from harness.plots.boxes import Diagram
+from harness.plots.theme import PAGE
 
 
 def architecture(theme):

@@ -1,12 +1,12 @@
-"""The picture of kata 06, drawn by `python -m harness.pictures` from the record of a run."""
+"""The picture of kata 06, drawn by `python -m harness.authoring.pictures` from the record of a run."""
 
 import math
 from pathlib import Path
 
 import katas
-from harness.pictures import read_record
+from harness.authoring.pictures import read_record
 from harness.plots import draw_losses
-from harness.style import PAGE, grid, legend, new_figure, panels
+from harness.plots.theme import PAGE, grid, legend, new_figure, panels
 from katas.k06_training.training import cosine_learning_rate
 
 RUN = Path(katas.__file__).parent / "k06_training" / "pictures" / "run.json"

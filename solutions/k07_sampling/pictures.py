@@ -1,9 +1,9 @@
-"""The pictures of kata 07, drawn from its solution by `python -m harness.pictures`."""
+"""The pictures of kata 07, drawn from its solution by `python -m harness.authoring.pictures`."""
 
 import torch
 
 from harness.plots import draw_bars, sampling_distributions
-from harness.style import PAGE, new_figure, panels, title
+from harness.plots.theme import PAGE, new_figure, panels, title
 from katas.k01_attention.attention import softmax
 from katas.k07_sampling.sampling import apply_temperature, top_k_filter, top_p_filter
 

@@ -1,9 +1,9 @@
-"""The pictures of kata 08, drawn by `python -m harness.pictures`."""
+"""The pictures of kata 08, drawn by `python -m harness.authoring.pictures`."""
 
 import math
 
-from harness.diagrams import Diagram
-from harness.style import PAGE, grid, legend, new_figure, panels
+from harness.plots.boxes import Diagram
+from harness.plots.theme import PAGE, grid, legend, new_figure, panels
 
 FAILURE_EVERY = 24 * 3600  # seconds
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.plots import draw_curves
-from harness.run_folder import RunFolder, read_losses
-from harness.workers import join_workers
+from harness.training import (
+    RunFolder,
+    draw_curves,
+    join_workers,
+    read_losses,
+)
 from katas.k04_embeddings.embeddings import CharTokenizer
 from katas.k05_model.model import TransformerLM
 from katas.k06_training.training import (

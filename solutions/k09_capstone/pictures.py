@@ -1,11 +1,11 @@
-"""The picture of kata 09, drawn by `python -m harness.pictures` from the record of a run."""
+"""The picture of kata 09, drawn by `python -m harness.authoring.pictures` from the record of a run."""
 
 import math
 from pathlib import Path
 
 import katas
-from harness import tiny_tales
-from harness.pictures import read_record
+from harness.authoring.pictures import read_record
+from harness.corpora import tiny_tales
 from harness.plots import training_curves
 
 RUN = Path(katas.__file__).parent / "k09_capstone" / "pictures" / "run.json"

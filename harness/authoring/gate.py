@@ -1,0 +1,237 @@
+"""`harness check`: the maintainers' gate. What is generated is current, and no kata lacks a part."""
+
+from __future__ import annotations
+
+import ast
+import multiprocessing
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from harness.authoring import links, pages, slip_trials
+from harness.authoring.slip_trials import Problem
+from harness.commands.hint import LEVELS, read_hints
+from harness.commands.review_words import SCREEN, height
+from harness.course.kata_tests import MANIFEST, manifest_text, read_tests
+from harness.course.katas import Course, Kata, load_course, resolve_kata
+from harness.course.questions import BadReview, cards, review_path
+from harness.course.shipped import shipped_stub
+
+_SHORTEST_ANSWER = 16  # characters; what is shorter (`x @ y`) can be said in any hint
+_FIX = "harness check --fix"
+_FEWEST_QUESTIONS = 5
+_PARTS = ("__init__.py", "README.md", "theory.md", "hints.toml", "notebook.ipynb")
+
+
+def check(course: Course, katas: Sequence[Kata] = ()) -> Iterator[Problem]:
+    """Every broken rule: what reading finds, then, where that is in order, what running the tests finds.
+
+    With `katas`, only their own rules, as for one that is being written.
+    """
+    problems = [
+        problem for kata in katas or course.katas for rule in _RULES for problem in rule(course, kata)
+    ]
+    if not katas:
+        for rule_of_all in _RULES_OF_THE_REPOSITORY:
+            problems += rule_of_all(course)
+    yield from problems
+    if not problems:
+        for found in _side_by_side(course, katas or course.katas):
+            yield from found
+
+
+def _side_by_side(course: Course, katas: Sequence[Kata]) -> Iterator[list[Problem]]:
+    """What running each kata's tests finds, in order; as many katas at a time as there are processors."""
+    from rich.console import Console
+    from rich.progress import track
+
+    processes = multiprocessing.get_context("spawn")  # never a fork of what has imported torch
+    console = Console(stderr=True)
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=processes) as pool:
+        # The last one first: it uses what all the others are made of, and takes the longest.
+        begun = {kata: pool.submit(_strength, course.root, kata.name) for kata in reversed(katas)}
+        yield from track(
+            (begun[kata].result() for kata in katas),
+            "trying slips and alternatives",
+            total=len(katas),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+
+def _strength(root: Path, name: str) -> list[Problem]:
+    """In a process of its own: what running one kata's tests finds."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the processes share the processors
+    course = load_course(root)
+    return list(slip_trials.check(course, resolve_kata(course, name)))
+
+
+def fix(course: Course) -> list[str]:
+    """Write what is generated where it is not current; the paths written."""
+    wanted = {kata.stub: shipped_stub(kata) for kata in course.katas if kata.solution.is_file()}
+    written = [path for path, text in wanted.items() if _replace(path, text)]
+    wanted = {course.root / MANIFEST: manifest_text(course), **dict(pages.generated(course))}
+    written += [path for path, text in wanted.items() if _replace(path, text)]
+    return [course.relative(path) for path in written]
+
+
+def _stub_is_generated(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(kata.stub)
+    if not kata.solution.is_file():
+        yield Problem(path, "has no solution", f"write {course.relative(kata.solution)}")
+    elif _read(kata.stub) != shipped_stub(kata):
+        yield Problem(path, "is not the stub made from its solution", _FIX)
+
+
+def _parts_are_there(course: Course, kata: Kata) -> Iterator[Problem]:
+    for name in _PARTS:
+        if not (kata.folder / name).is_file():
+            yield Problem(course.relative(kata.folder / name), "is missing", "write it; every kata has one")
+
+
+def _every_test_has_hints(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(kata.hints)
+    try:
+        hints = read_hints(kata)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        yield Problem(path, f"cannot be read ({error})", "make it valid TOML, one table per test")
+        return
+    names = [test.name for test in read_tests(kata)]
+    for name in names:
+        for level in LEVELS:
+            if not str(hints.get(name, {}).get(level, "")).strip():
+                yield Problem(path, f"has no {level} for {name}", f"add [{name}] {level} = …")
+    for name in hints.keys() - set(names):
+        yield Problem(path, f"hints at {name}, which is no test", f"remove [{name}] or rename it")
+
+
+def _tests_read_as_requirements(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(kata.tests)
+    tests = read_tests(kata)
+    if not 8 <= len(tests) <= 14:
+        yield Problem(path, f"has {len(tests)} tests", "a kata has 8 to 14")
+    for test in tests:
+        if not test.requirement.endswith("."):
+            yield Problem(
+                path, f"{test.name} has no sentence as docstring", "state the requirement in its first line"
+            )
+
+
+def _nothing_needs_a_later_kata(course: Course, kata: Kata) -> Iterator[Problem]:
+    paths = [*sorted(kata.folder.glob("*.py")), *sorted(kata.solution_folder.glob("*.py"))]
+    for path in paths:
+        for name in sorted(_katas_imported(_read(path))):
+            if name[:3] > kata.name[:3]:
+                found = f"imports {name}, a later kata"
+                yield Problem(course.relative(path), found, "use only this kata and earlier ones")
+
+
+def _katas_imported(source: str) -> set[str]:
+    """The folders of the katas that a module imports from."""
+    nodes = list(ast.walk(ast.parse(source)))
+    modules = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return {module.split(".")[1] for module in modules if module.startswith("katas.")}
+
+
+def _hints_give_no_code_away(course: Course, kata: Kata) -> Iterator[Problem]:
+    """A statement of the solution in a hint, however it is indented."""
+    statements = {_squeezed(text) for text in _statements(_read(kata.solution))}
+    try:
+        hints = read_hints(kata)
+    except (OSError, tomllib.TOMLDecodeError):
+        return  # told by another rule
+    for test, levels in hints.items():
+        for level, text in levels.items():
+            for statement in sorted(statements):
+                if statement in _squeezed(text):
+                    found = f"{level} of {test} quotes the solution: {statement}"
+                    yield Problem(course.relative(kata.hints), found, "say it in words")
+
+
+def _statements(source: str) -> Iterator[str]:
+    """The statements in a module's functions that are long enough to be an answer."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Return | ast.Assign | ast.AugAssign | ast.AnnAssign):
+            text = ast.unparse(node.value) if node.value else ""
+            if len(text) >= _SHORTEST_ANSWER:
+                yield text
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).replace('"', "'")
+
+
+def _review_questions_are_there(course: Course, kata: Kata) -> Iterator[Problem]:
+    path = course.relative(review_path(kata))
+    try:
+        found = list(cards([kata]))
+    except BadReview as error:
+        yield Problem(path, f"cannot be read ({error})", "write [[question]] tables; see another kata's")
+        return
+    if len(found) < _FEWEST_QUESTIONS:
+        yield Problem(path, f"has {len(found)} questions", f"a kata has at least {_FEWEST_QUESTIONS}")
+    for card in found:
+        if height(card) > SCREEN:
+            rule = f"question {card.number} takes {height(card)} lines with its answer"
+            yield Problem(path, rule, f"shorten it to {SCREEN}, the lines of a small terminal")
+
+
+def _links_lead_somewhere(course: Course, kata: Kata) -> Iterator[Problem]:
+    for page in [*sorted(kata.folder.glob("*.md")), *sorted(kata.folder.glob("*.ipynb"))]:
+        yield from _broken_links(course, page)
+
+
+def _broken_links(course: Course, page: Path) -> Iterator[Problem]:
+    for target in links.broken(page):
+        yield Problem(course.relative(page), f"links to {target}, which is not there", "mend the link")
+
+
+def _other_links_lead_somewhere(course: Course) -> Iterator[Problem]:
+    for page in links.pages(course.root):
+        yield from _broken_links(course, page)
+
+
+def _generated_pages_are_current(course: Course) -> Iterator[Problem]:
+    for path, text in pages.generated(course):
+        if _read(path) != text:
+            yield Problem(course.relative(path), "is not what is generated for it", _FIX)
+
+
+def _manifest_is_current(course: Course) -> Iterator[Problem]:
+    if _read(course.root / MANIFEST) != manifest_text(course):
+        yield Problem(MANIFEST, "does not list the tests as they are", _FIX)
+
+
+_RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
+    _stub_is_generated,
+    _parts_are_there,
+    _every_test_has_hints,
+    _tests_read_as_requirements,
+    _nothing_needs_a_later_kata,
+    _hints_give_no_code_away,
+    _review_questions_are_there,
+    _links_lead_somewhere,
+)
+
+
+_RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
+    _manifest_is_current,
+    _other_links_lead_somewhere,
+    _generated_pages_are_current,
+)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _replace(path: Path, text: str) -> bool:
+    if _read(path) == text:
+        return False
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return True

@@ -1,0 +1,152 @@
+"""The branch `solutions`: the repository with each kata's solution in place of its stub, one commit a kata.
+
+Built with git's plumbing from what is committed: neither the working tree, nor the index, nor another
+branch is touched. The same commit of the base always gives the same commits.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BRANCH = "solutions"
+_REF = f"refs/heads/{BRANCH}"
+_SOLUTION = re.compile(r"solutions/(k\d\d_([a-z0-9_]+))/\2\.py")
+_MODE = "100644"  # a file that is not executable
+# What would point git to another repository, or to an index that is in use.
+_NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
+
+
+class CannotPublish(Exception):
+    """Why the branch cannot be built: a kind that publish_words has words for, and the facts."""
+
+    def __init__(self, kind: str, **facts: str) -> None:
+        super().__init__(kind)
+        self.kind, self.facts = kind, facts
+
+
+@dataclass(frozen=True)
+class Published:
+    """The branch as it is now."""
+
+    name: str  # of what it starts from, as given
+    base: str  # the commit that this is
+    tip: str
+    katas: tuple[str, ...]  # "k00_shapes", one commit each
+    changed: bool  # whether it was something else before
+
+
+def publish(root: Path, base: str, message: Callable[[str], str]) -> Published:
+    """Build the branch on the commit that `base` names. Raises CannotPublish.
+
+    `message` gives the commit message of a kata, by its folder's name.
+    """
+    git = _Git(root)
+    git.check_place()
+    start = git.commit(base)
+    before = git.run("for-each-ref", "--format=%(objectname)", _REF)
+    solutions = dict(_solutions(git, start))
+    if not solutions:
+        raise CannotPublish("no katas", base=base)
+    tip = _commits(git, start, solutions, message)
+    if tip != before:
+        git.run("update-ref", "-m", "harness publish-solutions", _REF, tip, before)
+    return Published(base, start, tip, tuple(solutions), tip != before)
+
+
+def _solutions(git: _Git, commit: str) -> Iterator[tuple[str, str]]:
+    """Each kata with a stub and a solution in that commit, and the solution's object."""
+    files = dict(_files(git.run("ls-tree", "-r", "-z", commit, "katas", "solutions")))
+    for path, blob in sorted(files.items()):
+        match = _SOLUTION.fullmatch(path)
+        if match and _stub(match[1]) in files:
+            yield match[1], blob
+
+
+def _files(listing: str) -> Iterator[tuple[str, str]]:
+    for entry in filter(None, listing.split("\0")):
+        facts, _, path = entry.partition("\t")
+        yield path, facts.split()[2]
+
+
+def _stub(kata: str) -> str:
+    return f"katas/{kata}/{kata[4:]}.py"
+
+
+def _commits(git: _Git, start: str, solutions: Mapping[str, str], message: Callable[[str], str]) -> str:
+    """One commit a kata on top of `start`, with its author and its dates; the last of them."""
+    signature = git.signature(start)
+    parent = start
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git.run("read-tree", start, **index)
+        for kata, blob in solutions.items():
+            git.run("update-index", "--add", "--cacheinfo", f"{_MODE},{blob},{_stub(kata)}", **index)
+            tree = git.run("write-tree", **index)
+            parent = git.run("commit-tree", tree, "-p", parent, "-m", message(kata), **signature)
+    return parent
+
+
+class _Git:
+    """git in one folder, telling what goes wrong as CannotPublish."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, *arguments: str, **environment: str) -> str:
+        """What a git command prints, without its line end."""
+        inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        command = ["git", "-c", "i18n.commitEncoding=UTF-8", "-c", "core.quotePath=false", *arguments]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.root,
+                env={**inherited, "LC_ALL": "C", **environment},
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except FileNotFoundError:
+            raise CannotPublish("no git") from None
+        if done.returncode:
+            raise CannotPublish("git failed", command=arguments[0], said=done.stderr.strip())
+        return done.stdout.removesuffix("\n")
+
+    def check_place(self) -> None:
+        """That the course is a repository, and that no working tree has the branch checked out."""
+        try:
+            inside = self.run("rev-parse", "--show-prefix")
+        except CannotPublish as error:
+            if error.kind == "git failed" and "not a git repository" in error.facts["said"]:
+                raise CannotPublish("no repository", folder=str(self.root)) from None
+            raise
+        if inside:
+            raise CannotPublish("inside", folder=str(self.root))
+        for tree in self.run("worktree", "list", "--porcelain").split("\n\n"):
+            path, *facts = tree.splitlines()
+            if f"branch {_REF}" in facts:
+                raise CannotPublish("checked out", folder=path.removeprefix("worktree "))
+
+    def commit(self, name: str) -> str:
+        """The full id of the commit that a branch, a tag or an id names."""
+        try:
+            return self.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        except CannotPublish as error:
+            if error.kind == "git failed":
+                raise CannotPublish("no commit", base=name) from None
+            raise
+
+    def signature(self, commit: str) -> dict[str, str]:
+        """Author and committer of a commit, with their dates, for another one to bear."""
+        names = ["AUTHOR_NAME", "AUTHOR_EMAIL", "AUTHOR_DATE"]
+        names += [name.replace("AUTHOR", "COMMITTER") for name in names]
+        values = self.run("log", "-1", "--no-show-signature", "--date=raw", _SIGNATURE, commit).split("\n")
+        return {f"GIT_{name}": value for name, value in zip(names, values, strict=True)}
+
+
+_SIGNATURE = "--format=%an%n%ae%n%ad%n%cn%n%ce%n%cd"

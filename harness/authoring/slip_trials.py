@@ -1,0 +1,139 @@
+"""Proof that a kata's tests are strong and fair: they refuse every slip and accept every alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.authoring import variant_run
+from harness.course.katas import Course, Kata
+from harness.course.shipped import shipped_stub
+from harness.course.slips import (
+    BadSlip,
+    Slip,
+    alternative_sources,
+    alternatives_path,
+    read_slips,
+    replaced_name,
+    slips_path,
+)
+from harness.course.stubs import contract, given, make_stub, read_contract
+
+FEWEST_SLIPS = 8
+_TIME_LIMIT = 30.0  # seconds for one test; a slip may make it endless
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A broken rule: where, what, and the remedy."""
+
+    path: str
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rule}. Remedy: {self.remedy}"
+
+
+def check(course: Course, kata: Kata) -> Iterator[Problem]:
+    """What running the kata's tests on many versions of its solution shows."""
+    source = kata.solution.read_text(encoding="utf-8")
+    broken = list(_solution_passes(course, kata, source))
+    yield from broken
+    yield from _stub_fails_everything(course, kata, source)
+    if not broken:  # otherwise every slip and alternative would fail for that reason
+        yield from _tests_are_listed_with_nothing_solved(course, kata)
+        yield from _slips_are_caught(course, kata, source)
+        yield from _alternatives_pass(course, kata, source)
+
+
+def _solution_passes(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    verdict = _run(course, kata, source, stop=False)
+    if verdict.problem:
+        yield Problem(course.relative(kata.tests), f"cannot run ({verdict.problem})", "mend what it imports")
+    for name in verdict.failed:
+        yield Problem(course.relative(kata.solution), f"fails {name}", "mend the solution or the test")
+
+
+def _tests_are_listed_with_nothing_solved(course: Course, kata: Kata) -> Iterator[Problem]:
+    """A test file that uses a kata while it is loaded would take every other kata's tests along."""
+    unsolved = {each.module: shipped_stub(each) for each in course.katas}
+    verdict = variant_run.run(course, kata, unsolved, stop=True, time_limit=_TIME_LIMIT)
+    if not verdict.failed:
+        found = f"cannot be loaded while the katas are unsolved ({verdict.problem})"
+        yield Problem(course.relative(kata.tests), found, "use the katas inside functions and fixtures only")
+
+
+def _stub_fails_everything(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path = course.relative(kata.tests)
+    for name in _run(course, kata, make_stub(source), stop=False).passed:
+        yield Problem(path, f"{name} passes on the untouched stub", "let it use the function")
+
+
+def _slips_are_caught(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path = course.relative(slips_path(kata))
+    try:
+        slips = read_slips(kata)
+    except (OSError, BadSlip) as error:
+        yield Problem(path, f"cannot be read ({error})", "write [[slip]] tables; see another kata's")
+        return
+    if len(slips) < FEWEST_SLIPS:
+        yield Problem(path, f"has {len(slips)} slips", f"a kata has at least {FEWEST_SLIPS}")
+    for id in sorted({slip.id for slip in slips if [each.id for each in slips].count(slip.id) > 1}):
+        yield Problem(path, f"has more than one slip {id}", "give each an id of its own")
+    for slip in slips:
+        yield from _slip_is_caught(course, kata, source, slip)
+
+
+def _slip_is_caught(course: Course, kata: Kata, source: str, slip: Slip) -> Iterator[Problem]:
+    path = course.relative(slips_path(kata))
+    try:
+        slipped = slip.apply(source)
+        compile(slipped, slip.id, "exec")  # what cannot even be imported would be caught by the first test
+        verdict = _run(course, kata, slipped, stop=True)
+    except SyntaxError as error:
+        yield Problem(path, f"{slip.id} is no Python ({error.msg})", "mend its `replace`")
+        return
+    except BadSlip as error:
+        yield Problem(path, str(error), "quote the solution as it is now, and enough of it")
+        return
+    if verdict.problem:
+        yield Problem(path, f"{slip.id} could not be tried ({verdict.problem})", "mend its `replace`")
+    elif verdict.first_failure is None:
+        yield Problem(path, f"{slip.id} passes every test", f"strengthen {course.relative(kata.tests)}")
+    elif verdict.first_failure != slip.caught_by:
+        found = f"{slip.id} is caught by {verdict.first_failure}, not by {slip.caught_by}"
+        yield Problem(path, found, "name the test that catches it first, or move the tests")
+
+
+def _alternatives_pass(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path = alternatives_path(kata)
+    if not path.is_file():
+        yield Problem(course.relative(path), "is missing", "write other correct versions of every function")
+        return
+    sources = alternative_sources(source, path.read_text(encoding="utf-8"))
+    promised = contract(source).keys() - given(source)
+    offered = {replaced_name(alternative) for alternative in sources}
+    for name in sorted(promised - offered):
+        yield Problem(course.relative(path), f"has no alternative to {name}", f"add {name}__…")
+    for name in sorted(offered - promised):
+        yield Problem(course.relative(path), f"has alternatives to {name}, which is not there", "rename them")
+    yield from _signatures_are_kept(course, kata, source)
+    for alternative, text in sources.items():
+        verdict = _run(course, kata, text, stop=True)
+        if verdict.first_failure or verdict.problem:
+            why = verdict.first_failure or verdict.problem
+            yield Problem(course.relative(path), f"{alternative} is refused by {why}", "mend the test, or it")
+
+
+def _signatures_are_kept(course: Course, kata: Kata, source: str) -> Iterator[Problem]:
+    path, promised = alternatives_path(kata), contract(source)
+    for name, signature in read_contract(path).items():
+        original = promised.get(replaced_name(name))
+        text = signature.text.replace(name, replaced_name(name))
+        if name != replaced_name(name) and original and text != original.text:
+            yield Problem(course.relative(path), f"{name} is declared {text}", f"declare it {original.text}")
+
+
+def _run(course: Course, kata: Kata, source: str, *, stop: bool) -> variant_run.Verdict:
+    return variant_run.run(course, kata, {kata.module: source}, stop=stop, time_limit=_TIME_LIMIT)

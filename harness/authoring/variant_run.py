@@ -1,0 +1,116 @@
+"""Runs a kata's tests in this process, with any text in place of its solution.
+
+A fresh process for each of a few hundred variants would spend minutes importing torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from harness.course.kata_tests import read_tests
+from harness.course.katas import Course, Kata
+from harness.isolation.importer import CannotImport
+from harness.run.child import Sources
+
+
+@dataclass
+class Verdict:
+    """Which tests of a kata passed and failed, in the order of the file."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    problem: str = ""  # why the tests could not run at all
+
+    @property
+    def first_failure(self) -> str | None:
+        return self.failed[0] if self.failed else None
+
+
+class _Listener:
+    """Collects the verdict from pytest's reports."""
+
+    def __init__(self) -> None:
+        self.passed: set[str] = set()
+        self.failed: set[str] = set()
+        self.problem = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = report.nodeid.split("::", 1)[-1].split("[")[0]
+        if report.failed:
+            self.failed.add(name)
+        elif report.when == "call" and report.passed:
+            self.passed.add(name)
+
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        if call.excinfo and call.excinfo.errisinstance(CannotImport):
+            self.problem = str(call.excinfo.value.__cause__ or call.excinfo.value)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.problem = report.longreprtext.strip().splitlines()[-1]
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+        self.problem = excinfo.exconly()
+        return True  # told as the verdict's problem, not printed
+
+
+def run(
+    course: Course,
+    kata: Kata,
+    sources: Mapping[str, str],
+    *,
+    stop: bool,
+    time_limit: float,
+    listeners: Sequence[object] = (),
+    only_collect: bool = False,
+) -> Verdict:
+    """The verdict of a kata's tests on the solutions, with `sources` in place of some modules.
+
+    `listeners` are further plugins; where there are any, failing assertions keep their values.
+    With `only_collect` the tests are collected and not run.
+    """
+    listener = _Listener()
+    arguments = [str(kata.tests), "--solutions", "--time-limit", str(time_limit), *_QUIET]
+    arguments += ["--assert=rewrite"] if listeners else []
+    arguments += ["--collect-only"] if only_collect else []
+    with katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
+        pytest.main([*arguments, *(["-x"] if stop else [])], plugins=[listener, Sources(sources), *listeners])
+    names = [test.name for test in read_tests(kata)]
+    return Verdict(
+        [name for name in names if name in listener.passed - listener.failed],
+        [name for name in names if name in listener.failed],
+        listener.problem,
+    )
+
+
+# Only the verdict counts. Looking for exceptions that nobody can raise collects the garbage of all of torch,
+# explaining assertions compiles each test file at length, and catching what is logged asks every logger of
+# torch's, three times a test: more than half of a trial's time.
+_QUIET = (
+    *("-q", "-q", "--no-header", "--no-summary", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
+    *("-p", "no:xdist", "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "no:logging"),
+)
+
+
+@contextlib.contextmanager
+def katas_forgotten() -> Iterator[None]:
+    """Every module of the katas imported anew inside, and what was there before put back."""
+    path, finders = list(sys.path), list(sys.meta_path)
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_katas(name)}
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if _is_of_katas(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        sys.path[:], sys.meta_path[:] = path, finders
+
+
+def _is_of_katas(name: str) -> bool:
+    return name == "katas" or name.startswith("katas.")

@@ -1,0 +1,64 @@
+"""`harness data`: the list of corpora, and the answer to being asked for one."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from harness.corpora import catalogue
+from harness.corpora.catalogue import Corpus, NoCorpus, locate, named, shown
+from harness.run import words
+from harness.run.words import Line
+
+DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name
+
+
+def listing(root: Path) -> list[Line]:
+    """Every corpus: what it is, whether and where it is here, what to type to get it."""
+    lines = [line for corpus in catalogue.CORPORA for line in _entry(root, corpus)]
+    return lines + words.data_folders([f"{shown(root, folder)}/" for folder in catalogue.folders(root)])
+
+
+def obtain(root: Path, name: str) -> list[Line]:
+    """Get a corpus and say where it is. Raises NoCorpus."""
+    corpus = named(name)
+    here = locate(root, corpus)
+    if here:
+        return words.corpus_is_here(name, shown(root, here))
+    return words.corpus_has_come(name, shown(root, catalogue.get(root, corpus)))
+
+
+def take(root: Path, name: str, source: Path) -> list[Line]:
+    """Copy a corpus from a file that the learner has, and say where it is. Raises NoCorpus."""
+    corpus = named(name)
+    text = _text_of(corpus, source)
+    here = locate(root, corpus)
+    if here:
+        return words.corpus_is_here(name, shown(root, here))
+    return words.corpus_has_come(name, shown(root, catalogue.put(root, corpus, text)))
+
+
+def _text_of(corpus: Corpus, source: Path) -> bytes:
+    try:
+        text = source.read_bytes()
+    except OSError as error:
+        raise NoCorpus(words.not_read(str(source), error.strerror or str(error))) from None
+    actual = hashlib.sha256(text).hexdigest()
+    if actual != corpus.sha256:
+        raise NoCorpus(words.not_that_corpus(corpus.name, str(source), actual, corpus.sha256))
+    return text
+
+
+def _entry(root: Path, corpus: Corpus) -> list[Line]:
+    """A corpus in the list; a file that only has its name is named too."""
+    good = locate(root, corpus)
+    there = [folder / corpus.file for folder in catalogue.folders(root) if (folder / corpus.file).is_file()]
+    path = good or next(iter(there), None)
+    return words.corpus_entry(
+        corpus.name,
+        corpus.about,
+        corpus.size,
+        path=shown(root, path) if path else "",
+        good=good is not None,
+        limit=corpus.entropy().nats_per_character if corpus.entropy else None,
+    )

@@ -1,0 +1,73 @@
+"""`harness hint`: three levels of hint for every test, one more each time it is asked for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+
+from harness.course.kata_tests import requirement_named
+from harness.course.katas import Course, Kata
+from harness.progress.receipts import FOLDER, append_line, read_lines
+from harness.progress.standing import KataProgress, bare_run
+from harness.run import words
+from harness.run.words import Line
+
+FILE = "hints.jsonl"
+LEVELS = {"nudge": "Nudge", "where": "Where to look", "pseudocode": "Pseudocode"}
+
+
+class NoHint(Exception):
+    """There is nothing to hint at; the message says why and what to type."""
+
+
+def next_hint(course: Course, progress: Sequence[KataProgress], kata: Kata | None) -> list[Line]:
+    """The hints shown so far for the next failing test, and one more. Raises NoHint."""
+    standing = _standing(progress, kata)
+    test = standing.next_test or standing.tests[0]
+    hints = _read(standing.kata, test)
+    level = min(_shown(course, standing.kata, test) + 1, len(LEVELS))
+    notice = _remember(course, standing.kata, test, level)
+    texts = [(title, hints[key]) for key, title in list(LEVELS.items())[:level]]
+    requirement = requirement_named(standing.kata, test)
+    return words.hint_block(standing.kata, test, requirement, texts, len(LEVELS) - level) + notice
+
+
+def read_hints(kata: Kata) -> dict[str, dict[str, str]]:
+    """The kata's hints.toml. Raises OSError or tomllib.TOMLDecodeError."""
+    table: dict[str, dict[str, str]] = tomllib.loads(kata.hints.read_text(encoding="utf-8"))
+    return table
+
+
+def _standing(progress: Sequence[KataProgress], kata: Kata | None) -> KataProgress:
+    by_kata = {each.kata: each for each in progress}
+    standing = by_kata[kata or bare_run(progress)[0]]  # unless told otherwise, what `pytest` runs first
+    if standing.complete and not standing.edited_since_pass:
+        raise NoHint(words.nothing_to_hint(standing.kata))
+    if standing.blocked_by and not standing.complete:
+        raise NoHint(words.hint_locked(standing, by_kata[standing.blocked_by]))
+    return standing
+
+
+def _read(kata: Kata, test: str) -> dict[str, str]:
+    try:
+        hints = read_hints(kata).get(test, {})
+    except (OSError, tomllib.TOMLDecodeError):
+        hints = {}
+    if not set(LEVELS) <= hints.keys():
+        raise NoHint(words.no_hint(kata, test))
+    return hints
+
+
+def _shown(course: Course, kata: Kata, test: str) -> int:
+    """How many levels have been shown, from the notes of earlier calls."""
+    notes = read_lines(course.root / FOLDER / FILE)
+    return sum(1 for note in notes if note.get("kata") == kata.name and note.get("test") == test)
+
+
+def _remember(course: Course, kata: Kata, test: str, level: int) -> list[Line]:
+    path = course.root / FOLDER / FILE
+    try:
+        append_line(path, {"kata": kata.name, "test": test, "level": level})
+    except OSError as error:
+        return [words.not_saved(course.relative(path), error.strerror or str(error))]
+    return []

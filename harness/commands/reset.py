@@ -1,0 +1,67 @@
+"""`harness reset`: a kata back to its shipped stub, and back again; nothing is ever lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.course.katas import Course, Kata
+from harness.course.shipped import shipped_stub
+from harness.progress.receipts import FOLDER
+
+BACKUPS = "backups"
+
+
+class NothingToUndo(Exception):
+    """There is no backup that differs from the file as it is."""
+
+
+def reset(course: Course, kata: Kata, now: datetime) -> Path | None:
+    """Write the shipped stub; the path of the backup, or None if the file is the shipped stub already.
+
+    Raises OSError before anything is changed if the backup cannot be written.
+    """
+    shipped = shipped_stub(kata).encode()
+    if _current(kata) == shipped:
+        return None
+    backup = _back_up(course, kata, now)
+    kata.stub.write_bytes(shipped)
+    return backup
+
+
+def undo(course: Course, kata: Kata, now: datetime) -> Path:
+    """Put back the newest backup that differs from the file as it is, which is backed up first.
+
+    Raises NothingToUndo, or OSError before anything is changed.
+    """
+    current = _current(kata)
+    for backup in sorted(_folder(course, kata).glob("*.py"), reverse=True):
+        wanted = backup.read_bytes()
+        if wanted != current:
+            if current != shipped_stub(kata).encode():
+                _back_up(course, kata, now)
+            kata.stub.write_bytes(wanted)
+            return backup
+    raise NothingToUndo
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _current(kata: Kata) -> bytes:
+    """The file as it is, with the line endings of the shipped stub; empty if it was deleted."""
+    return kata.stub.read_bytes().replace(b"\r\n", b"\n") if kata.stub.is_file() else b""
+
+
+def _folder(course: Course, kata: Kata) -> Path:
+    return course.root / FOLDER / BACKUPS / kata.name
+
+
+def _back_up(course: Course, kata: Kata, now: datetime) -> Path:
+    folder = _folder(course, kata)
+    folder.mkdir(parents=True, exist_ok=True)
+    backup = folder / f"{now:%Y%m%dT%H%M%S%f}.py"  # sorts by time
+    with backup.open("xb") as file:  # never over another backup
+        file.write(_current(kata))
+    return backup

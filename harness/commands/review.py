@@ -1,0 +1,34 @@
+"""`harness review`: a question, time to think, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from harness.commands import review_words as words
+from harness.course.questions import Card
+from harness.run.words import Line
+
+QUIT = ("q", "Q", "\x1b", "\x04")  # q, Escape, Ctrl-D
+Show = Callable[[Iterable[Line]], None]
+
+
+def ask(cards: Sequence[Card], show: Show, read_key: Callable[[str], str], columns: int) -> None:
+    """Show each question, at a key its answer, and at a key the next one, until a key that quits.
+
+    `read_key` shows a prompt and returns the key that is pressed.
+    """
+    for left, card in zip(reversed(range(len(cards))), cards, strict=True):
+        show(words.question(card, columns))
+        if read_key(words.FOR_THE_ANSWER) in QUIT:
+            return
+        show(words.answer(card, columns))
+        if left and read_key(words.FOR_THE_NEXT) in QUIT:
+            return
+    show([words.END])
+
+
+def show_all(cards: Iterable[Card], show: Show, columns: int) -> None:
+    """Every question with its answer, for a pipe or a file."""
+    for card in cards:
+        show(words.question(card, columns))
+        show(words.answer(card, columns))

@@ -1,0 +1,92 @@
+"""`harness solution`: the learner's code beside the reference, function by function."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.course.katas import Course, Kata
+from harness.course.stubs import contract
+from harness.progress.receipts import FOLDER, append_line, read_lines
+
+FILE = "given_up.jsonl"
+NARROWEST = 80  # columns; in a narrower terminal the two stand one below the other
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One function or class, as the learner and as the reference wrote it, without docstrings."""
+
+    name: str
+    yours: str
+    reference: str
+
+
+def gave_up(course: Course, kata: Kata) -> bool:
+    """Whether the solution was asked for before the kata was complete."""
+    notes = read_lines(course.root / FOLDER / FILE)
+    return any(note.get("kata") == kata.name for note in notes)
+
+
+def give_up(course: Course, kata: Kata, time: str) -> None:
+    """Record that. Raises OSError."""
+    append_line(course.root / FOLDER / FILE, {"kata": kata.name, "time": time})
+
+
+def pairs(yours: str, reference: str) -> Iterator[Pair]:
+    """Every name of the contract in its order; what the learner's file lacks is empty."""
+    for name in contract(reference):
+        yield Pair(name, _definition(yours, name), _definition(reference, name))
+
+
+def show(kata: Kata) -> None:
+    """Print the pairs side by side, the reference with the comments that say why."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    yours = kata.stub.read_text(encoding="utf-8", errors="replace") if kata.stub.is_file() else ""
+    for pair in pairs(yours, kata.solution.read_text(encoding="utf-8")):
+        console.rule(pair.name, style="dim")
+        console.print(_side_by_side(pair, console.width))
+
+
+def _side_by_side(pair: Pair, width: int) -> object:
+    from rich.console import Group
+    from rich.syntax import Syntax
+    from rich.table import Table
+    from rich.text import Text
+
+    left, right = (
+        Syntax(code or "# not in your file", "python", word_wrap=True, background_color="default")
+        for code in (pair.yours, pair.reference)
+    )
+    if width < NARROWEST:
+        return Group(Text("yours", style="bold"), left, Text("reference", style="bold"), right)
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0))
+    table.add_column("yours", ratio=1)
+    table.add_column("reference", ratio=1)
+    table.add_row(left, right)
+    return table
+
+
+def _definition(source: str, name: str) -> str:
+    """The source of a top-level function or class without its docstrings; empty if there is none."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return source if name in source else ""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return _without_docstrings(node, source.splitlines())
+    return ""
+
+
+def _without_docstrings(node: ast.FunctionDef | ast.ClassDef, lines: list[str]) -> str:
+    dropped: set[int] = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner) is not None:
+            docstring = inner.body[0]
+            dropped.update(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
+    first, last = node.lineno, node.end_lineno or node.lineno
+    return "\n".join(lines[number - 1] for number in range(first, last + 1) if number not in dropped)

@@ -1,0 +1,1 @@
+"""The texts to train on: listed, downloaded or generated."""

@@ -1,0 +1,84 @@
+"""A kata's review questions: `review.toml`, read and judged."""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.course.katas import Kata
+
+FILE = "review.toml"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to think about, and an answer to learn from. Paragraphs, as in Markdown."""
+
+    ask: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A question in its place: which of how many of a kata."""
+
+    kata: Kata
+    number: int
+    of: int
+    question: Question
+
+
+class BadReview(ValueError):
+    """A kata's file cannot be used, and why."""
+
+    def __init__(self, kata: Kata, problem: str) -> None:
+        super().__init__(problem)
+        self.kata, self.problem = kata, problem
+
+
+def review_path(kata: Kata) -> Path:
+    return kata.folder / FILE
+
+
+def read_questions(kata: Kata) -> tuple[Question, ...]:
+    """The `[[question]]` tables of the kata, in order. Raises BadReview."""
+    try:
+        table = tomllib.loads(review_path(kata).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadReview(kata, error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadReview(kata, str(error)) from None
+    rows = table.get("question")
+    if set(table) != {"question"} or not isinstance(rows, list):
+        raise BadReview(kata, "it holds something else than [[question]] tables")
+    return tuple(_question(kata, number, row) for number, row in enumerate(rows, start=1))
+
+
+def cards(katas: Iterable[Kata]) -> Iterator[Card]:
+    """The questions of these katas, in order. Raises BadReview."""
+    for kata in katas:
+        questions = read_questions(kata)
+        for number, question in enumerate(questions, start=1):
+            yield Card(kata, number, len(questions), question)
+
+
+def paragraphs(text: str, width: int) -> list[str]:
+    """The lines of a text, its paragraphs filled to `width`; what is indented stays as it is written."""
+    lines: list[str] = []
+    for paragraph in textwrap.dedent(text).strip("\n").split("\n\n"):
+        verbatim = paragraph.startswith("    ")
+        filled = paragraph.rstrip().split("\n") if verbatim else textwrap.wrap(paragraph, width)
+        lines += [*([""] if lines else []), *filled]
+    return lines
+
+
+def _question(kata: Kata, number: int, row: object) -> Question:
+    if not isinstance(row, dict) or set(row) != {"ask", "answer"}:
+        raise BadReview(kata, f"question {number} needs ask and answer, and nothing else")
+    texts = [str(row[name]).strip("\n") for name in ("ask", "answer")]
+    if not all(text.strip() for text in texts):
+        raise BadReview(kata, f"question {number} has an empty ask or answer")
+    return Question(*texts)

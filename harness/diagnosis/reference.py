@@ -1,0 +1,140 @@
+"""A kata's reference, loaded beside the learner's module, with a slip put in and taken out again.
+
+Loading the whole module anew for each slip would take a tenth of a second: only the definitions that a
+slip touches, and those that look at them while they are defined, are executed again.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import itertools
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from types import CodeType, ModuleType
+
+from harness.course.katas import Kata
+from harness.course.slips import Slip
+from harness.diagnosis.time_budget import Time
+
+_VERSIONS = itertools.count()
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class Reference:
+    """The reference as a module, or another source in its place.
+
+    `compiled` compiles source as the learner's module was compiled.
+    """
+
+    def __init__(
+        self, kata: Kata, compiled: Callable[[str], CodeType], time: Time, source: str | None = None
+    ) -> None:
+        self._compiled, self._time = compiled, time
+        self.source = kata.solution.read_text(encoding="utf-8") if source is None else source
+        self._name = kata.module
+        self.module = ModuleType(kata.module)
+        self.module.__file__, self.module.__spec__ = str(kata.solution), sys.modules[kata.module].__spec__
+        self._execute(self.source)
+
+    def _execute(self, source: str) -> None:
+        # A name of its own for each version: beartype keeps what a class's name in an annotation stands for.
+        self.module.__name__ = f"{self._name}__{next(_VERSIONS)}"
+        with in_place(self.module, self._name), self._time.guard():
+            exec(self._compiled(source), self.module.__dict__)
+
+    @contextmanager
+    def slipped(self, slip: Slip) -> Iterator[ModuleType]:
+        """The module with the slip in it. Raises whatever the slip raises when it is defined."""
+        before = dict(self.module.__dict__)
+        try:
+            source = touched(self.source, slip)
+            for name in _defined(ast.parse(source).body):  # or a class's methods would mean the old one by it
+                self.module.__dict__.pop(name, None)
+            self._execute(source)
+            yield self.module
+        finally:
+            self.module.__dict__.clear()
+            self.module.__dict__.update(before)
+
+
+@contextmanager
+def in_place(module: ModuleType, name: str) -> Iterator[None]:
+    """`import` finds this module inside, under this name and its own, and what was there before put back."""
+    package, _, attribute = name.rpartition(".")
+    parent, names = sys.modules[package], {module.__name__, name}
+    shown, before = getattr(parent, attribute), {each: sys.modules.get(each) for each in names}
+    sys.modules.update(dict.fromkeys(names, module))
+    setattr(parent, attribute, module)
+    try:
+        yield
+    finally:
+        setattr(parent, attribute, shown)
+        for each, earlier in before.items():
+            if earlier is None:
+                del sys.modules[each]
+            else:
+                sys.modules[each] = earlier
+
+
+@functools.lru_cache(maxsize=64)
+def touched(source: str, slip: Slip) -> str:
+    """The source of all that has to be executed again for a slip, the slip in it. Raises BadSlip."""
+    slipped = slip.apply(source)
+    lines = source.splitlines(keepends=True)
+    start = source.index(slip.find)
+    body = _parsed(source)
+    first_line, last_line = _line_of(source, start), _line_of(source, start + len(slip.find) - 1)
+    hit = [node for node in body if _start(node) <= last_line and first_line <= _end(node)]
+    if not hit:
+        return slipped
+    first_line, last_line = min(first_line, _start(hit[0])), max(last_line, _end(hit[-1]))
+    begin, after = len("".join(lines[: first_line - 1])), len("".join(lines[last_line:]))
+    text = slipped[begin : len(slipped) - after]
+    names = _defined(hit)
+    followers = []
+    for node in body[body.index(hit[-1]) + 1 :]:
+        if _looks_at(node, names):
+            followers.append("".join(lines[_start(node) - 1 : _end(node)]))
+            names |= _defined([node])
+    future = "from __future__ import annotations\n" if "from __future__ import annotations" in source else ""
+    return "\n".join([future + text, *followers])
+
+
+@functools.lru_cache(maxsize=2)
+def _parsed(source: str) -> list[ast.stmt]:
+    return ast.parse(source).body
+
+
+def _line_of(source: str, position: int) -> int:
+    return source.count("\n", 0, position) + 1
+
+
+def _start(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _defined(nodes: Collection[ast.stmt]) -> set[str]:
+    """The names that these statements bind."""
+    names = {node.name for node in nodes if isinstance(node, _Definition)}
+    others = [node for node in nodes if not isinstance(node, _Definition)]
+    stores = (each for node in others for each in ast.walk(node) if isinstance(each, ast.Name))
+    return names | {each.id for each in stores if isinstance(each.ctx, ast.Store)}
+
+
+def _looks_at(node: ast.AST, names: Collection[str]) -> bool:
+    """Whether a statement reads one of the names while it is executed; bodies of functions wait."""
+    if isinstance(node, ast.Name | ast.Constant):
+        return (node.id if isinstance(node, ast.Name) else node.value) in names
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        parts = [*node.decorator_list, node.args, *([node.returns] if node.returns else [])]
+        return any(_looks_at(part, names) for part in parts)
+    if isinstance(node, ast.Lambda):
+        return False
+    return any(_looks_at(child, names) for child in ast.iter_child_nodes(node))

@@ -1,0 +1,121 @@
+"""Where two collections or texts differ, for those that are too long to stand on a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from itertools import zip_longest
+from typing import Any
+
+from harness.explain.side_by_side import is_tensor, side_by_side, summary
+
+LINES = 8  # the most that are shown
+_NAME, _VALUE = 30, 28  # characters at most: with the words around them, 80 columns
+_AROUND = 24  # characters of a text before and after the first that differs
+_ABSENT = object()
+
+
+def differences(expected: Any, actual: Any) -> list[str]:
+    """Lines that name the entries that differ; none for values that are shown better side by side.
+
+    "bias: missing; expected (3,)", "mask: (5, 5); not expected", "weight: (3, 4); expected (4, 3)"
+    """
+    if _is_short(expected) and _is_short(actual):
+        return []
+    lines = _unlike(expected, actual)
+    return lines if len(lines) <= LINES else [*lines[: LINES - 1], f"… and {len(lines) - LINES + 1} more"]
+
+
+def _unlike(expected: Any, actual: Any) -> list[str]:
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        names = [*expected, *(name for name in actual if name not in expected)]
+        pairs = [(_name(name), expected.get(name, _ABSENT), actual.get(name, _ABSENT)) for name in names]
+        return [line for pair in pairs if _differ(*pair[1:]) for line in _entry(*pair)]
+    if isinstance(expected, Set) and isinstance(actual, Set):
+        return _members("missing", expected - actual) + _members("not expected", actual - expected)
+    if isinstance(expected, str | bytes) and type(expected) is type(actual):
+        return _texts(expected, actual)
+    if isinstance(expected, list | tuple) and type(expected) is type(actual):
+        return _sequences(expected, actual)
+    return []
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, Mapping) and any(map(is_tensor, value.values())):
+        return False
+    return not isinstance(value, Mapping | Set | str | bytes | list | tuple) or len(repr(value)) <= 66
+
+
+def _are_alike_in_shape(expected: Any, actual: Any) -> bool:
+    return is_tensor(expected) and is_tensor(actual) and expected.shape == actual.shape
+
+
+def _differ(expected: Any, actual: Any) -> bool:
+    """Whether two entries are unlike; tensors, where any number is."""
+    if _are_alike_in_shape(expected, actual):
+        return expected.dtype != actual.dtype or bool((expected != actual).any())
+    if is_tensor(expected) or is_tensor(actual):
+        return True
+    return bool(expected != actual)
+
+
+def _entry(name: str, expected: Any, actual: Any) -> list[str]:
+    if actual is _ABSENT:
+        return [f"{name}: missing; expected {_short(expected)}"]
+    if expected is _ABSENT:
+        return [f"{name}: {_short(actual)}; not expected"]
+    if _are_alike_in_shape(expected, actual):
+        return [f"{name}:", *side_by_side(expected, actual)]
+    if (
+        isinstance(expected, Mapping)
+        and isinstance(actual, Mapping)
+        and _short(expected) != summary(expected)
+    ):
+        return _entries_within(name, expected, actual)
+    return [f"{name}: {_short(actual)}; expected {_short(expected)}"]
+
+
+def _entries_within(name: str, expected: Mapping[Any, Any], actual: Mapping[Any, Any]) -> list[str]:
+    """The entries that differ in a mapping too long for a line: "[1]['loss']: '0.3'; expected 'nan'"."""
+    names = [*expected, *(key for key in actual if key not in expected)]
+    pairs = [(key, expected.get(key, _ABSENT), actual.get(key, _ABSENT)) for key in names]
+    told = [(_fitted(f"{name}[{key!r}]", _NAME), *pair) for key, *pair in pairs if _differ(*pair)]
+    return [line for entry in told for line in _entry(*entry)]
+
+
+def _members(what: str, members: Set[Any]) -> list[str]:
+    return [f"{what}: {name}" for name in sorted(map(_name, members))]
+
+
+def _sequences(expected: Sequence[Any], actual: Sequence[Any]) -> list[str]:
+    pairs = enumerate(zip_longest(expected, actual, fillvalue=_ABSENT))
+    lines = [line for i, pair in pairs if _differ(*pair) for line in _entry(f"[{i}]", *pair)]
+    if len(expected) == len(actual):
+        return lines
+    return [f"{len(actual)} entries; expected {len(expected)}", *lines]
+
+
+def _texts(expected: str | bytes, actual: str | bytes) -> list[str]:
+    """Both from shortly before the first character that differs."""
+    pairs = enumerate(zip(expected, actual, strict=False))
+    first = next((i for i, (one, other) in pairs if one != other), min(len(expected), len(actual)))
+    part = slice(max(0, first - _AROUND), first + _AROUND)
+    lines = [f"expected  {_cut(expected, part)}", f"actual    {_cut(actual, part)}"]
+    unit = "character" if isinstance(expected, str) else "byte"
+    return [f"They differ from {unit} {first} on:", *lines]
+
+
+def _cut(text: str | bytes, part: slice) -> str:
+    return f"{'…' if part.start else ''}{text[part]!r}{'…' if part.stop < len(text) else ''}"
+
+
+def _name(key: Any) -> str:
+    return _fitted(key if isinstance(key, str) else repr(key), _NAME)
+
+
+def _short(value: Any) -> str:
+    return _fitted(summary(value), _VALUE)
+
+
+def _fitted(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,126 @@
+"""Which call of a kata's function gave a value, and what its signature calls the value's axes."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, get_args, get_origin
+
+from harness.explain.axes import Binding, compare
+from harness.explain.type_errors import tensor_types
+from harness.isolation.calls import Call
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The function that gave a value, the names of the value's axes, and the sizes the call had."""
+
+    code: CodeType | None = None
+    axes: Sequence[str] = ()  # as many as the value has; "" for one without a name of its own
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def origin(value: Any, calls: Sequence[Call]) -> Origin:
+    """Where a tensor comes from: the last call that gave it, or gave the same numbers in this shape."""
+    for same in (_is_it, _equals_it):
+        for call in reversed(calls):
+            for position, result in _tensors(call.result):
+                if same(value, result):
+                    return _origin(call, position, value, calls)
+    return Origin()
+
+
+def _is_it(value: Any, result: Any) -> bool:
+    return result is value
+
+
+def _equals_it(value: Any, result: Any) -> bool:
+    """A mask made to integers, a result in another dtype: the axes are still those of the result."""
+    if result.shape != value.shape or "meta" in (result.device.type, value.device.type):
+        return False
+    return bool((result.detach().cpu().double() == value.detach().cpu().double()).all())
+
+
+def _tensors(result: Any) -> Iterator[tuple[int | None, Any]]:
+    """The tensors of a result: itself, or the members of a tuple with their positions."""
+    if isinstance(result, tuple):
+        yield from ((position, each) for position, each in enumerate(result) if hasattr(each, "detach"))
+    elif hasattr(result, "detach"):
+        yield None, result
+
+
+def _origin(call: Call, position: int | None, value: Any, calls: Sequence[Call]) -> Origin:
+    code = inspect.unwrap(call.function).__code__
+    try:
+        annotation = inspect.signature(call.function, eval_str=True).return_annotation
+        axes = _names(_tokens(_member(annotation, position)), value.dim())
+        own = _sizes(call)
+    except (TypeError, NameError):  # annotations that cannot be evaluated here
+        return Origin(code)
+    for number, other in enumerate(calls):  # sizes of what it called, by number where a name means two
+        with contextlib.suppress(TypeError, NameError):
+            more = {name: size for name, size in _sizes(other).items() if own.get(name) != size}
+            own |= {f"{number} {name}" if name in own else name: size for name, size in more.items()}
+    return Origin(code, axes, own)
+
+
+def _sizes(call: Call) -> dict[str, int]:
+    """The sizes that a call has to do with, by the signature's names: of arguments, result and layer."""
+    signature = inspect.signature(call.function, eval_str=True)
+    arguments = signature.bind(*call.args, **call.kwargs).arguments
+    bindings: dict[str, Binding] = {}
+    for argument, given in arguments.items():
+        _bind(signature.parameters[argument].annotation, given, argument, bindings, arguments)
+    _bind(signature.return_annotation, call.result, "", bindings, arguments)
+    sizes = {name: binding.size for name, binding in bindings.items() if name.isidentifier()}
+    numbers = {argument: given for argument, given in arguments.items() if type(given) is int}
+    return {**numbers, **_numbers_of(call), **sizes}
+
+
+def _numbers_of(call: Call) -> dict[str, int]:
+    """The sizes that a layer keeps: self.num_heads, and its like."""
+    kept = vars(call.args[0]) if call.args and hasattr(call.args[0], "named_parameters") else {}
+    return {name: value for name, value in kept.items() if type(value) is int and not name.startswith("_")}
+
+
+def _bind(
+    annotation: Any, value: Any, source: str, bindings: dict[str, Binding], arguments: Mapping[str, Any]
+) -> None:
+    tokens = _tokens(annotation)
+    if tokens and hasattr(value, "shape"):
+        compare(tokens, tuple(value.shape), source, bindings, arguments)
+
+
+def _tokens(annotation: Any) -> list[str]:
+    found = tensor_types(annotation)
+    return found[0].dim_str.split() if len(found) == 1 else []
+
+
+def _member(annotation: Any, position: int | None) -> Any:
+    if position is None or get_origin(annotation) is not tuple:
+        return annotation
+    members = get_args(annotation)
+    return members[position] if position < len(members) and Ellipsis not in members else None
+
+
+def _names(tokens: Sequence[str], dimensions: int) -> list[str]:
+    """A name for each axis: one that stands for several axes, or is no name, tells nothing."""
+    variadic = [index for index, token in enumerate(tokens) if token.lstrip("#?").startswith("*")]
+    spread = dimensions - (len(tokens) - len(variadic))
+    if not tokens or spread < 0 or (not variadic and spread):
+        return []
+    names = [_bare(token) for token in tokens]
+    if variadic:
+        at = variadic[0]
+        names[at : at + 1] = [names[at]] if spread == 1 and names[at] == "batch" else [""] * spread
+    if names[-2:] == ["seq", "seq"]:  # positions that read positions: attention
+        names[-2:] = ["queries", "keys"]
+    return [name if names.count(name) == 1 else "" for name in names]
+
+
+def _bare(token: str) -> str:
+    name = token.lstrip("*#?_").strip("{}").split("=")[-1]
+    return name if name.isidentifier() else ""

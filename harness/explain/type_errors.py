@@ -1,0 +1,165 @@
+"""Reads a jaxtyping error in terms of the signature: which value, which axis, expected and got."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType, TracebackType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+from harness.explain.axes import Binding, WrongAxis, compare, wrong_count
+
+
+@dataclass(frozen=True)
+class TypeProblem:
+    """A value that does not fit its annotation."""
+
+    function: str
+    argument: str | None  # None: the return value
+    annotation: str
+    expected_shape: str  # "(2, 3, 5)" as far as it is known, "" for what is not a tensor
+    got: str  # "float32 (2, 3, 4)", "None", "int 3"
+    returned_none: bool
+    wrong_dtype: bool
+    count: tuple[int, int] | None  # (axes wanted, axes got); then which axis is wrong cannot be told
+    axes: tuple[WrongAxis, ...]
+    code: Any  # the function's code object, to find its line
+
+
+def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
+    """What a jaxtyping.TypeCheckError with this traceback is about; None if it cannot be told."""
+    frame = _checking_frame(traceback)
+    if frame is None:
+        return None
+    try:
+        return _examine(frame.f_locals)
+    except Exception:  # jaxtyping and beartype raise kinds of their own
+        return None  # An annotation of a kind that is not read here: the plain message serves.
+
+
+def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
+    """jaxtyping's frame in which the check failed (a test pins that it can be found)."""
+    found = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name == "wrapped_fn_impl":
+            found = traceback.tb_frame
+        traceback = traceback.tb_next
+    return found
+
+
+def _examine(frame: Mapping[str, Any]) -> TypeProblem | None:
+    function, arguments = frame["fn"], frame["bound"].arguments
+    signature = inspect.signature(function, eval_str=True)  # from __future__ import annotations
+    bindings: dict[str, Binding] = {}
+    for name, value in _each(signature, arguments):
+        problem = _check(function, name, signature.parameters[name].annotation, value, bindings, arguments)
+        if problem:
+            return problem
+    if "out" not in frame:
+        return None
+    return _check(function, None, signature.return_annotation, frame["out"], bindings, arguments)
+
+
+def _each(signature: inspect.Signature, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every value with the name of its parameter; *args and **kwargs are annotated one by one."""
+    for name, value in arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            yield from ((name, item) for item in value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            yield from ((name, item) for item in value.values())
+        else:
+            yield name, value
+
+
+def _check(
+    function: Callable[..., Any],
+    argument: str | None,
+    annotation: Any,
+    value: Any,
+    bindings: dict[str, Binding],
+    arguments: Mapping[str, Any],
+) -> TypeProblem | None:
+    """The problem of one value, else None after its axes have been bound."""
+    members = get_args(annotation)
+    if get_origin(annotation) is tuple and Ellipsis not in members:
+        if not isinstance(value, tuple) or len(value) != len(members):
+            return _problem(function, argument, annotation, value)
+        for member, item in zip(members, value, strict=True):
+            problem = _check(function, argument, member, item, bindings, arguments)
+            if problem:  # None in a tuple is no missing return
+                return _problem(function, argument, annotation, value) if item is None else problem
+        return None
+    found = tensor_types(annotation)
+    tensor_type = found[0] if len(found) == 1 else None  # of several, none is the wanted one
+    if tensor_type is None or (value is None and type(None) in get_args(annotation)):
+        return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
+    if not isinstance(value, tensor_type.array_type):
+        return _problem(function, argument, annotation, value, "a tensor")
+    tokens = tensor_type.dim_str.split()
+    count = wrong_count(tokens, value.shape, bindings)
+    expected, wrong = compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
+    listed = isinstance(tensor_type.dtypes, tuple | list)  # Shaped takes any dtype, and lists none
+    wrong_dtype = listed and str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
+    if expected is None and not wrong_dtype:
+        return None
+    return _problem(function, argument, annotation, value, expected or "", wrong, wrong_dtype, count)
+
+
+def _problem(
+    function: Callable[..., Any],
+    argument: str | None,
+    annotation: Any,
+    value: Any,
+    expected: str = "",
+    axes: Sequence[WrongAxis] = (),
+    wrong_dtype: bool = False,
+    count: tuple[int, int] | None = None,
+) -> TypeProblem:
+    return TypeProblem(
+        function=function.__qualname__,
+        argument=argument,
+        annotation=_annotation_text(annotation),
+        expected_shape=expected,
+        got=describe(value),
+        returned_none=argument is None and value is None,
+        wrong_dtype=wrong_dtype,
+        count=count,
+        axes=() if count else tuple(axes),
+        code=function.__code__,
+    )
+
+
+def describe(value: Any) -> str:
+    """A value in a few words: dtype and shape of a tensor, type and value of anything else."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        kind = "" if hasattr(value, "detach") else f"{type(value).__name__} "  # a numpy array, say
+        return f"{kind}{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if value is None:
+        return "None"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(describe, value))})"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def tensor_types(annotation: Any) -> list[Any]:
+    """The jaxtyping annotations in `annotation`: itself, or members of a union."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    return [member for member in members if hasattr(member, "dim_str")]
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether beartype finds `value` to be of a type without axes."""
+    if annotation is inspect.Parameter.empty or annotation is Any:
+        return True
+    from beartype import BeartypeConf
+    from beartype.door import is_bearable
+
+    return bool(is_bearable(value, annotation, conf=BeartypeConf(is_pep484_tower=True)))
+
+
+def _annotation_text(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return text.replace("jaxtyping.", "").replace("torch.", "").replace("'", '"')

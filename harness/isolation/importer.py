@@ -1,0 +1,237 @@
+"""How a learner's module is imported: freshly, type-checked, and never fatally.
+
+A module under katas/ is always compiled from its source, never loaded from a `.pyc` (an edit of
+equal length within the same second would run the old code). When it cannot be imported, its
+public names become stand-ins that raise the very error when used; a name that is missing becomes
+one likewise. So every test stays listed and fails singly, with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import NoReturn
+
+from harness.course.kata_tests import digest
+from harness.course.katas import Course, Kata
+from harness.course.stubs import read_contract
+from harness.isolation.calls import Notes, watch_arguments
+from harness.isolation.recorder import Recorder
+from harness.isolation.typecheck import checked
+
+# What tries hundreds of versions of one kata loads the katas before it each time, as they are.
+_CODE: dict[tuple[type[InspectLoader], Path, bytes], CodeType] = {}
+_MOST_CODE = 64
+TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # jaxtyping takes it by name
+
+
+def text_of(error: BaseException) -> str:
+    """An exception's message, also when its class is broken, as text that every encoding can hold."""
+    try:
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # a learner's own __str__
+        return ""
+
+
+class CannotImport(Exception):
+    """A learner's file fails to import; `__cause__` is the error it fails with."""
+
+    def __init__(self, path: Path, cause: BaseException) -> None:
+        super().__init__(f"{path.name} cannot be imported: {type(cause).__name__}: {text_of(cause)}")
+        self.path = path
+        self.__cause__ = cause
+
+
+class MissingName(Exception):
+    """A learner's file lacks a name that its contract promises."""
+
+    def __init__(self, path: Path, name: str, present: Sequence[str]) -> None:
+        super().__init__(f"{path.name} defines no {name!r}")
+        self.path = path
+        self.missing = name
+        self.present = tuple(present)  # public names that the contract does not have
+
+
+class _StandInType(type):
+    """The type of stand-ins: classes, so that they may stand in annotations and as bases."""
+
+    _error: Exception
+
+    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
+        raise cls._error.with_traceback(None)  # one error for many uses: each starts afresh
+
+    def __getattr__(cls, name: str) -> NoReturn:
+        if name.startswith("__"):  # introspection (inspect, pytest, doctest) must not trip over it
+            raise AttributeError(name)
+        raise cls._error.with_traceback(None)
+
+
+def stand_in(name: str, error: Exception) -> type:
+    """A class that raises `error` whenever it is called or an attribute of it is read."""
+    return _StandInType(name, (), {"_error": error})
+
+
+class KataLoader(Loader):
+    """Executes one learner's module through the type-checking loader it wraps."""
+
+    def __init__(self, inner: InspectLoader | None, kata: Kata, path: Path, importer: KataImporter) -> None:
+        self._inner = inner
+        self._kata = kata
+        self._path = path
+        self._importer = importer
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def get_source(self, fullname: str) -> str:
+        return self._path.read_text(encoding="utf-8")
+
+    def exec_module(self, module: ModuleType) -> None:
+        expected = self._importer.expected_names(self._kata, self._path)
+        try:
+            with self._importer.recorder.importing(self._path):
+                self._execute(module)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: `sys.exit()` in a stub must not end the run
+            cause = CannotImport(self._path, error)
+            module.__dict__.update({name: stand_in(name, cause) for name in expected})
+        else:
+            self._fill_missing(module, expected)
+            if self._importer.checked:
+                watch_arguments(module, expected, self._importer.notes)
+
+    def _execute(self, module: ModuleType) -> None:
+        replaced = self._importer.sources.get(module.__name__)
+        data = self._path.read_bytes() if replaced is None else replaced.encode()
+        if self._path.name == self._kata.stub.name:
+            self._importer.stub_digests[self._kata.name] = digest(data)
+        exec(self._code(data, self._path), module.__dict__)
+
+    def compiled(self, source: str) -> CodeType:
+        """Another text of this kata, as this loader compiles its own file's."""
+        return self._code(source.encode(), self._kata.solution)
+
+    def _code(self, data: bytes, path: Path) -> CodeType:
+        """Compiled from these very bytes, never from a `.pyc`; once in a process."""
+        assert self._inner is not None  # it was found, so it can be read
+        key = (type(self._inner), path, data)
+        if key not in _CODE:
+            if len(_CODE) >= _MOST_CODE:
+                _CODE.clear()
+            _CODE[key] = self._inner.source_to_code(data, str(path))
+        return _CODE[key]
+
+    def _fill_missing(self, module: ModuleType, expected: Sequence[str]) -> None:
+        own = [name for name, value in vars(module).items() if _is_own(name, value, module)]
+        extra = [name for name in own if name not in expected]
+        for name in expected:
+            if name not in module.__dict__:
+                module.__dict__[name] = stand_in(name, MissingName(self._path, name, extra))
+
+
+def _is_own(name: str, value: object, module: ModuleType) -> bool:
+    return not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+
+
+class KataImporter(MetaPathFinder):
+    """Finds the modules of the katas and wraps their loaders."""
+
+    def __init__(
+        self, course: Course, recorder: Recorder, sources: Mapping[str, str], *, checked: bool
+    ) -> None:
+        self.recorder = recorder
+        self.checked = checked
+        self.sources = sources  # text to execute instead of a module's file
+        self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
+        self.notes = Notes()  # on the calls of a test
+        self._katas = {
+            f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
+        }
+
+    @property
+    def modules(self) -> list[str]:
+        return list(self._katas)
+
+    def expected_names(self, kata: Kata, path: Path) -> list[str]:
+        return list(read_contract(kata.solution_folder / path.name))
+
+    def compiler(self, kata: Kata) -> Callable[[str], CodeType]:
+        """What compiles another text of a kata that has been imported, its signatures checked likewise."""
+        loader = getattr(sys.modules[kata.module].__spec__, "loader", None)
+        assert isinstance(loader, KataLoader)
+        return loader.compiled
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._katas:
+            return None
+        kata = self._katas[fullname]
+        spec = self._found_by_the_others(fullname, path, target)
+        if spec is None:  # deleted by the learner: its names become stand-ins that say so
+            missing = kata.folder / f"{fullname.rpartition('.')[2]}.py"
+            return ModuleSpec(fullname, KataLoader(None, kata, missing, self), origin=str(missing))
+        if spec.origin and isinstance(spec.loader, InspectLoader):
+            spec.loader = KataLoader(spec.loader, kata, Path(spec.origin), self)
+        return spec
+
+    def _found_by_the_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+
+def install(
+    course: Course,
+    recorder: Recorder,
+    *,
+    solved: Collection[Kata] = (),
+    sources: Mapping[str, str] | None = None,
+    checked: bool = True,
+) -> KataImporter:
+    """Make `katas.…` importable from `course`: the learner's own, but the reference for those `solved`.
+
+    A module named in `sources` gets that text instead of its file's. With `checked` every call checks its
+    arguments against the signature, and writes to arguments are noticed; training does without, for speed.
+    """
+    if sys.path[:1] != [str(course.root)]:
+        sys.path.insert(0, str(course.root))
+    importer = KataImporter(course, recorder, sources or {}, checked=checked)
+    if checked:
+        from jaxtyping import install_import_hook
+
+        install_import_hook(importer.modules, TYPECHECKER)
+    sys.meta_path.insert(0, importer)
+    for kata in solved:
+        _prefer_solution(kata)
+    return importer
+
+
+def purge_compiled_tests(course: Course) -> None:
+    """Delete compiled test modules, for the same reason that stubs are never loaded from `.pyc`."""
+    for kata in course.katas:
+        for path in (kata.folder / "__pycache__").glob("test_*.pyc"):
+            with contextlib.suppress(OSError):  # a read-only folder: nothing was compiled into it either
+                path.unlink(missing_ok=True)
+
+
+def _modules(kata: Kata) -> list[Path]:
+    paths = (path for folder in (kata.folder, kata.solution_folder) for path in folder.glob("*.py"))
+    return [path for path in paths if path.stem != "__init__" and not path.stem.startswith("test_")]
+
+
+def _prefer_solution(kata: Kata) -> None:
+    package = importlib.import_module(kata.package)
+    package.__path__ = [str(kata.solution_folder), *package.__path__]

@@ -1,0 +1,149 @@
+"""The flight recorder: what the process that runs a learner's code notes down as it goes.
+
+It lives in a folder of two files that outlive the process: `events.jsonl`, one line per step, and
+`trace.txt`, where faulthandler writes the stack when a step takes too long or the process
+crashes. The supervising process reads both (harness/isolation/supervisor.py); nothing else connects the two.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+# On POSIX the supervisor asks for the stack by a signal, which the thread that hangs answers itself. The
+# alternative, a watchdog thread that reads another thread's running frames, can crash the process.
+ASKS_BY_SIGNAL = hasattr(faulthandler, "register")
+STACK_SIGNAL = getattr(signal, "SIGUSR1", 0)
+EVENTS = "events.jsonl"
+TRACE = "trace.txt"
+
+
+class TooSlow(Exception):
+    """A step of a learner's code that took longer than its limit."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"still running after {seconds:g} s")
+        self.seconds = seconds
+
+
+class Recorder:
+    """Notes steps where a supervisor watches; without one it notes nothing."""
+
+    def __init__(self, folder: Path | None, limit: float) -> None:
+        self.limit = limit
+        self._folder = folder
+        self._pid = os.getpid()
+        self._deadlines: list[float | None] = []  # of the steps that are open, outermost first
+        if folder is not None:
+            self._events = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._trace = open(folder / TRACE, "wb", buffering=0)  # noqa: SIM115  # faulthandler keeps it
+            _note_hard_exits(self)
+            if ASKS_BY_SIGNAL:
+                faulthandler.register(STACK_SIGNAL, file=self._trace, all_threads=False)
+
+    @property
+    def supervised(self) -> bool:
+        return self._folder is not None
+
+    def note(self, event: str, **facts: object) -> None:
+        """Add an event, but only for the process that was started to run the tests."""
+        if self.supervised and os.getpid() == self._pid:
+            os.write(self._events, json.dumps({"event": event, **facts}).encode() + b"\n")
+
+    def watch_crashes(self) -> None:
+        """Let a segmentation fault leave its stack behind."""
+        if self.supervised:
+            faulthandler.enable(file=self._trace)
+
+    def begin(self, event: str, limit: float | None = None, **facts: object) -> None:
+        """Start a step that may take `limit` seconds (0: for ever)."""
+        seconds = self.limit if limit is None else limit
+        self.note(event, limit=seconds, **facts)
+        self._deadlines.append(time.monotonic() + seconds if seconds else None)
+        self._arm()
+
+    def end(self, event: str, **facts: object) -> None:
+        """Finish the step that began last; the one around it goes on."""
+        if self._deadlines:
+            self._deadlines.pop()
+        self._arm()
+        self.note(event, **facts)
+
+    def pause(self) -> None:
+        """No limit any more for the steps that are open: a debugger has taken over."""
+        self._deadlines = [None for _ in self._deadlines]
+        self._arm()
+        self.note("paused")
+
+    def _arm(self) -> None:
+        """Where the supervisor cannot ask for the stack, have it written when the innermost step is late."""
+        if not self.supervised or ASKS_BY_SIGNAL:
+            return
+        faulthandler.cancel_dump_traceback_later()
+        if self._deadlines and self._deadlines[-1] is not None:
+            left = max(self._deadlines[-1] - time.monotonic(), 0.001)
+            faulthandler.dump_traceback_later(left, file=self._trace)
+
+    @contextmanager
+    def importing(self, path: Path) -> Iterator[None]:
+        """The import of a learner's file, bounded like a test."""
+        self.begin("import", path=str(path))
+        try:
+            with _alarm(self.limit):
+                yield
+        finally:
+            self.end("imported", path=str(path))
+
+
+def _note_hard_exits(recorder: Recorder) -> None:
+    """`os._exit` leaves no other trace: note who called it before it is carried out."""
+    leave = os._exit
+
+    def exit_after_a_note(status: int) -> NoReturn:
+        recorder.note("os._exit", status=status, stack=_stack())
+        leave(status)
+
+    os._exit = exit_after_a_note
+
+
+def _stack() -> list[tuple[str, int]]:
+    """File and line of every frame below the caller, innermost first."""
+    frame: FrameType | None = sys._getframe(2)
+    found: list[tuple[str, int]] = []
+    while frame is not None:
+        found.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return found
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise TooSlow after `seconds`, where the platform has alarms and this is the main thread."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not seconds or not hasattr(signal, "setitimer") or not in_main_thread:
+        yield
+        return
+
+    def ring(*_: object) -> NoReturn:
+        raise TooSlow(seconds)
+
+    started = time.monotonic()
+    previous = signal.signal(signal.SIGALRM, ring)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        if left:  # an alarm that was running, of the test around an import, say, goes on
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001))

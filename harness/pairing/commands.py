@@ -1,0 +1,170 @@
+"""`harness pair`: the session of two people, kept in `.harness/pair.jsonl`, one event a line."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from harness.course.katas import Course
+from harness.pairing import words as say
+from harness.pairing.session import (
+    BadPair,
+    Person,
+    Session,
+    clock_went_back,
+    due,
+    happened,
+    pair_of,
+    replay,
+    started,
+)
+from harness.progress.ledger import Ledger
+from harness.progress.receipts import FOLDER, append_line, read_lines
+from harness.progress.standing import KataProgress, next_kata
+from harness.run.words import Line
+
+FILE = "pair.jsonl"
+_LOG_FORMAT = "--format=%aN%x09%aE"
+_COMMITS = "-2000"  # the latest: enough to find who works here
+_PATIENCE = 10.0  # seconds for git, on a slow disk
+
+
+class NotNow(Exception):
+    """What was asked for cannot be done; the message says why and what to type."""
+
+
+def start(course: Course, first: str, second: str, minutes: float, now: float) -> list[Line]:
+    """Begin a session. Raises NotNow."""
+    running = _session(course, now)
+    if running:
+        raise NotNow(say.runs_already(running))
+    try:
+        people = pair_of(first, second, minutes)
+    except BadPair as problem:
+        raise NotNow(say.bad_pair(problem)) from None
+    _note(course, started(people, minutes, now))
+    return say.began(_required(course, now))
+
+
+def swap(course: Course, now: float) -> list[Line]:
+    """Let the other one drive. Raises NotNow."""
+    _required(course, now)
+    return _swapped(course, Ledger(course).progress(), now, why="hand", tests=0)
+
+
+def status(course: Course, now: float) -> list[Line]:
+    """Whose turn it is, for how long, and what there was so far. Raises NotNow."""
+    return say.standing(_required(course, now), now)
+
+
+def stop(course: Course, now: float) -> list[Line]:
+    """End the session, and sum it up. Raises NotNow."""
+    _required(course, now)
+    _note(course, happened("stop", now))
+    session = replay(_events(course))
+    assert session is not None  # it was there, and has just been written to
+    return say.summary(session, [_with_address(course.root, each) for each in session.people])
+
+
+def after_run(course: Course, ledger: Ledger, now: float) -> list[Line]:
+    """At the end of a run: swap if something turned green or the time is up, and say so."""
+    session = _session(course, now)
+    tests = sum(len(names) for names in ledger.newly_passed.values())
+    why = due(session, now, newly_passed=tests) if session else ""
+    if not why:
+        return []
+    try:
+        return [Line(), *_swapped(course, ledger.progress(), now, why=why, tests=tests)]
+    except NotNow as problem:
+        return [Line(), Line(str(problem), "bad")]
+
+
+def turn_line(course: Course, now: float) -> list[Line]:
+    """Whose turn it is, in one line; none without a session."""
+    session = _session(course, now)
+    return [say.turn(session, now)] if session else []
+
+
+def time_is_up(course: Course, now: float) -> bool:
+    """Whether there is a session whose turn is over."""
+    session = _session(course, now)
+    return session is not None and session.left(now) <= 0
+
+
+def _swapped(
+    course: Course, progress: Sequence[KataProgress], now: float, *, why: str, tests: int
+) -> list[Line]:
+    following = next_kata(progress)
+    note = following.next_test if following else None
+    _note(course, happened("swap", now, why=why, tests=tests, next_test=note))
+    return say.swapped(_required(course, now), why, following)
+
+
+def _required(course: Course, now: float) -> Session:
+    session = _session(course, now)
+    if session is None:
+        raise NotNow(say.NO_SESSION)
+    return session
+
+
+def _session(course: Course, now: float) -> Session | None:
+    """The session that is running; with a fresh turn if the clock was set back."""
+    session = replay(_events(course))
+    if session is None or session.over:
+        return None
+    if clock_went_back(session, now):
+        session = replace(session, turn_began=now, latest=now)
+        with suppress(NotNow):  # who only looks need not hear of a folder that is read-only
+            _note(course, happened("clock", now))
+    return session
+
+
+def _path(course: Course) -> Path:
+    return course.root / FOLDER / FILE
+
+
+def _events(course: Course) -> list[dict[str, object]]:
+    return read_lines(_path(course))
+
+
+def _note(course: Course, event: dict[str, object]) -> None:
+    path = _path(course)
+    try:
+        append_line(path, event)
+    except OSError as error:
+        raise NotNow(say.not_saved(course.relative(path), error.strerror or str(error))) from None
+
+
+def _with_address(root: Path, person: Person) -> Person:
+    """The person with the address that git's history or configuration has for the name, if any."""
+    if person.address:
+        return person
+    known = dict(_known_people(root))
+    wanted = person.name.casefold()
+    full = {name.casefold(): name for name in known}
+    first = {name.casefold().split()[0]: name for name in reversed(known) if name.split()}
+    name = full.get(wanted) or first.get(wanted)
+    return Person(name, known[name]) if name else person
+
+
+def _known_people(root: Path) -> Iterator[tuple[str, str]]:
+    """Name and address of who is configured here, then of the authors of the latest commits."""
+    lines = ["\t".join(_git(root, "config", key) for key in ("user.name", "user.email"))]
+    lines += _git(root, "log", _COMMITS, _LOG_FORMAT).splitlines()
+    for line in reversed(lines):  # of two addresses the latest is kept
+        name, _, address = line.partition("\t")
+        if name.strip() and address.strip():
+            yield name.strip(), address.strip()
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """What git prints; nothing where there is no git or it has no answer."""
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""

@@ -1,0 +1,21 @@
+"""Figures for notebooks and pages: data in, a matplotlib figure out."""
+
+from harness.plots.figures import (
+    attention_maps,
+    draw_bars,
+    draw_losses,
+    embedding_similarity,
+    sampling_distributions,
+    smoothed,
+    training_curves,
+)
+
+__all__ = [
+    "attention_maps",
+    "draw_bars",
+    "draw_losses",
+    "embedding_similarity",
+    "sampling_distributions",
+    "smoothed",
+    "training_curves",
+]

@@ -1,0 +1,1 @@
+"""Which tests have passed, and what that unlocks."""

@@ -1,0 +1,121 @@
+"""What the receipts mean: which katas are complete, stale, current or locked. Pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.course.kata_tests import Shipped, file_digest
+from harness.course.katas import Course, Kata
+from harness.progress.receipts import Receipt
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The fingerprints of a kata's files as they are now."""
+
+    stub: str
+    tests: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return (self.stub, self.tests)
+
+
+@dataclass(frozen=True)
+class KataProgress:
+    """Where a learner stands in one kata."""
+
+    kata: Kata
+    tests: tuple[str, ...]  # every shipped test, in order
+    passed: tuple[str, ...]  # of those, what passed with the files of the latest run
+    next_test: str | None  # what failed last, else the first that has not passed; None if none
+    complete: bool  # every shipped test passed with one and the same stub and tests
+    edited_since_pass: bool  # complete, but the stub has changed since
+    tests_differ: bool  # the test file is not the shipped one
+    blocked_by: Kata | None  # the first kata before this one that is not complete
+
+    @property
+    def locked(self) -> bool:
+        return self.blocked_by is not None
+
+
+def current_digests(course: Course) -> dict[str, Digests]:
+    """The fingerprints of every kata's files on disk."""
+    return {kata.name: Digests(file_digest(kata.stub), file_digest(kata.tests)) for kata in course.katas}
+
+
+def assess(
+    course: Course,
+    shipped: Mapping[str, Shipped],
+    digests: Mapping[str, Digests],
+    receipts: Iterable[Receipt],
+) -> list[KataProgress]:
+    """The progress in every kata, in order, that the receipts prove."""
+    by_kata: dict[str, list[Receipt]] = {kata.name: [] for kata in course.katas}
+    for receipt in receipts:
+        by_kata.setdefault(receipt.kata, []).append(receipt)
+    progress: list[KataProgress] = []
+    blocker: Kata | None = None
+    for kata in course.katas:
+        progress.append(
+            _assess_kata(kata, shipped[kata.name], digests[kata.name], by_kata[kata.name], blocker)
+        )
+        if blocker is None and not progress[-1].complete:
+            blocker = kata
+    return progress
+
+
+def current_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
+    """The kata to work on: the first that is not complete; None when all are."""
+    return next((each for each in progress if not each.complete), None)
+
+
+def next_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
+    """The kata that needs work first, an edited one included; None when nothing does."""
+    return next((each for each in progress if not each.complete or each.edited_since_pass), None)
+
+
+def bare_run(progress: Sequence[KataProgress]) -> list[Kata]:
+    """What `pytest` alone runs: what was edited since it passed, then the current kata.
+
+    When everything is complete and unedited, everything: somebody wants to see it green.
+    """
+    current = current_kata(progress)
+    selected = [each.kata for each in progress if each.edited_since_pass or each is current]
+    return selected or [each.kata for each in progress]
+
+
+def _assess_kata(
+    kata: Kata, shipped: Shipped, now: Digests, receipts: Sequence[Receipt], blocker: Kata | None
+) -> KataProgress:
+    passed_by_pair: dict[tuple[str, str], set[str]] = {}
+    for receipt in receipts:
+        passed_by_pair.setdefault(receipt.pair, set()).update(receipt.passed)
+    required = set(shipped.names)
+    complete_pairs = [pair for pair, passed in passed_by_pair.items() if required and required <= passed]
+    latest = now.pair if now.pair in passed_by_pair else receipts[-1].pair if receipts else now.pair
+    passed = tuple(name for name in shipped.names if name in passed_by_pair.get(latest, ()))
+    complete = bool(complete_pairs)
+    edited = complete and all(stub != now.stub for stub, _ in complete_pairs)
+    return KataProgress(
+        kata=kata,
+        tests=shipped.names,
+        passed=shipped.names if complete and not edited else passed,
+        next_test=None if complete and not edited else _next_test(shipped, receipts, latest, passed),
+        complete=complete,
+        edited_since_pass=edited,
+        tests_differ=now.tests != shipped.digest,
+        blocked_by=blocker,
+    )
+
+
+def _next_test(
+    shipped: Shipped, receipts: Sequence[Receipt], latest: tuple[str, str], passed: Sequence[str]
+) -> str | None:
+    """The test that failed last with the latest files, else the first that has not passed."""
+    for receipt in reversed(receipts):
+        waiting = [name for name in receipt.failed if name in shipped.names and name not in passed]
+        if receipt.pair == latest and waiting:
+            return waiting[-1]
+    return next((name for name in shipped.names if name not in passed), None)

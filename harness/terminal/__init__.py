@@ -1,0 +1,1 @@
+"""Lines of text, and how a terminal prints them; imports nothing else of the harness."""

@@ -1,0 +1,81 @@
+"""The pages in docs/ agree with the katas: names of tests, the order of the course, one section a kata."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from harness.course.kata_tests import read_tests
+from harness.course.katas import load_course
+from harness.tests.conftest import REPOSITORY
+
+KATAS = load_course(REPOSITORY).katas
+CORE = [kata for kata in KATAS if kata.number < "10"]
+ORDER = [(kata.number, test.name) for kata in CORE for test in read_tests(kata)]
+ROADMAP = REPOSITORY / "katas" / "k09_capstone" / "ROADMAP.md"
+
+
+def page(name: str) -> str:
+    return (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+
+
+def ways() -> list[list[tuple[str, str]]]:
+    """The stopping points of each way in docs/daily_cadence.md: (number of the kata, test)."""
+    sections = re.split(r"^## ", page("daily_cadence.md"), flags=re.MULTILINE)
+    found = [re.findall(r"\| (\d\d) `(test_\w+)` \|$", section, re.MULTILINE) for section in sections]
+    return [stops for stops in found if stops]
+
+
+@pytest.mark.parametrize(("way", "stops"), [(0, 8), (1, 18)], ids=["eight days", "eighteen sessions"])
+def test_the_stops_of_each_way_are_tests_in_the_order_of_the_course(way: int, stops: int) -> None:
+    places = [ORDER.index(stop) for stop in ways()[way]]
+    assert len(places) == stops
+    assert all(before < after for before, after in pairwise(places))
+
+
+def test_eight_days_end_with_the_last_test() -> None:
+    assert ways()[0][-1] == ORDER[-1]
+
+
+def test_the_roadmap_goes_through_the_capstone_in_three_sessions_of_90_minutes() -> None:
+    sessions = re.split(r"^## ", ROADMAP.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert [sum(map(int, re.findall(r"^\| (\d+) \|", text, re.MULTILINE))) for text in sessions] == [90] * 3
+    named = [name for text in sessions for name in re.findall(r"`(test_\w+)` \|$", text, re.MULTILINE)]
+    places = [ORDER.index((CORE[-1].number, name)) for name in named]
+    assert all(before < after for before, after in pairwise(places))
+    assert places[-1] == len(ORDER) - 1
+
+
+@pytest.mark.parametrize("kata", CORE, ids=lambda kata: kata.name)
+def test_every_core_kata_has_its_resources(kata) -> None:
+    assert f"](../katas/{kata.name}/theory.md)" in page("resources.md")
+
+
+def test_glossary_is_in_alphabetical_order_and_every_term_leads_to_its_theory() -> None:
+    entries = page("glossary.md").split("\n\n")[2:]
+    assert all(
+        re.search(r"\]\(\.\./katas/k\d\d_\w+/theory\.md#[\w-]+\)$", entry.strip()) for entry in entries
+    )
+    terms = [re.match(r"\*\*(.+?)\*\*", entry)[1] for entry in entries]
+    keys = [re.sub(r"\$|\\text|[{}]", "", term).replace("_", " ").lower() for term in terms]
+    assert keys == sorted(keys)
+
+
+def test_a_page_is_no_longer_than_it_needs_to_be() -> None:
+    """Only what is generated, or looked up, may be longer than two hundred lines."""
+    looked_up = {"review_questions.md", "glossary.md", "architecture.md"}
+    pages = [*(REPOSITORY / "docs").glob("*.md"), *REPOSITORY.glob("*.md"), ROADMAP]
+    long = [path for path in pages if len(path.read_text(encoding="utf-8").splitlines()) > 200]
+    assert {path.name for path in long} <= looked_up
+
+
+@pytest.mark.parametrize("name", ["bug", "correct_code_rejected", "mistake_or_unclear"])
+def test_an_issue_template_has_a_name_and_says_when_to_use_it(name: str) -> None:
+    import yaml
+
+    path: Path = REPOSITORY / ".github" / "ISSUE_TEMPLATE" / f"{name}.md"
+    front = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n")[1])
+    assert {"name", "about", "labels"} == front.keys()

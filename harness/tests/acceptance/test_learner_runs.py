@@ -1,0 +1,402 @@
+"""The loop of a learner: the next failing test, unlocking, what is selected, and what stays untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.progress.receipts import progress_path, read_receipts
+from harness.tests.support.miniature import Miniature
+
+
+def status(mini: Miniature) -> dict:
+    return {row["kata"]: row for row in json.loads(mini.harness("status", "--json").out)["katas"]}
+
+
+def test_the_first_run_shows_what_to_write_and_what_to_type_next(mini: Miniature) -> None:
+    result = mini.pytest("katas/00")
+    assert result.code == 1
+    assert "kata 00 doubles · 0/4" in result.out
+    assert "✗ Twice one is two.\n  test_double_of_one" in result.out
+    assert "double is not written yet." in result.out
+    assert 'def double(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:' in result.out
+    assert "Return twice the input." in result.out
+    assert "katas/k00_doubles/doubles.py:13   raise NotImplementedError" in result.out
+    assert "Next: write it, save, and run  pytest katas/00" in result.out
+
+
+def test_only_the_next_failing_test_is_shown(mini: Miniature) -> None:
+    mini.write_doubles(outer="return None", double="return 2 * x")
+    out = mini.pytest("katas/00").out
+    assert "kata 00 doubles · 3/4" in out
+    assert "Row i holds x[i] times every entry of y." in out
+    assert out.count("✗") == 1
+
+
+def test_a_complete_kata_unlocks_the_next(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    result = mini.pytest("katas/00")
+    assert result.code == 0
+    assert "kata 00 doubles · 4/4 complete ✓" in result.out
+    assert "Unlocked: kata 01 layers" in result.out
+    assert "Next: read katas/k01_layers/README.md, then run  pytest katas/01" in result.out
+    assert "Doubler.forward is not written yet." in mini.pytest("katas/01").out
+
+
+def test_a_complete_kata_run_again_is_no_news(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    again = mini.pytest("katas/00").out
+    assert "complete ✓" in again
+    assert "Unlocked" not in again
+
+
+def test_a_locked_kata_names_what_blocks_it_and_exits_with_10(mini: Miniature) -> None:
+    result = mini.pytest("katas/01")
+    assert result.code == 10
+    assert "kata 01 layers is locked: kata 00 doubles is not complete (0/4)." in result.out
+    assert "Next: pytest katas/00" in result.out
+
+
+def test_locked_tests_are_skipped_with_the_reason_and_never_hidden(mini: Miniature) -> None:
+    result = mini.pytest("katas/01", "-v", "-rs")
+    assert result.out.count("SKIPPED") == 3  # two tests and the summary
+    assert "locked: kata 00 doubles is not complete (0/4)" in result.out
+
+
+def test_a_kata_that_fails_is_not_called_complete_in_the_same_breath(mini: Miniature) -> None:
+    mini.write_doubles(double="import os\nreturn x if os.path.exists('broken') else 2 * x")
+    assert "complete ✓" in mini.pytest("katas/00").out
+    (mini.root / "broken").touch()
+    out = mini.pytest("katas/00").out
+    assert "✗ Twice one is two." in out
+    assert "complete ✓" not in out
+
+
+def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.solve(mini.layers)
+    result = mini.pytest("katas")
+    assert result.code == 0
+    assert "kata 00 doubles · 4/4 complete ✓" in result.out
+    assert "kata 01 layers · 2/2 complete ✓" in result.out
+    assert "Every kata that there is, is complete: you have built a language model." in result.out
+
+
+def test_an_edit_makes_a_complete_kata_stale_but_keeps_the_next_unlocked(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    mini.write_doubles(double="return x + x")
+    assert status(mini)["k00_doubles"]["state"] == "edited since pass"
+    assert status(mini)["k01_layers"]["state"] == "current"
+    assert "Doubler.forward is not written yet." in mini.pytest("katas/01").out
+
+
+def test_bare_pytest_runs_what_was_edited_then_the_current_kata(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    assert "kata 00 doubles" in mini.pytest().out
+    assert "kata 00" not in mini.pytest().out
+    mini.write_doubles(double="return x + x")
+    out = mini.pytest().out
+    assert out.index("kata 00 doubles · 4/4 complete") < out.index("kata 01 layers · 0/2")
+
+
+def test_bare_pytest_runs_everything_once_all_is_complete(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.solve(mini.layers)
+    mini.pytest("katas")
+    out = mini.pytest().out
+    assert out.count("complete ✓") == 2
+
+
+def test_passes_add_up_over_runs_of_single_tests(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    for name in ("double_of_one", "double_of_any", "leaves", "outer"):
+        result = mini.pytest("katas/00", "-k", name)
+        assert result.code == 0
+    assert "complete ✓" in result.out
+    assert status(mini)["k00_doubles"]["complete"]
+
+
+def test_passes_with_different_stubs_do_not_add_up(mini: Miniature) -> None:
+    mini.write_doubles(double="return 2 * x", outer="return None")
+    mini.pytest("katas/00")
+    mini.write_doubles(double="return 3 * x")
+    mini.pytest("katas/00", "-k", "outer")
+    assert not status(mini)["k00_doubles"]["complete"]
+
+
+def test_one_case_of_a_parametrised_test_does_not_count_as_passed(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    result = mini.pytest("katas/k00_doubles/test_doubles.py::test_double_of_any[0.5]")
+    assert result.code == 0
+    assert "only some cases of test_double_of_any ran" in result.out
+    mini.pytest("katas/00", "-k", "0.5")
+    assert status(mini)["k00_doubles"]["passed"] == []
+
+
+def test_all_runs_everything_and_unlocks_as_it_goes(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.solve(mini.layers)
+    result = mini.pytest("--all")
+    assert result.code == 0
+    assert status(mini)["k01_layers"]["complete"]
+
+
+def test_all_does_not_stop_at_a_failure(mini: Miniature) -> None:
+    result = mini.pytest("--all")
+    assert result.code == 1
+    assert "3 more tests failed in this run:" in result.out
+    assert "✗ test_outer: outer is not written yet." in result.out
+
+
+def test_explicit_node_ids_do_not_stop_at_a_failure(mini: Miniature) -> None:
+    tests = "katas/k00_doubles/test_doubles.py"
+    out = mini.pytest(f"{tests}::test_double_of_one", f"{tests}::test_outer").out
+    assert "double is not written yet." in out
+    assert "✗ test_outer: outer is not written yet." in out
+
+
+def test_solutions_pass_without_locks_and_without_recording(mini: Miniature) -> None:
+    result = mini.pytest("--solutions")
+    assert result.code == 0
+    assert "7 passed" in result.out
+    assert not (mini.root / ".harness").exists()
+
+
+def test_solutions_are_used_by_later_katas(mini: Miniature) -> None:
+    mini.doubles.stub.write_text("raise RuntimeError('the stub was imported')\n")
+    assert mini.pytest("--solutions", "katas/01").code == 0
+
+
+@pytest.mark.parametrize(
+    "argument", ["0", "00", "k00", "katas/00", "katas/k00", "katas/0", "katas/k00_doubles"]
+)
+def test_a_kata_goes_by_its_number_or_its_folder(mini: Miniature, argument: str) -> None:
+    assert "kata 00 doubles · 0/4" in mini.pytest(argument).out
+
+
+@pytest.mark.parametrize(
+    ("folder", "argument"),
+    [
+        ("katas", "00"),
+        ("katas/k01_layers", "../00"),
+        ("solutions", "../katas/00"),
+        ("katas/k00_doubles", "."),
+    ],
+)
+def test_it_works_from_a_sub_folder(mini: Miniature, folder: str, argument: str) -> None:
+    result = mini.pytest(argument, folder=folder)
+    assert result.code == 1
+    assert "kata 00 doubles · 0/4" in result.out
+    assert "katas/k00_doubles/doubles.py:13" in result.out
+
+
+def test_bare_pytest_in_a_kata_runs_that_kata(mini: Miniature) -> None:
+    assert "kata 01 layers is locked" in mini.pytest(folder="katas/k01_layers").out
+
+
+@pytest.mark.parametrize(
+    ("argument", "remedy"),
+    [
+        ("katas/07", "There is no kata '07'; the katas are 00 to 01."),
+        ("katas/dobules", "Did you mean k00_doubles?"),
+        ("katas/00::test_outer", "Type: pytest katas/k00_doubles/test_doubles.py::test_outer"),
+    ],
+)
+def test_a_mistyped_kata_gets_the_remedy_and_exits_with_4(
+    mini: Miniature, argument: str, remedy: str
+) -> None:
+    result = mini.pytest(argument)
+    assert result.code == 4
+    assert remedy in result.err
+
+
+def test_nothing_selected_says_how_to_list_the_tests(mini: Miniature) -> None:
+    result = mini.pytest("katas/00", "-k", "nonsense")
+    assert result.code == 5
+    assert "No test of k00_doubles matches what you selected." in result.out
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_parallel_runs_show_the_same_next_test_and_record(mini: Miniature, workers: str) -> None:
+    mini.write_doubles(outer="return None")
+    result = mini.pytest("katas/00", "-n", workers)
+    assert result.code == 1
+    assert "kata 00 doubles · 3/4" in result.out
+    assert "outer returned None" in result.out
+    mini.solve(mini.doubles)
+    assert "complete ✓" in mini.pytest("katas/00", "-n", workers).out
+    assert status(mini)["k00_doubles"]["complete"]
+
+
+def test_a_parallel_run_of_locked_katas_exits_with_10(mini: Miniature) -> None:
+    assert mini.pytest("katas/01", "-n", "2").code == 10
+
+
+def test_an_endless_loop_in_a_parallel_run_is_stopped(mini: Miniature) -> None:
+    mini.write_doubles(double="while True:\n    pass")
+    result = mini.pytest("katas/00", "-n", "1", "--time-limit", "2")
+    assert result.code == 1
+    assert "The test was still running after 2 s" in result.out
+
+
+def test_x_adds_nothing_to_the_block(mini: Miniature) -> None:
+    assert mini.pytest("katas/00", "-x").out == mini.pytest("katas/00").out
+
+
+def test_last_failed_runs_only_what_failed(mini: Miniature) -> None:
+    mini.write_doubles(outer="return None")
+    first = mini.pytest("katas/00")
+    result = mini.pytest("katas/00", "--lf", "-v")
+    assert "1 failed" in result.out, first.text + result.text
+    assert "::test_double" not in result.out
+
+
+def test_collect_only_lists_locked_tests_too_and_runs_nothing(mini: Miniature) -> None:
+    result = mini.pytest("--co", "-q")
+    assert result.code == 0
+    assert result.out.count("::test_") == 7
+    assert not (mini.root / ".harness").exists()
+
+
+def test_v_asks_for_pytests_own_report_and_keeps_the_block(mini: Miniature) -> None:
+    out = mini.pytest("katas/00", "-v").out
+    assert "test_doubles.py::test_double_of_one FAILED" in out
+    assert "NotImplementedError" in out
+    assert "double is not written yet." in out
+
+
+def test_a_debugger_session_is_not_supervised(mini: Miniature) -> None:
+    mini.write_doubles(double="breakpoint()\nreturn 2 * x")
+    result = mini.pytest("katas/00", "--pdb")
+    assert "PDB set_trace" in result.out
+
+
+@pytest.mark.parametrize("variable", ["TEST_RUN_PIPE", "PYCHARM_HOSTED"])
+def test_a_run_by_an_ide_does_not_stop_at_the_first_failure(mini: Miniature, variable: str) -> None:
+    result = mini.pytest("katas/00", **{variable: "1"})
+    assert "more tests failed in this run" in result.out
+
+
+def test_an_edited_test_file_is_pointed_out(mini: Miniature) -> None:
+    mini.doubles.tests.write_text(mini.doubles.tests.read_text() + "\n# mine\n")
+    note = "katas/k00_doubles/test_doubles.py differs from the shipped tests"
+    assert note in mini.pytest("katas/00").out
+    assert note in mini.harness("status").out
+
+
+def test_deleting_a_test_does_not_complete_a_kata(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    source = mini.doubles.tests.read_text()
+    mini.doubles.tests.write_text(source[: source.index("def test_outer")])
+    assert mini.pytest("katas/00").code == 0
+    assert not status(mini)["k00_doubles"]["complete"]
+
+
+def test_torn_and_foreign_lines_are_ignored_with_a_notice(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    with progress_path(mini.root).open("ab") as file:
+        file.write(b'{"kata": "k00_num\n\xff\xfe\n')
+    result = mini.pytest("katas/00")
+    assert result.code == 0
+    assert ".harness/progress.jsonl: lines " in result.out
+    assert "cannot be read and are ignored" in mini.harness("status").out
+    assert status(mini)["k00_doubles"]["complete"]
+
+
+def test_progress_that_cannot_be_saved_is_a_notice_not_a_failure(mini: Miniature) -> None:
+    (mini.root / ".harness").write_text("a file where the folder should be")
+    mini.solve(mini.doubles)
+    result = mini.pytest("katas/00")
+    assert result.code == 0
+    assert "progress is not saved" in result.out
+
+
+def test_a_run_that_changes_nothing_writes_nothing(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    before = progress_path(mini.root).read_bytes()
+    mini.pytest("katas/00")
+    assert progress_path(mini.root).read_bytes() == before
+
+
+def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    command = [sys.executable, "-m", "pytest", "katas/00"]
+    runs = [subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    stored = read_receipts(progress_path(mini.root))
+    assert stored.unreadable == ()
+    assert {name for receipt in stored.entries for name in receipt.passed} == set(
+        status(mini)["k00_doubles"]["tests"]
+    )
+
+
+def test_no_child_process_and_no_temporary_folder_stays_behind(mini: Miniature, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    mini.write_doubles(double="while True:\n    try:\n        x = x + 1\n    except:\n        pass")
+    mini.pytest("katas/00", "--time-limit", "2", TMPDIR=str(folder))
+    assert [path.name for path in folder.iterdir() if path.name.startswith("harness-")] == []
+
+
+ANOTHER_THREAD = """
+import sys, threading, time, pytest
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+sys.exit(pytest.main(["katas/00", "--time-limit", "2"]))
+"""
+
+
+def test_where_a_fork_is_not_safe_a_new_process_is_supervised(mini: Miniature) -> None:
+    mini.write_doubles(outer="import os; os._exit(0)")
+    result = mini.run(sys.executable, "-c", ANOTHER_THREAD)
+    assert result.code == 1
+    assert "kata 00 doubles · 3/4" in result.out
+    assert "os._exit(0)" in result.out
+    assert "katas/k00_doubles/doubles.py:18" in result.out
+
+
+def test_ctrl_c_stops_an_endless_loop_and_keeps_what_passed(mini: Miniature) -> None:
+    mini.write_doubles(outer="while True:\n    open('looping', 'w').close()")
+    command = [sys.executable, "-m", "pytest", "katas/00"]
+    run = subprocess.Popen(command, cwd=mini.root, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    while not (mini.root / "looping").exists():
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert "Interrupted. What had passed is kept." in out
+    assert len(status(mini)["k00_doubles"]["passed"]) == 3
+
+
+def test_it_is_inert_where_there_are_no_katas(tmp_path: Path, mini: Miniature) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "pytest.ini").write_text("[pytest]\n")
+    (elsewhere / "test_it.py").write_text("def test_it():\n    assert 1 == 2\n")
+    os.rename(mini.root / "katas", mini.root / "no_katas")
+    result = mini.pytest(folder="elsewhere")
+    assert result.code == 1
+    assert "assert 1 == 2" in result.out
+    assert "Next:" not in result.out
+    assert not (elsewhere / ".harness").exists()
+
+
+def test_an_ascii_terminal_gets_ascii(mini: Miniature) -> None:
+    result = mini.pytest("katas/00", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert "x Twice one is two." in result.out
+    assert result.out.isascii()
+
+
+def test_no_color_means_no_escape_codes(mini: Miniature) -> None:
+    assert "\x1b[" in mini.pytest("katas/00", FORCE_COLOR="1").out
+    assert "\x1b[" not in mini.pytest("katas/00", NO_COLOR="1").out

@@ -1,0 +1,55 @@
+"""What answers to review questions say was measured, measured."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import yaml
+
+from harness.tests.conftest import REPOSITORY
+
+MEASURE = """
+from pathlib import Path
+import torch
+from harness.isolation import importer
+from harness.course.katas import load_course
+from harness.isolation.recorder import Recorder
+course = load_course(Path.cwd())
+importer.install(course, Recorder(None, 60), solved=course.katas)
+from katas.k05_model.model import ModelConfig, TransformerLM
+from katas.k06_training.training import cross_entropy
+torch.manual_seed(0)
+model = TransformerLM(ModelConfig(vocab_size=65, block_size=64))
+ids = torch.randint(65, (8, 65))
+logits = model(ids[:, :-1])
+print(cross_entropy(logits, ids[:, :-1]).item(), cross_entropy(logits, ids[:, 1:]).item())
+weight = torch.nn.Parameter(torch.zeros(1))
+optimizer = torch.optim.AdamW([weight], lr=1.0, betas=(0.9, 0.95), weight_decay=0.0)
+for step in range(200):
+    before = weight.item()
+    weight.grad = torch.tensor([100.0 if step == 100 else 1.0])
+    optimizer.step()
+    if step in (99, 130, 160):
+        print(before - weight.item())
+"""
+
+
+def measured() -> list[float]:
+    command = [sys.executable, "-c", MEASURE]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return list(map(float, done.stdout.split()))
+
+
+def test_models_and_optimizers_do_what_the_answers_say() -> None:
+    unshifted, shifted, ordinary, soon, later = measured()
+    assert abs(unshifted - 3.2) < 0.1  # kata 05, question 1: a tied head and targets that are not shifted
+    assert abs(shifted - math.log(65)) < 0.1
+    assert abs(ordinary - 1) < 0.01  # kata 06, question 3: steps before one gradient of 100 among ones,
+    assert soon < 0.3 and later < 0.3  # 30 and 60 steps after it
+
+
+def test_yaml_reads_what_the_answer_says() -> None:
+    text = "{seed: 007, other: 010, name: no, learning_rate: 3e-4}"  # kata 08, question 1
+    assert yaml.safe_load(text) == {"seed": 7, "other": 8, "name": False, "learning_rate": "3e-4"}

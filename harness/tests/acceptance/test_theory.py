@@ -1,0 +1,41 @@
+"""The worked examples on the pages of the katas are true of the solutions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.course.katas import load_course
+from harness.tests.conftest import REPOSITORY
+
+KATAS = load_course(REPOSITORY).katas
+RUN_EXAMPLES = """
+import doctest, sys
+from pathlib import Path
+from harness.isolation import importer
+from harness.course.katas import load_course
+from harness.isolation.recorder import Recorder
+COURSE = load_course(Path.cwd())
+importer.install(COURSE, Recorder(None, 60), solved=COURSE.katas)
+text = Path(sys.argv[1]).read_text(encoding="utf-8").replace("```", "")  # a fence is no output
+examples = doctest.DocTestParser().get_doctest(text, {}, sys.argv[1], sys.argv[1], 0)
+result = doctest.DocTestRunner().run(examples)
+sys.exit(f"{result.failed} of {result.attempted} failed" if result.failed or not result.attempted else 0)
+"""
+
+
+PAGES = sorted(
+    page
+    for kata in KATAS
+    for page in kata.folder.glob("*.md")
+    if page.name == "theory.md" or ">>> " in page.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
+def test_the_worked_example_is_true(page) -> None:
+    command = [sys.executable, "-c", RUN_EXAMPLES, str(page)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,55 @@
+"""What a notebook says at its beginning: whose katas it uses, and whether they are done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.notebook import SOLUTIONS_VARIABLE
+from harness.tests.support.miniature import Miniature
+
+USE = "from harness.notebook import use_katas; use_katas()"
+UNDONE = (
+    "Using your own katas. Restart the kernel after editing one.\n"
+    "Kata 00 doubles is not done yet: 0 of 4 tests pass. A cell that needs the others stops with"
+    " NotImplementedError. In a terminal:  pytest katas/00\n"
+)
+
+
+def said(folder: Path, code: str = USE, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_says_that_its_kata_is_not_done_and_what_to_type(mini: Miniature) -> None:
+    assert said(mini.doubles.folder) == UNDONE
+
+
+def test_it_says_so_only_beside_a_kata(mini: Miniature) -> None:
+    assert said(mini.root) == UNDONE.splitlines(keepends=True)[0]
+
+
+def test_with_the_reference_there_is_nothing_to_wait_for(mini: Miniature) -> None:
+    code = f"{USE}; import torch; from katas.k00_doubles.doubles import double; print(double(torch.ones(1)))"
+    assert said(mini.doubles.folder, code, **{SOLUTIONS_VARIABLE: "1"}).startswith(
+        "Using the reference solutions.\n"
+    )
+
+
+def test_outside_of_a_course_it_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.notebook import use_katas
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="Go to your clone"):
+        use_katas()

@@ -1,0 +1,216 @@
+"""The maintainers' gate refuses what breaks a rule, naming file, rule and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.authoring.gate import check, fix
+from harness.course.katas import load_course
+from harness.course.stubs import make_stub
+from harness.tests.support.miniature import Miniature
+
+QUESTION = '[[question]]\nask = "Why?"\nanswer = "Because."\n'
+
+
+def complete_parts(mini: Miniature) -> None:
+    for kata in (mini.doubles, mini.layers):
+        for name in ("README.md", "theory.md", "notebook.ipynb"):
+            (kata.folder / name).write_text("text")
+        (kata.folder / "review.toml").write_text(5 * QUESTION)
+    fix(load_course(mini.root))
+
+
+def problems(mini: Miniature) -> list[str]:
+    """What the gate says, without the number of tests, of which the miniature has too few."""
+    return [str(problem) for problem in check(load_course(mini.root)) if "8 to 14" not in problem.remedy]
+
+
+def test_the_miniature_passes(mini: Miniature) -> None:
+    complete_parts(mini)
+    assert problems(mini) == []
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def quote_the_solution(mini: Miniature) -> None:
+    edit(mini.doubles.solution, "return 2 * x", "return torch.sum(x + x, dim=0)")
+    edit(mini.doubles.hints, "At its docstring.", "At return torch.sum(x+x, dim=0).")
+
+
+BREAKAGES = [
+    (
+        lambda mini: edit(mini.doubles.stub, "Return twice", "Return two times"),
+        "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: mini.solve(mini.doubles),
+        "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: edit(mini.doubles.solution, "def double(x:", "def double(y:"),
+        "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: mini.doubles.solution.unlink(),
+        "katas/k00_doubles/doubles.py: has no solution. Remedy: write solutions/k00_doubles/doubles.py",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").unlink(),
+        "katas/k01_layers/theory.md: is missing. Remedy: write it; every kata has one",
+    ),
+    (
+        lambda mini: edit(mini.doubles.hints, "[test_outer]", "[test_inner]"),
+        "katas/k00_doubles/hints.toml: has no nudge for test_outer. Remedy: add [test_outer] nudge = …",
+    ),
+    (
+        lambda mini: edit(mini.doubles.hints, "[test_outer]", "[test_inner]"),
+        "katas/k00_doubles/hints.toml: hints at test_inner, which is no test. Remedy: remove [test_inner]",
+    ),
+    (
+        lambda mini: mini.doubles.hints.write_text("not = = toml"),
+        "katas/k00_doubles/hints.toml: cannot be read",
+    ),
+    (
+        lambda mini: edit(mini.doubles.tests, '    """Twice one is two."""\n', ""),
+        "test_double_of_one has no sentence as docstring. Remedy: state the requirement in its first line",
+    ),
+    (
+        lambda mini: edit(mini.doubles.tests, "def test_outer", "def test_product"),
+        "katas/shipped.json: does not list the tests as they are. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: edit(
+            mini.doubles.solution, "import torch\n", "import torch\nimport katas.k01_layers.layers\n"
+        ),
+        "solutions/k00_doubles/doubles.py: imports k01_layers, a later kata."
+        " Remedy: use only this kata and earlier ones",
+    ),
+    (
+        lambda mini: edit(
+            mini.doubles.tests, "import pytest\n", "import pytest\nfrom katas.k01_layers import layers\n"
+        ),
+        "katas/k00_doubles/test_doubles.py: imports k01_layers, a later kata.",
+    ),
+    (
+        lambda mini: quote_the_solution(mini),
+        "katas/k00_doubles/hints.toml: where of test_double_of_one quotes the solution: torch.sum(x+x,dim=0)."
+        " Remedy: say it in words",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").write_text(
+            "See [there](nowhere.md#part) or [web](https://a.b)."
+        ),
+        "katas/k01_layers/theory.md: links to nowhere.md#part, which is not there. Remedy: mend the link",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").write_text(
+            '<source media="x" srcset="no-dark.svg"><img src="test_layers.py">'
+        ),
+        "katas/k01_layers/theory.md: links to no-dark.svg, which is not there. Remedy: mend the link",
+    ),
+    (
+        lambda mini: (mini.root / "README.md").write_text("[a kata](katas/k09_none/README.md)"),
+        "README.md: links to katas/k09_none/README.md, which is not there. Remedy: mend the link",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "__init__.py").unlink(),
+        "katas/k01_layers/__init__.py: is missing. Remedy: write it; every kata has one",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "review.toml").unlink(),
+        "katas/k01_layers/review.toml: cannot be read (No such file or directory)."
+        " Remedy: write [[question]] tables; see another kata's",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "review.toml").write_text(4 * QUESTION),
+        "katas/k01_layers/review.toml: has 4 questions. Remedy: a kata has at least 5",
+    ),
+    (
+        lambda mini: edit(mini.layers.folder / "review.toml", "Because.", 300 * "word "),
+        "katas/k01_layers/review.toml: question 1 takes 26 lines with its answer."
+        " Remedy: shorten it to 24, the lines of a small terminal",
+    ),
+    (
+        lambda mini: edit(mini.layers.folder / "review.toml", "Because.", "Therefore."),
+        "docs/review_questions.md: is not what is generated for it. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: (mini.root / "docs" / "review_questions.md").unlink(),
+        "docs/review_questions.md: is not what is generated for it. Remedy: harness check --fix",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "theory.md").write_text("# A part\n[back](#apart)"),
+        "katas/k01_layers/theory.md: links to #apart, which is not there. Remedy: mend the link",
+    ),
+    (
+        lambda mini: (mini.root / "docs" / "more.md").write_text("[why](../katas/k01_layers/theory.md#why)"),
+        "docs/more.md: links to ../katas/k01_layers/theory.md#why, which is not there.",
+    ),
+    (
+        lambda mini: (mini.layers.folder / "notebook.ipynb").write_text(
+            '{"cells": [{"cell_type": "markdown", "source": ["[x](y.md)"]}]}'
+        ),
+        "katas/k01_layers/notebook.ipynb: links to y.md, which is not there. Remedy: mend the link",
+    ),
+]
+
+
+@pytest.mark.parametrize(("breakage", "message"), BREAKAGES)
+def test_a_broken_rule_is_refused(mini: Miniature, breakage, message: str) -> None:
+    complete_parts(mini)
+    breakage(mini)
+    assert any(message in problem for problem in problems(mini)), problems(mini)
+
+
+def test_one_kata_can_be_checked_alone(mini: Miniature) -> None:
+    (mini.root / "README.md").write_text("[nowhere](nowhere.md)")
+    result = mini.harness("check", "1")
+    assert "katas/k01_layers/README.md: is missing" in result.err
+    assert "k00_doubles" not in result.err and "nowhere" not in result.err
+    assert "1 kata checked, " in result.out
+
+
+def test_too_few_tests_are_refused(mini: Miniature) -> None:
+    found = [str(problem) for problem in check(load_course(mini.root))]
+    assert "katas/k00_doubles/test_doubles.py: has 4 tests. Remedy: a kata has 8 to 14" in found
+
+
+def test_the_command_exits_with_1_and_prints_every_problem(mini: Miniature) -> None:
+    result = mini.harness("check")
+    assert result.code == 1
+    assert "katas/k00_doubles/README.md: is missing" in result.err
+    assert "2 katas checked, " in result.out
+
+
+def test_fix_writes_what_is_generated_and_nothing_else(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    course = load_course(mini.root)
+    assert fix(course) == ["katas/k00_doubles/doubles.py"]
+    assert mini.doubles.stub.read_text() == make_stub(mini.doubles.solution.read_text())
+    assert fix(course) == []
+
+
+def test_fix_writes_the_page_of_questions(mini: Miniature) -> None:
+    complete_parts(mini)
+    course = load_course(mini.root)
+    edit(mini.layers.folder / "review.toml", "Because.", "Therefore.")
+    assert fix(course) == ["docs/review_questions.md"]
+    assert "Therefore." in (mini.root / "docs" / "review_questions.md").read_text()
+    assert fix(course) == []
+
+
+def test_fix_makes_the_first_stub_of_a_new_kata(mini: Miniature) -> None:
+    """As docs/authoring.md begins."""
+    for name in ("solutions/k02_new", "katas/k02_new"):
+        (mini.root / name).mkdir()
+    (mini.root / "katas" / "k02_new" / "__init__.py").touch()
+    source = 'def new() -> int:\n    """Return one."""\n    return 1\n'
+    (mini.root / "solutions" / "k02_new" / "new.py").write_text(source)
+    assert fix(load_course(mini.root)) == ["katas/k02_new/new.py", "katas/shipped.json"]
+    assert "raise NotImplementedError" in (mini.root / "katas" / "k02_new" / "new.py").read_text()

@@ -1,0 +1,211 @@
+"""`harness publish-solutions`: a branch that differs from main in what a learner writes, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.tests.support.miniature import Miniature
+
+ME = {
+    "GIT_AUTHOR_NAME": "Ana Ñ",
+    "GIT_AUTHOR_EMAIL": "ana@example.org",
+    "GIT_AUTHOR_DATE": "1700000000 +0100",
+    "GIT_COMMITTER_NAME": "Bo",
+    "GIT_COMMITTER_EMAIL": "bo@example.org",
+    "GIT_COMMITTER_DATE": "1700000100 -0500",
+}
+
+
+def git(root: Path, *arguments: str, **environment: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, env={**clean, **environment}, capture_output=True, check=True
+    )
+    return done.stdout.decode()
+
+
+@pytest.fixture
+def repo(mini: Miniature) -> Miniature:
+    """The miniature course, committed on main."""
+    commit_all(mini.root)
+    return mini
+
+
+def commit_all(root: Path) -> None:
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "The course", **ME)
+
+
+def tip(mini: Miniature, branch: str = "solutions") -> str:
+    return git(mini.root, "rev-parse", f"refs/heads/{branch}").strip()
+
+
+def test_the_branch_has_a_commit_for_each_kata_and_says_what_to_type(repo: Miniature) -> None:
+    result = repo.harness("publish-solutions", folder="katas")
+    assert result.code == 0
+    assert result.out == (
+        f"The branch solutions is 2 commits, one a kata, on top of main ({tip(repo, 'main')[:7]}).\n"
+        "What a learner writes:  git diff main solutions -- katas/k01*\n"
+        "To publish it:  git push --force origin solutions\n"
+    )
+    subjects = git(repo.root, "log", "--format=%s", "--reverse", "main..refs/heads/solutions").splitlines()
+    assert subjects == ["Kata 00 doubles: the solution", "Kata 01 layers: the solution"]
+
+
+def test_what_differs_from_main_is_what_a_learner_writes(repo: Miniature) -> None:
+    repo.harness("publish-solutions")
+    changed = git(repo.root, "diff", "--name-only", "main", "solutions", "--").splitlines()
+    assert changed == ["katas/k00_doubles/doubles.py", "katas/k01_layers/layers.py"]
+    difference = git(repo.root, "diff", "-U0", "main", "solutions", "--", "katas/k01*")
+    edits = [line for line in difference.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert edits == ["-        raise NotImplementedError", "+        return double(x)"]
+    shown = git(repo.root, "show", "solutions:katas/k01_layers/layers.py")
+    assert shown == repo.layers.solution.read_text()
+
+
+def test_nothing_else_is_touched(repo: Miniature) -> None:
+    repo.write_doubles(double="return x + x")  # not staged
+    (repo.root / "note.txt").write_text("mine")
+    git(repo.root, "add", "note.txt")  # staged
+    before = snapshot(repo)
+    assert repo.harness("publish-solutions").code == 0
+    assert snapshot(repo) == before
+
+
+def snapshot(mini: Miniature) -> tuple[object, ...]:
+    files = {path: path.read_bytes() for path in mini.root.glob("[!.]*/**/*") if path.is_file()}
+    index = (mini.root / ".git" / "index").read_bytes()
+    head = (mini.root / ".git" / "HEAD").read_text()
+    return files, index, head, git(mini.root, "status", "--porcelain"), tip(mini, "main")
+
+
+def test_the_same_main_gives_the_same_commits_in_every_clone(repo: Miniature, tmp_path: Path) -> None:
+    repo.harness("publish-solutions")
+    first = tip(repo)
+    again = repo.harness("publish-solutions", GIT_AUTHOR_NAME="Somebody else", TZ="Asia/Tokyo")
+    assert "The branch solutions is still 2 commits" in again.out
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repo.root), str(clone))
+    git(clone, "config", "i18n.commitEncoding", "ISO-8859-1")
+    git(clone, "config", "commit.gpgSign", "true")
+    assert Miniature(clone).harness("publish-solutions").code == 0
+    assert tip(Miniature(clone)) == tip(repo) == first
+
+
+def test_the_branch_can_be_published_by_what_is_typed(repo: Miniature, tmp_path: Path) -> None:
+    home = tmp_path / "home.git"
+    git(tmp_path, "init", "-q", "--bare", str(home))
+    git(repo.root, "remote", "add", "origin", str(home))
+    out = repo.harness("publish-solutions").out
+    git(repo.root, *out.splitlines()[-1].partition("git ")[2].split())
+    assert git(home, "rev-parse", "refs/heads/solutions").strip() == tip(repo)
+
+
+def test_commits_bear_the_author_and_the_dates_of_main(repo: Miniature) -> None:
+    repo.harness("publish-solutions")
+    every = "--format=%an %ae %ad / %cn %ce %cd"
+    signatures = git(repo.root, "log", "--date=raw", every, "refs/heads/solutions").splitlines()
+    assert set(signatures) == {"Ana Ñ ana@example.org 1700000000 +0100 / Bo bo@example.org 1700000100 -0500"}
+
+
+def test_the_branch_follows_main(repo: Miniature) -> None:
+    repo.harness("publish-solutions")
+    before = tip(repo)
+    (repo.root / "README.md").write_text("More.")
+    git(repo.root, "add", "README.md")
+    git(repo.root, "commit", "-qm", "More", **ME)
+    repo.harness("publish-solutions")
+    assert tip(repo) != before
+    assert git(repo.root, "rev-parse", "solutions~2").strip() == tip(repo, "main")
+
+
+def test_only_what_is_committed_counts(repo: Miniature) -> None:
+    repo.layers.solution.write_text("# not committed\n")
+    repo.harness("publish-solutions")
+    assert "not committed" not in git(repo.root, "show", "solutions:katas/k01_layers/layers.py")
+
+
+def test_another_start_can_be_named(repo: Miniature) -> None:
+    git(repo.root, "branch", "-m", "main", "trunk")
+    refused = repo.harness("publish-solutions")
+    assert refused.code == 1
+    assert refused.err == (
+        "Error: There is no commit 'main' to start from. Name another: harness publish-solutions --from REF\n"
+    )
+    assert repo.harness("publish-solutions", "--from", "trunk").code == 0
+
+
+def test_a_commit_without_katas_is_refused(repo: Miniature) -> None:
+    git(repo.root, "checkout", "-q", "--orphan", "empty")
+    git(repo.root, "commit", "-q", "--allow-empty", "-m", "Nothing", "--", **ME)
+    git(repo.root, "rm", "-rqf", "--cached", ".")
+    git(repo.root, "commit", "-q", "--allow-empty", "-m", "Nothing", **ME)
+    result = repo.harness("publish-solutions", "--from", "empty")
+    assert result.code == 1
+    assert "The commit 'empty' holds no kata with a solution." in result.err
+
+
+def test_a_checked_out_branch_is_refused(repo: Miniature) -> None:
+    repo.harness("publish-solutions")
+    git(repo.root, "checkout", "-q", "solutions", "--")
+    result = repo.harness("publish-solutions")
+    assert result.code == 1
+    assert f"The branch solutions is checked out in {repo.root.resolve().as_posix()}" in result.err
+    assert "git switch main" in result.err
+
+
+def test_a_branch_that_another_working_tree_has_is_refused(repo: Miniature, tmp_path: Path) -> None:
+    repo.harness("publish-solutions")
+    git(repo.root, "worktree", "add", "-q", str(tmp_path / "other"), "solutions")
+    result = repo.harness("publish-solutions")
+    assert result.code == 1
+    assert "The branch solutions is checked out in " in result.err and "other" in result.err
+
+
+def test_without_git_it_says_so(repo: Miniature) -> None:
+    result = repo.harness("publish-solutions", PATH=str(repo.root))
+    assert result.code == 1
+    assert "git is needed, and is not installed" in result.err
+
+
+def test_a_folder_that_is_no_repository_is_refused(mini: Miniature) -> None:
+    result = mini.harness("publish-solutions", GIT_CEILING_DIRECTORIES=str(mini.root.parent))
+    assert result.code == 1
+    assert "is no git repository, so it can have no branch. Go to a clone of it." in result.err
+
+
+def test_a_part_of_another_repository_is_refused(mini: Miniature) -> None:
+    (mini.root / "inner").mkdir()
+    for name in ("katas", "solutions"):
+        (mini.root / name).rename(mini.root / "inner" / name)
+    commit_all(mini.root)
+    result = mini.harness("publish-solutions", folder="inner")
+    assert result.code == 1
+    assert "is only a part of a git repository" in result.err
+
+
+def test_what_git_refuses_is_told(repo: Miniature) -> None:
+    lock = repo.root / ".git" / "refs" / "heads" / "solutions.lock"
+    lock.touch()
+    result = repo.harness("publish-solutions")
+    assert result.code == 1
+    assert "git update-ref failed:" in result.err and "solutions.lock" in result.err
+
+
+def test_publishing_needs_no_package_but_click(repo: Miniature) -> None:
+    """So the workflow that publishes has little to install."""
+    code = (
+        "import sys\nfrom harness.cli import main\n"
+        "try:\n    main(['publish-solutions'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "own = {*sys.stdlib_module_names, *sys.builtin_module_names, 'harness', 'click', '__main__'}\n"
+        "print({name.split('.')[0] for name in sys.modules} - own - before)"
+    )
+    clean = "import sys\nbefore = {name.split('.')[0] for name in sys.modules}\n"
+    result = repo.run(sys.executable, "-c", clean + code)
+    assert result.out.splitlines()[-1] == "set()", result.text

@@ -1,0 +1,28 @@
+"""The picture of a session shows what pytest prints today."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.authoring.session_picture import PICTURE, as_svg, session
+from harness.course.katas import load_course
+
+pytestmark = pytest.mark.slow
+
+
+def words(svg: str) -> list[str]:
+    """What is to be read in the picture."""
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    return [html.unescape(text).strip() for text in texts]
+
+
+def test_the_picture_of_a_session_is_what_pytest_prints(repository: Path) -> None:
+    text = session(load_course(repository))
+    assert "You mask after the softmax" in text  # the mistake is named
+    shown = (repository / PICTURE).read_text(encoding="utf-8")
+    assert words(shown) == words(as_svg(text)), "draw it anew:  python -m harness.authoring.session_picture"
+    assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")  # nothing comes from elsewhere

@@ -1,0 +1,276 @@
+"""`harness data`: the list of corpora, and getting one without a network."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.commands import data
+from harness.corpora import catalogue, tiny_tales
+from harness.corpora.catalogue import Corpus, NoCorpus, UnknownCorpus
+from harness.tests.support.miniature import Miniature
+from harness.tests.support.server import serving
+
+SONG = b"99 bottles\n"
+MINE = Corpus("bottles", "a song", len(SONG), hashlib.sha256(SONG).hexdigest(), url="http://127.0.0.1:9/")
+ELSEWHERE = "HARNESS_DATA_DIR"
+
+
+@pytest.fixture(autouse=True)
+def no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ELSEWHERE, raising=False)
+
+
+@pytest.fixture
+def bottles(monkeypatch: pytest.MonkeyPatch) -> Corpus:
+    """A corpus of eleven bytes, beside the others."""
+    monkeypatch.setattr(catalogue, "CORPORA", (*catalogue.CORPORA, MINE))
+    return MINE
+
+
+def folder(root: Path, name: str, **files: bytes) -> Path:
+    made = root / name
+    made.mkdir()
+    for file, content in files.items():
+        (made / f"{file}.txt").write_bytes(content)
+    return made
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+
+def test_the_list_says_what_each_is_whether_it_is_here_and_what_to_type(mini: Miniature) -> None:
+    mini.harness("data", "simple_sequences")
+    assert mini.harness("data").out == (
+        "simple_sequences · 25 kB · lines that follow simple rules; our own (MIT)\n"
+        "  here: data/simple_sequences.txt\n"
+        "tiny_tales · 1.0 MB · little stories from a grammar; our own (MIT)\n"
+        "  not here yet. Type: harness data tiny_tales\n"
+        f"  no model can do better than {tiny_tales.entropy().nats_per_character:.4f} nats"
+        f" ({tiny_tales.entropy().nats_per_character * 1.442695:.4f} bits) per character\n"
+        "tiny_shakespeare · 1.1 MB · scenes from the plays; public domain\n"
+        "  not here yet. Type: harness data tiny_shakespeare\n"
+        "\n"
+        "Looked for in data/.\n"
+    )
+
+
+def test_the_list_tells_a_text_that_only_has_the_name(mini: Miniature) -> None:
+    folder(mini.root, "data", tiny_tales=b"Once upon a time")
+    out = mini.harness("data", COLUMNS="200").out
+    assert (
+        "data/tiny_tales.txt is another text (its checksum differs). Type: harness data tiny_tales\n" in out
+    )
+
+
+def test_the_list_names_the_other_folder(mini: Miniature, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("texts")
+    out = mini.harness("data", **{ELSEWHERE: str(other)}, COLUMNS="300").out
+    assert f"Looked for in {other}/, then in data/.\n" in out
+
+
+def test_the_list_fits_a_narrow_terminal(mini: Miniature) -> None:
+    assert max(map(len, mini.harness("data", COLUMNS="40").out.splitlines())) <= 40
+
+
+def test_the_list_of_this_repository_finds_the_committed_sequences(repository: Path) -> None:
+    root = repository / "harness"  # from a sub-folder
+    done = subprocess.run([sys.executable, "-m", "harness", "data"], cwd=root, capture_output=True, text=True)
+    assert "here: data/simple_sequences.txt" in done.stdout
+
+
+# --- getting one ---------------------------------------------------------------------------------
+
+
+def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature) -> None:
+    first = mini.harness("data", "tiny_tales", folder="katas")
+    assert first.out == "tiny_tales is here now, its checksum is right: data/tiny_tales.txt\n"
+    assert first.err == "Making tiny_tales (1.0 MB) …\n"
+    again = mini.harness("data", "tiny_tales")
+    assert again.out == "tiny_tales is here already, its checksum is right: data/tiny_tales.txt\n"
+    assert again.err == ""
+
+
+def test_training_finds_a_corpus_or_gets_it(tmp_path: Path) -> None:
+    path = catalogue.find(tmp_path, "simple_sequences")
+    assert path == catalogue.find(tmp_path, "simple_sequences") == tmp_path / "data" / "simple_sequences.txt"
+    assert path.stat().st_size == catalogue.named("simple_sequences").size
+
+
+def test_a_made_text_that_is_not_the_known_one_is_not_kept(tmp_path: Path) -> None:
+    wrong = dataclasses.replace(MINE, make=lambda: "98 bottles\n")
+    with pytest.raises(NoCorpus, match="bottles, as made here, has another checksum"):
+        catalogue.get(tmp_path, wrong)
+    assert not (tmp_path / "data" / "bottles.txt").exists()
+
+
+def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> None:
+    texts = folder(mini.root, "data", simple_sequences=b"count: 1 2 4\n")
+    result = mini.harness("data", "simple_sequences")
+    assert result.code == 0
+    assert "data/simple_sequences.txt was another text (its checksum differs)" in result.err
+    assert (texts / "simple_sequences.txt.old").read_bytes() == b"count: 1 2 4\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("tiny_shakespear", "tiny_shakespeare"), ("tales", "tiny_tales"), ("x", "")]
+)
+def test_an_unknown_name_gets_the_nearest_and_all(mini: Miniature, name: str, nearest: str) -> None:
+    result = mini.harness("data", name)
+    assert result.code == 2
+    assert f"There is no corpus '{name}'; there are simple_sequences, tiny_tales, tiny_shakes" in result.err
+    assert ("Did you mean" in result.err) == bool(nearest)
+    assert f"Did you mean {nearest}?" in result.err or not nearest
+    with pytest.raises(UnknownCorpus):
+        catalogue.find(mini.root, name)
+
+
+def test_an_error_is_one_block_with_exit_code_1(mini: Miniature) -> None:
+    (mini.root / "data").write_text("a file where the folder should be")
+    result = mini.harness("data", "tiny_tales")
+    assert result.code == 1
+    assert re.fullmatch(
+        r"Error: tiny_tales cannot be written to data: .+\.\n"
+        r"Make room, or the folder writable; or set HARNESS_DATA_DIR to a folder of yours\.\n",
+        result.err,
+    )
+
+
+def test_a_download_is_interrupted_without_a_traceback(
+    mini: Miniature, bottles: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.corpora.download.fetch", interrupt)
+    monkeypatch.chdir(mini.root)
+    result = CliRunner().invoke(main, ["data", "bottles"])
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Interrupted. What has come is kept. Next: harness data bottles\n")
+
+
+def test_the_command_downloads(mini: Miniature, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.chdir(mini.root)
+    with serving(SONG) as server:
+        monkeypatch.setattr(catalogue, "CORPORA", (dataclasses.replace(MINE, url=server.url),))
+        result = CliRunner().invoke(main, ["data", "bottles"])
+    assert result.stdout == "bottles is here now, its checksum is right: data/bottles.txt\n"
+
+
+# --- from a file ---------------------------------------------------------------------------------
+
+
+def test_a_copy_is_taken_and_checked(
+    mini: Miniature, bottles: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mini.root)
+    Path("download.txt").write_bytes(SONG)
+    result = CliRunner().invoke(main, ["data", "bottles", "--from", "download.txt"])
+    assert result.output == "bottles is here now, its checksum is right: data/bottles.txt\n"
+    assert Path("data/bottles.txt").read_bytes() == SONG
+    result = CliRunner().invoke(main, ["data", "bottles", "--from", "data/bottles.txt"])
+    assert result.output == "bottles is here already, its checksum is right: data/bottles.txt\n"
+
+
+def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_nothing(mini: Miniature) -> None:
+    (mini.root / "download.txt").write_bytes(SONG)
+    result = mini.harness("data", "--from", "download.txt")
+    assert result.code == 1
+    assert "download.txt is not tiny_shakespeare; nothing was changed. Its SHA-256 is\n" in result.err
+    assert MINE.sha256 in result.err
+    assert catalogue.named("tiny_shakespeare").sha256 in result.err
+    assert not (mini.root / "data").exists()
+
+
+def test_a_copy_that_is_not_there_is_a_usage_error(mini: Miniature) -> None:
+    result = mini.harness("data", "--from", "nowhere.txt")
+    assert result.code == 2
+    assert "nowhere.txt" in result.err
+
+
+def test_a_copy_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NoCorpus, match=r"cannot be read: .*\. Give the path of a text file"):
+        data.take(tmp_path, "tiny_shakespeare", tmp_path)
+
+
+def test_a_text_that_cannot_be_placed_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(*paths: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(NoCorpus, match="bottles cannot be written to data: no"):
+        catalogue.put(tmp_path, MINE, SONG)
+    assert list((tmp_path / "data").glob("bottles*")) == []
+
+
+# --- the folder ----------------------------------------------------------------------------------
+
+
+def test_the_named_folder_is_looked_at_first_and_gets_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue.find(tmp_path, "simple_sequences")
+    other = folder(tmp_path, "texts")
+    monkeypatch.setenv(ELSEWHERE, str(other))
+    assert catalogue.find(tmp_path, "simple_sequences").parent == tmp_path / "data"
+    assert catalogue.find(tmp_path, "tiny_tales") == other / "tiny_tales.txt"
+    catalogue.put(
+        tmp_path, catalogue.named("simple_sequences"), (tmp_path / "data/simple_sequences.txt").read_bytes()
+    )
+    assert catalogue.find(tmp_path, "simple_sequences").parent == other
+
+
+def test_a_named_folder_that_can_only_be_read_is_used_and_new_texts_go_to_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = folder(tmp_path, "texts", bottles=SONG)
+    before = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != other and before(path, mode))
+    monkeypatch.setenv(ELSEWHERE, str(other))
+    assert catalogue.locate(tmp_path, MINE) == other / "bottles.txt"
+    assert catalogue.find(tmp_path, "tiny_tales").parent == tmp_path / "data"
+    assert [path.name for path in other.iterdir()] == ["bottles.txt"]
+
+
+def test_a_named_folder_that_is_none_is_told_when_something_is_to_go_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue.find(tmp_path, "simple_sequences")
+    monkeypatch.setenv(ELSEWHERE, str(tmp_path / "nowhere"))
+    assert catalogue.find(tmp_path, "simple_sequences").is_file()
+    with pytest.raises(
+        NoCorpus, match=r"nowhere, which is not a folder\. Make it, or unset HARNESS_DATA_DIR"
+    ):
+        catalogue.find(tmp_path, "tiny_tales")
+
+
+# --- what is written down twice ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corpus", catalogue.CORPORA, ids=catalogue.NAMES)
+def test_the_page_on_data_names_every_corpus_with_size_and_digest(corpus: Corpus, repository: Path) -> None:
+    page = (repository / "data" / "README.md").read_text(encoding="utf-8")
+    assert f"## {corpus.name}\n" in page
+    assert f"{corpus.size:,} bytes" in page
+    assert corpus.sha256 in page
+    assert corpus.url in page
+
+
+def test_the_page_on_data_tells_the_best_loss(repository: Path) -> None:
+    page = (repository / "data" / "README.md").read_text(encoding="utf-8")
+    entropy = tiny_tales.entropy()
+    for amount in (entropy.nats_per_character, entropy.nats_per_character * 1.442695):
+        assert f"{amount:.4f}" in page

@@ -1,0 +1,196 @@
+"""`harness review`: questions one at a time on a terminal, all of them into a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.commands import review, review_words
+from harness.course.katas import load_course
+from harness.course.questions import BadReview, Question, cards, paragraphs, read_questions
+from harness.run.words import printable
+from harness.tests.conftest import REPOSITORY
+from harness.tests.support.miniature import Miniature
+
+REVIEW = '[[question]]\nask = "Why?"\nanswer = "Because."\n\n[[question]]\nask = "How?"\nanswer = "So."\n'
+SHIPPED = list(cards(load_course(REPOSITORY).katas))
+
+
+@pytest.fixture
+def asked(mini: Miniature) -> Miniature:
+    """A course with two questions on each kata."""
+    for kata in (mini.doubles, mini.layers):
+        (kata.folder / "review.toml").write_text(REVIEW)
+    return mini
+
+
+# --- on paper ------------------------------------------------------------------------------------
+
+
+def sitting(mini: Miniature, keys: str) -> list[str]:
+    """What is shown and asked when these keys are pressed."""
+    seen: list[str] = []
+    left = iter(keys)
+
+    def read_key(prompt: str) -> str:
+        seen.append(prompt)
+        return next(left)
+
+    shown = list(cards([mini.doubles]))
+    review.ask(shown, lambda lines: seen.extend(line.text for line in lines if line.text), read_key, 80)
+    return seen
+
+
+def test_each_question_waits_for_a_key_and_each_answer_too(asked: Miniature) -> None:
+    assert sitting(asked, "   ") == [
+        "kata 00 doubles · question 1 of 2",
+        "Why?",
+        "any key: the answer · q: quit",
+        "  Because.",
+        "any key: the next question · q: quit",
+        "kata 00 doubles · question 2 of 2",
+        "How?",
+        "any key: the answer · q: quit",
+        "  So.",
+        "That was the last question.",
+    ]
+
+
+@pytest.mark.parametrize("key", ["q", "Q", "\x1b", "\x04"])
+def test_q_escape_and_end_of_file_quit_without_the_answer(asked: Miniature, key: str) -> None:
+    assert sitting(asked, key)[-1] == "any key: the answer · q: quit"
+    assert sitting(asked, f" {key}")[-1] == "any key: the next question · q: quit"
+
+
+def test_paragraphs_are_filled_and_what_is_indented_stays() -> None:
+    text = "one\ntwo three\n\n    1  0\n    1  1\n\nfour"
+    assert paragraphs(text, 9) == ["one two", "three", "", "    1  0", "    1  1", "", "four"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "No such file or directory"),
+        ("[[question]", "Expected ']]'"),
+        ("x = 1\n", "it holds something else than [[question]] tables"),
+        ('[[question]]\nask = "Why?"\n', "question 1 needs ask and answer, and nothing else"),
+        ('[[question]]\nask = "Why?"\nanswer = " "\n', "question 1 has an empty ask or answer"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(mini: Miniature, text: str | None, problem: str) -> None:
+    if text is not None:
+        (mini.doubles.folder / "review.toml").write_text(text)
+    with pytest.raises(BadReview) as caught:
+        read_questions(mini.doubles)
+    assert problem in caught.value.problem
+
+
+@pytest.mark.parametrize("card", SHIPPED, ids=lambda card: f"{card.kata.name}-{card.number}")
+def test_a_shipped_question_can_be_read_on_a_small_terminal_of_any_encoding(card) -> None:
+    assert review_words.height(card) <= review_words.SCREEN
+    lines = [line.text for line in [*review_words.question(card), *review_words.answer(card)]]
+    assert max(map(len, lines)) <= 80
+    asked = sum(line.count("?") for line in lines)
+    assert sum(printable(line, "ascii").count("?") for line in lines) == asked  # no sign is lost
+
+
+def test_every_kata_has_five_to_eight_questions() -> None:
+    for kata in load_course(REPOSITORY).katas:
+        assert 5 <= len(read_questions(kata)) <= 8, kata.name
+
+
+def test_the_page_hides_each_answer_until_it_is_opened(asked: Miniature) -> None:
+    page = review_words.page(cards([asked.doubles]))
+    assert "## Kata 00 doubles\n" in page
+    assert "**1.** Why?\n\n<details><summary>Answer</summary>\n\nBecause.\n\n</details>\n" in page
+
+
+def test_a_narrow_terminal_gets_short_lines() -> None:
+    question = Question("word " * 40, "word " * 80)
+    card = type(SHIPPED[0])(SHIPPED[0].kata, 1, 1, question)
+    assert max(len(line.text) for line in review_words.answer(card, 40)) <= 40
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_into_a_pipe_all_is_printed(asked: Miniature) -> None:
+    result = asked.harness("review", "1", folder="katas")
+    assert result.code == 0
+    assert result.out == (
+        "kata 01 layers · question 1 of 2\n\nWhy?\n\n  Because.\n\n"
+        "kata 01 layers · question 2 of 2\n\nHow?\n\n  So.\n\n"
+    )
+    assert asked.harness("review").out.count("question 1 of 2") == 2
+
+
+def test_without_questions_it_says_how_to_get_them_back(mini: Miniature) -> None:
+    result = mini.harness("review", "0")
+    assert result.code == 1
+    assert result.err == (
+        "Error: The questions of kata 00 doubles cannot be read (katas/k00_doubles/review.toml:"
+        " No such file or directory). Next: git checkout katas/k00_doubles/review.toml\n"
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("keys", "status"), [("q", 0), (" q", 0), ("   ", 0), ("\x03", 130), ("\x04", 0)])
+def test_on_a_terminal_it_follows_the_keys_and_leaves_the_terminal_as_it_was(
+    asked: Miniature, keys: str, status: int
+) -> None:
+    shown, code, restored = on_a_terminal(asked.root, keys)
+    assert code == status
+    assert restored
+    assert ("Because." in shown) == keys.startswith(" ")
+    assert "\x1b" not in shown  # NO_COLOR
+
+
+def on_a_terminal(folder: Path, keys: str) -> tuple[str, int, bool]:
+    """`harness review 0` on a small terminal: what it shows, its status, is the terminal as it was."""
+    import pty
+    import subprocess
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    before = termios.tcgetattr(theirs)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "review", "0"],
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    shown = ""
+    for prompts, key in enumerate(keys, start=1):
+        while process.poll() is None and shown.count("q: quit") < prompts:
+            shown += available(ours)
+        wait_until_raw(theirs, before, process)
+        os.write(ours, key.encode())
+    code = process.wait(60)
+    shown += available(ours)
+    restored = termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+    return shown, code, restored
+
+
+def available(terminal: int) -> str:
+    """What has been written to a terminal and not read yet."""
+    import select
+
+    readable, _, _ = select.select([terminal], [], [], 0.1)
+    return os.read(terminal, 65536).decode() if readable else ""
+
+
+def wait_until_raw(terminal: int, before: list, process) -> None:
+    """Until a single key is being waited for: a key that comes earlier would wait for a line end."""
+    import termios
+
+    while process.poll() is None and termios.tcgetattr(terminal) == before:
+        time.sleep(0.01)

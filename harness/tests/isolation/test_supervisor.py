@@ -1,0 +1,170 @@
+"""The supervised run, in its corners: nested steps, threads that stay, signals, forks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.isolation.supervisor import _read_stack, terminations_raised
+from harness.progress.receipts import progress_path
+from harness.tests.support.miniature import Miniature, make_miniature
+
+
+@pytest.fixture
+def half_way(mini: Miniature) -> Miniature:
+    """A learner who has completed kata 00 and solved kata 01."""
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    mini.solve(mini.layers)
+    return mini
+
+
+LOOP = "while True:\n    try:\n        n = 1\n    except:\n        pass\n"
+
+
+def append(path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_a_loop_after_the_import_of_an_earlier_kata_is_stopped(half_way: Miniature) -> None:
+    append(half_way.layers.stub, f"\n\n{LOOP}")
+    result = half_way.pytest("katas/01", "--time-limit", "2")
+    assert result.code == 1
+    assert "Importing layers.py was still running after 2 s" in result.out
+    assert "katas/k01_layers/layers.py:" in result.out
+
+
+def test_an_exit_after_the_import_of_an_earlier_kata_is_told(half_way: Miniature) -> None:
+    append(half_way.layers.stub, "\n\nimport os\n\nos._exit(4)\n")
+    result = half_way.pytest("katas/01")
+    assert "os._exit(4)" in result.out
+    assert "katas/k01_layers/layers.py:20" in result.out
+
+
+def test_a_crash_in_a_test_of_ones_own_says_nothing_of_the_shipped_one(half_way: Miniature) -> None:
+    mine = half_way.doubles.folder / "test_mine.py"
+    mine.write_text("import os\n\n\ndef test_double_of_one():\n    os._exit(3)\n")
+    assert half_way.pytest("katas/k00_doubles/test_mine.py").code == 1
+    lines = progress_path(half_way.root).read_text().split("\n")
+    assert [line for line in lines if line and json.loads(line)["failed"]] == []
+
+
+def test_the_limit_of_a_test_survives_an_import_inside_it(mini: Miniature) -> None:
+    mini.write_doubles(double=f"import katas.k01_layers.layers\n{LOOP}")
+    result = mini.pytest("katas/00", "--time-limit", "2")
+    assert result.code == 1
+    assert "The test was still running after 2 s" in result.out
+
+
+def test_a_thread_that_never_ends_does_not_hold_the_run(mini: Miniature) -> None:
+    mini.write_doubles()
+    thread = "\n\nimport threading, time\n\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
+    append(mini.doubles.stub, thread)
+    result = mini.pytest("katas/00")
+    assert result.code == 0
+    assert result.out.count("complete ✓") == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals as POSIX has them")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGKILL"])
+def test_the_child_ends_with_its_parent(mini: Miniature, name: str) -> None:
+    mini.write_doubles(double=f"open('child', 'w').write(str(__import__('os').getpid()))\n{LOOP}")
+    command = [sys.executable, "-m", "pytest", "katas/00"]
+    run = subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL)
+    while not (mini.root / "child").exists() or not (mini.root / "child").read_text():
+        time.sleep(0.02)
+    child = int((mini.root / "child").read_text())
+    run.send_signal(getattr(signal, name))
+    run.wait(timeout=30)
+    assert _gone(child)
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process ends (or is but a zombie that nobody has reaped yet), given a little time."""
+    for _ in range(500):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                if stat.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_the_learner_forks_records_nothing(mini: Miniature) -> None:
+    mini.write_doubles(double="import os\nif os.fork() == 0:\n    raise SystemExit\nreturn 2 * x")
+    mini.pytest("katas/00", "-k", "of_one")
+    lines = [line for line in progress_path(mini.root).read_text().splitlines() if line]
+    assert len(lines) == 1
+    assert '"passed": ["test_double_of_one"]' in lines[0]
+
+
+def test_a_limit_of_its_own_is_respected_however_it_is_written(mini: Miniature) -> None:
+    source = mini.doubles.tests.read_text()
+    marked = source.replace(
+        "def test_double_of_one", "@pytest.mark.timeout(timeout=60)\ndef test_double_of_one"
+    )
+    mini.doubles.tests.write_text(marked)
+    mini.write_doubles(double="import time\ntime.sleep(3)\nreturn 2 * x")
+    assert mini.pytest("katas/00", "-k", "of_one", "--time-limit", "1.5").code == 0
+
+
+@pytest.mark.parametrize("name", ["josé", "a b", "数"])
+def test_a_hang_is_located_in_a_folder_of_any_name(tmp_path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    mini = make_miniature(tmp_path / name)
+    mini.write_doubles(double=LOOP)
+    result = mini.pytest("katas/00", "--time-limit", "2", PYTHONUTF8="1")
+    assert "katas/k00_doubles/doubles.py:1" in result.out
+
+
+def test_the_escapes_of_faulthandler_are_read(tmp_path) -> None:
+    trace = tmp_path / "trace.txt"
+    trace.write_text('Timeout (0:00:01)!\n  File "/a/jos\\xe9/\\u6570/x.py", line 7 in f\n')
+    assert _read_stack(trace) == [("/a/josé/数/x.py", 7)]
+
+
+@pytest.mark.parametrize(
+    "plugin", ["timeout", "xdist", "cacheprovider", "faulthandler", "terminal", "debugging"]
+)
+def test_no_other_plugin_is_needed(mini: Miniature, plugin: str) -> None:
+    mini.write_doubles(outer="return None")
+    result = mini.pytest("katas/00", "-p", f"no:{plugin}")
+    assert result.code == 1, result.text
+    assert "INTERNALERROR" not in result.text
+    assert "3/4" in mini.harness("status").out
+
+
+class Dropping:
+    """Whose destructor takes so long that a signal arrives meanwhile."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # that is the point
+@pytest.mark.parametrize(
+    ("name", "error"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_signal_that_python_drops_is_not_lost(name: str, error: type[BaseException]) -> None:
+    with terminations_raised() as signals:
+        signals.raise_dropped()
+        Dropping(getattr(signal, name))
+        with pytest.raises(error):
+            signals.raise_dropped()
+        signals.forget()
+        signals.raise_dropped()

@@ -1,0 +1,77 @@
+"""What watch does next: decisions without a process or a terminal."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from harness.course.katas import load_course
+from harness.isolation.supervisor import Ending
+from harness.progress.ledger import Ledger
+from harness.terminal.keys import keys_in
+from harness.tests.support.miniature import Miniature
+from harness.watch import decisions, words
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [("r", ["r"]), ("rq", ["r", "q"]), ("\x1b[Aq\x1bOPn\x1b[1;5C", ["q", "n"]), ("\x1b", [])],
+)
+def test_arrows_and_function_keys_are_no_letters(typed: str, keys: list[str]) -> None:
+    assert keys_in(typed) == keys
+
+
+@pytest.mark.parametrize(
+    ("key", "action"),
+    [("r", "run"), ("Q", "quit"), ("\x04", "quit"), ("x", "keys"), ("\n", None), (" ", None)],
+)
+def test_what_a_key_asks_for(key: str, action: str | None) -> None:
+    assert decisions.action_of(key) == action
+
+
+def test_every_key_is_in_the_help_and_the_line_fits() -> None:
+    explained = "".join(line.text[:6] for line in words.keys_explained())
+    assert all(key in explained for key in decisions.KEYS if key != "?")
+    assert len(words.KEY_LINE.text) <= 80
+
+
+killed = Ending(-getattr(signal, "SIGKILL", 9), step={"event": "test"})
+
+
+@pytest.mark.parametrize(
+    ("ending", "tries", "again"),
+    [
+        (Ending(0, exit_status=0), 1, False),
+        (Ending(1, exit_status=1), 1, False),
+        (Ending(None, step={"event": "test"}), 1, False),
+        (Ending(7, hard_exit={"status": 7}), 1, False),
+        (Ending(-11, step={"event": "test"}), 1, False),
+        (Ending(-9), 1, True),
+        (Ending(1), 1, True),
+        (Ending(1), decisions.MOST_TRIES, False),
+    ],
+)
+def test_only_a_run_that_was_killed_from_outside_is_tried_again(
+    ending: Ending, tries: int, again: bool
+) -> None:
+    assert decisions.another_try(ending, tries) is again
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a signal of POSIX")
+def test_a_run_that_is_killed_each_time_is_told_in_the_end() -> None:
+    assert decisions.another_try(killed, 1)
+    assert not decisions.another_try(killed, decisions.MOST_TRIES)
+
+
+def test_without_a_choice_the_katas_are_those_of_pytest_alone(mini: Miniature) -> None:
+    progress = Ledger(load_course(mini.root)).progress()
+    assert decisions.katas_to_run(progress, None) == [mini.doubles]
+    assert decisions.katas_to_run(progress, mini.layers) == [mini.layers]
+
+
+def test_there_is_nothing_before_the_first_and_after_the_last(mini: Miniature) -> None:
+    course = load_course(mini.root)
+    assert decisions.neighbour(course, mini.doubles, -1) == mini.doubles
+    assert decisions.neighbour(course, mini.doubles, +1) == mini.layers
+    assert decisions.neighbour(course, mini.layers, +1) == mini.layers

@@ -1,0 +1,102 @@
+"""The pre-warmed process: it does what a fresh pytest does, once, and never outlives its watcher."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.isolation.supervisor import Ending
+from harness.progress.receipts import progress_path
+from harness.tests.isolation.test_supervisor import LOOP, _gone
+from harness.tests.support.miniature import AS_A_LEARNER, Miniature
+from harness.watch.spare import Order, Spare
+
+
+@pytest.fixture(autouse=True)
+def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a plugin that a learner does not have, and which takes as long as torch."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", AS_A_LEARNER)
+
+
+@contextmanager
+def warm_spare(root: Path) -> Iterator[Spare]:
+    spare = Spare(root)
+    try:
+        while not spare.ready:
+            assert not spare.dead
+            time.sleep(0.01)
+        yield spare
+    finally:
+        spare.discard()
+
+
+def carried_out(spare: Spare, *arguments: str, output: Path) -> Ending:
+    spare.give(Order(arguments, str(output)))
+    while True:
+        ending = spare.look()
+        if ending is not None:
+            return ending
+        time.sleep(0.01)
+
+
+def receipts(mini: Miniature) -> list[dict]:
+    lines = progress_path(mini.root).read_text().split("\n")
+    return [{**json.loads(line), "time": ""} for line in lines if line]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["return 2 * x", "print(1)\nreturn 3 * x"],
+    ids=["right", "wrong"],
+)
+def test_a_spare_prints_and_records_what_pytest_does(mini: Miniature, body: str) -> None:
+    mini.write_doubles(double=body)
+    with warm_spare(mini.root) as spare:  # warmed before the run it is compared with, used after
+        cold = mini.pytest("katas/00")
+        earned = receipts(mini)
+        progress_path(mini.root).unlink()
+        ending = carried_out(spare, "katas/00", output=mini.root / "out")
+    assert (mini.root / "out").read_text() == cold.out
+    assert ending.exit_status == cold.code
+    assert receipts(mini) == earned
+
+
+def test_the_learners_code_cannot_read_the_order(mini: Miniature) -> None:
+    mini.write_doubles(double="import os\nassert os.read(0, 1) == b''\nreturn 2 * x")
+    with warm_spare(mini.root) as spare:
+        ending = carried_out(spare, "katas/00", "-s", output=mini.root / "out")
+    assert ending.exit_status == 0, (mini.root / "out").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="told by the process's own entry in the system's table")
+@pytest.mark.parametrize("moment", ["warm", "running"])
+def test_a_spare_ends_with_its_watcher(mini: Miniature, moment: str) -> None:
+    mini.write_doubles(double=f"open('running', 'w').close()\n{LOOP}")
+    watcher = (
+        "import sys, time\nfrom pathlib import Path\nfrom harness.watch.spare import Order, Spare\n"
+        "spare = Spare(Path.cwd())\nprint(spare.pid, flush=True)\n"
+        "while not spare.ready: time.sleep(0.01)\n"
+        "print('warm', flush=True)\nsys.stdin.read(1)\n"
+        "spare.give(Order(('katas/00',), 'out'))\nsys.stdin.read()\n"
+    )
+    pipe = subprocess.PIPE
+    run = subprocess.Popen([sys.executable, "-c", watcher], cwd=mini.root, stdin=pipe, stdout=pipe, text=True)
+    assert run.stdin and run.stdout
+    pid = int(run.stdout.readline())
+    run.stdout.readline()
+    if moment == "running":
+        run.stdin.write("x")
+        run.stdin.flush()
+        while not (mini.root / "running").exists():
+            time.sleep(0.01)
+    run.kill()
+    run.communicate()
+    assert _gone(pid)

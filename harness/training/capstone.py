@@ -1,0 +1,186 @@
+"""What `harness train`, `sample` and `demo` do: the capstone, on the learner's own katas or the reference."""
+
+from __future__ import annotations
+
+import filecmp
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.corpora import catalogue
+from harness.course.katas import Course, Kata
+from harness.isolation import importer
+from harness.isolation.recorder import Recorder
+from harness.plots.figures import Point
+from harness.progress.standing import KataProgress
+from harness.training.run_folder import RunFolder, read_losses
+from harness.training.workers import Workers, join_workers
+
+CAPSTONE = "k09_capstone"
+DEFAULT_CONFIG = "laptop"
+DEFAULT_DATA, DATA_WITHOUT_NETWORK = "tiny_shakespeare", "tiny_tales"
+RUNS = "runs"
+_DATA_NOTE = "data.txt"  # in a run's folder: what it is trained on, for a resume
+_IMPORT_LIMIT = 600.0  # seconds for the import of one kata
+
+
+class CannotTrain(Exception):
+    """Something that was asked for is not there; the message says what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `harness train` was asked for; None where the default is wanted."""
+
+    config: str | None = None  # a file, or the name of one of the capstone's
+    data: str | None = None  # a corpus, or a file
+    run_dir: Path | None = None
+    resume: bool = False
+    changes: Sequence[str] = ()  # "training.max_steps=100"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run has come to."""
+
+    run: RunFolder
+    summary: Any  # the capstone's RunSummary
+    interrupted: bool
+    speaks: bool  # whether this process is the one that tells
+    limit: float | None  # the lowest loss that any model can have on new text of this kind, if it is known
+
+    @property
+    def losses(self) -> Sequence[Point]:
+        """The loss of every step so far."""
+        return read_losses(self.run)[0]
+
+
+def load_capstone(course: Course, solved: Collection[Kata]) -> ModuleType:
+    """The capstone's module, importing the reference for those `solved` and else the learner's katas."""
+    if CAPSTONE not in {kata.name for kata in course.katas}:
+        raise CannotTrain(f"This course has no {CAPSTONE}.")
+    importer.install(course, Recorder(None, _IMPORT_LIMIT), solved=solved, checked=False)
+    return importlib.import_module(f"katas.{CAPSTONE}.capstone")
+
+
+def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:
+    """The katas for which a demonstration takes the reference: not complete, or edited since."""
+    return [each.kata for each in progress if not each.complete or each.edited_since_pass]
+
+
+def train(course: Course, capstone: ModuleType, request: Request) -> Outcome:
+    """Train as asked; the run's folder and what came out. Raises CannotTrain, or what the katas raise."""
+    if request.resume and (request.run_dir is None or not request.run_dir.is_dir()):
+        raise CannotTrain("--resume needs --run-dir with the folder of a run. See runs/ for yours.")
+    config = _config(course, capstone, request)
+    with join_workers(config.training.device) as workers:
+        run = RunFolder(workers.agree(request.run_dir or _new_run_dir(course, capstone, config)))
+        data_dir = _prepared(course, capstone, workers, run, _data_name(request, run))
+        summary = capstone.train(config, data_dir, run.path, resume=request.resume)
+        interrupted = summary.steps < config.training.max_steps
+        return Outcome(run, summary, interrupted, workers.is_first, catalogue.lowest_loss(data_dir.name))
+
+
+def demonstrate(course: Course, capstone: ModuleType) -> Outcome:
+    """Train the demonstration's small model, in a folder that the next demonstration takes over."""
+    run_dir = course.root / RUNS / "demo"
+    shutil.rmtree(run_dir, ignore_errors=True)
+    return train(course, capstone, Request("demo", DATA_WITHOUT_NETWORK, run_dir))
+
+
+def newest_run(course: Course) -> Path:
+    """The folder of the run that was saved last. Raises CannotTrain if there is none."""
+    runs = sorted((course.root / RUNS).glob("*/best.pt"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise CannotTrain("No run has been trained yet. Train one:  harness train")
+    return runs[-1].parent
+
+
+def _config(course: Course, capstone: ModuleType, request: Request) -> Any:
+    resumed = RunFolder(request.run_dir).config if request.resume and request.run_dir else None
+    if request.config is None and resumed and resumed.is_file():
+        path = resumed
+    else:
+        path = _config_path(course, request.config or DEFAULT_CONFIG)
+    return capstone.RunConfig.from_file(path).override(request.changes)
+
+
+def _config_path(course: Course, name: str) -> Path:
+    """The file, or the capstone's configuration of that name. Raises CannotTrain."""
+    folder = course.root / "katas" / CAPSTONE / "configs"
+    for path in (Path(name), folder / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise CannotTrain(f"No configuration {name!r}: give a file, or one of {known}.")
+
+
+def _new_run_dir(course: Course, capstone: ModuleType, config: Any) -> Path:
+    run_id = importlib.import_module("katas.k08_engineering.engineering").make_run_id
+    return course.root / RUNS / str(run_id(config, datetime.now(UTC)))
+
+
+def _data_name(request: Request, run: RunFolder) -> str | None:
+    """What to train on: as asked for, else what a resumed run was trained on, else None."""
+    note = run.path / _DATA_NOTE
+    if request.data is None and request.resume and note.is_file():
+        return note.read_text(encoding="utf-8").strip()
+    return request.data
+
+
+def _prepared(
+    course: Course, capstone: ModuleType, workers: Workers, run: RunFolder, name: str | None
+) -> Path:
+    """The folder with the tokens of what is trained on, made by the first worker while the others wait."""
+    folder = None
+    if workers.is_first:
+        text = _text(course, name)
+        folder = course.root / "data" / "prepared" / text.stem
+        prepare(capstone, text, folder)
+        run.path.mkdir(parents=True, exist_ok=True)
+        (run.path / _DATA_NOTE).write_text(
+            f"{text.resolve() if _is_file(name) else text.stem}\n", encoding="utf-8"
+        )
+    agreed = workers.agree(folder)
+    assert agreed is not None  # the first worker's
+    return agreed
+
+
+def prepare(capstone: ModuleType, text: Path, folder: Path) -> None:
+    """Let the capstone turn a text into tokens in `folder`. What is there already and the same stays.
+
+    A file that another run has mapped into its memory must not change under it: so the tokens are made
+    beside it, and take its place only if they differ.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        capstone.prepare_data(text, temporary)
+        for made in sorted(Path(temporary).iterdir()):
+            there = folder / made.name
+            if not (there.is_file() and filecmp.cmp(made, there, shallow=False)):
+                os.replace(made, there)
+
+
+def _text(course: Course, name: str | None) -> Path:
+    """The text to train on: a file, a corpus, or by default the best corpus that can be had."""
+    if name is None:
+        return _default_text(course)
+    return Path(name) if _is_file(name) else catalogue.find(course.root, name)
+
+
+def _is_file(name: str | None) -> bool:
+    return name is not None and Path(name).is_file()
+
+
+def _default_text(course: Course) -> Path:
+    try:
+        return catalogue.find(course.root, DEFAULT_DATA)
+    except catalogue.NoCorpus:
+        return catalogue.find(course.root, DATA_WITHOUT_NETWORK)

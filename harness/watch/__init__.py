@@ -1,0 +1,1 @@
+"""`harness watch`: the verdict at every save, from a pre-warmed process."""

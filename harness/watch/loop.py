@@ -1,0 +1,356 @@
+"""`harness watch`: the loop between saves, keys and the process that runs the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.commands import hint, solution, status
+from harness.course.katas import Course, Kata
+from harness.isolation.supervisor import Ending, Signals, terminations_raised
+from harness.pairing import commands
+from harness.progress.ledger import Ledger
+from harness.progress.standing import current_kata, next_kata
+from harness.run import words
+from harness.terminal.keys import single_keys
+from harness.terminal.show import show
+from harness.watch import decisions, saves
+from harness.watch import words as say
+from harness.watch.decisions import Request
+from harness.watch.spare import Order, Relay, Spare
+
+if TYPE_CHECKING:
+    from harness.run.report import Account
+
+_BUSY = 0.005  # seconds between two looks at a process that runs or warms up
+_IDLE = 0.5  # seconds between two looks at one that waits; saves and keys are told at once
+_HEAD_START = 0.5  # seconds of a run before its successor may warm up beside it: most are over by then
+
+
+@dataclass
+class Running:
+    """A run under way."""
+
+    request: Request
+    spare: Spare
+    account: Account
+    output: Path | None  # where a silent run prints
+    began: float
+
+
+def watch(course: Course, chosen: Kata | None) -> None:
+    """Run the tests whenever a file is saved, and do what single keys ask for, until told to quit.
+
+    Raises CannotWarm if no process comes up that could run them.
+    """
+    with (
+        terminations_raised() as signals,
+        contextlib.closing(Watch(course, chosen, signals)) as watcher,
+        _saves_delivered(course, watcher.saved),
+        single_keys(watcher.typed),
+    ):
+        watcher.go()
+
+
+class Watch:
+    """What is wanted, what runs, and what has come in meanwhile."""
+
+    def __init__(self, course: Course, chosen: Kata | None, signals: Signals) -> None:
+        self._course = course
+        self._chosen = chosen  # None: follow the learner's progress
+        self._signals = signals
+        self._relay = Relay(course.root)
+        self._wanted: Request | None = None
+        self._running: Running | None = None
+        self._said_warming = False
+        self._looked = 0.0  # at the time, on the monotonic clock
+        self._was_up = False
+        self._leaving = False
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._shown = self._first_shown()
+
+    # --- from other threads ---
+
+    def saved(self, paths: Sequence[Path]) -> None:
+        """Files were saved."""
+        self._calls.put(lambda: self._on_save(paths))
+
+    def typed(self, key: str) -> None:
+        """A key was typed."""
+        self._calls.put(lambda: self._on_key(key))
+
+    # --- the loop ---
+
+    def go(self) -> None:
+        """Until told to quit."""
+        self._relay.tend()  # first of all: while it warms up, the rest is imported here
+        progress = Ledger(self._course).progress()
+        works = decisions.has_work(progress, self._chosen)
+        show(say.started(self._chosen is None, self._shown if works else None))
+        if works:
+            self._want("start")
+        else:
+            show([say.KEY_LINE])
+        while not self._leaving:
+            self._signals.raise_dropped()
+            self._tend()
+            self._advance()
+            self._look_at_the_time()
+            self._take_calls()
+
+    def close(self) -> None:
+        """End every process, at once."""
+        if self._running:
+            self._running.spare.discard()
+        self._relay.close()
+
+    def _tend(self) -> None:
+        """See to it that a spare is there, without taking the processor from a run that is nearly over."""
+        if self._running is None or time.monotonic() - self._running.began > _HEAD_START:
+            self._relay.tend()
+
+    def _advance(self) -> None:
+        if self._running:
+            ending = self._running.spare.look()
+            if ending:
+                self._conclude(self._running, ending)
+        elif self._wanted:
+            spare = self._relay.take()
+            if spare:
+                self._begin(self._wanted, spare)
+            else:
+                self._say_warming(self._wanted)
+
+    def _take_calls(self) -> None:
+        busy = self._running or self._wanted
+        with contextlib.suppress(queue.Empty):
+            self._calls.get(timeout=_BUSY if busy else _IDLE)()
+
+    def _look_at_the_time(self) -> None:
+        """When a pair's turn is up the tests run: at their end the two swap (harness/pairing/commands.py)."""
+        now = time.monotonic()
+        if self._running or self._wanted or now - self._looked < _IDLE:
+            return
+        self._looked = now
+        up = commands.time_is_up(self._course, time.time())
+        if up and not self._was_up:
+            self._want("time")
+        self._was_up = up  # a run that could not be recorded is not repeated for ever
+
+    # --- runs ---
+
+    def _want(self, why: str, saved: Sequence[str] = (), options: tuple[str, ...] = ()) -> None:
+        katas = decisions.katas_to_run(Ledger(self._course).progress(), self._chosen)
+        self._wanted = Request(tuple(katas), why, tuple(saved), options)
+
+    def _begin(self, request: Request, spare: Spare) -> None:
+        from harness.run.report import Account  # it imports pytest, which takes longer than starting a spare
+
+        self._wanted, self._said_warming = None, False
+        if not request.silent:
+            show(say.running(request.katas, request.why, request.saved))
+        ledger = Ledger(self._course)
+        account = Account(self._course, ledger, [kata.name for kata in request.katas])
+        output = _file_for_output() if request.silent else None
+        spare.give(Order(request.arguments, str(output or "")))
+        self._running = Running(request, spare, account, output, time.monotonic())
+        if not request.silent:
+            self._shown = self._kata_shown(request)
+
+    def _conclude(self, run: Running, ending: Ending) -> None:
+        self._end_run(run)
+        if decisions.another_try(ending, run.request.tries):
+            show([] if run.request.silent else [say.KILLED])
+            self._wanted = self._wanted or replace(run.request, tries=run.request.tries + 1)
+            return
+        lines = [] if ending.exit_status is not None else self._lines_after_death(run, ending)
+        if run.request.silent:
+            self._tell_silent(run, ending, lines)
+        else:
+            show(lines)
+            self._tell_news(run)
+            self._show_foot()
+
+    def _lines_after_death(self, run: Running, ending: Ending) -> list[words.Line]:
+        lines = run.account.lines_after(ending)
+        return [*lines, *commands.after_run(self._course, run.account.ledger, time.time())]
+
+    def _end_run(self, run: Running) -> None:
+        self._running = None
+        run.spare.discard()
+
+    def _cancel(self, note: words.Line) -> None:
+        if self._running:
+            show([] if self._running.request.silent else [note])
+            _forget(self._running.output)
+            self._end_run(self._running)
+        self._wanted = None
+
+    def _say_warming(self, request: Request) -> None:
+        if not self._said_warming and not request.silent:
+            self._said_warming = True
+            show([words.Line(say.WARMING, "dim")])
+
+    # --- what is told after a run ---
+
+    def _show_foot(self) -> None:
+        show([*commands.turn_line(self._course, time.time()), say.KEY_LINE])
+
+    def _tell_news(self, run: Running) -> None:
+        ledger = run.account.ledger
+        ledger.reread()
+        progress = ledger.progress()
+        done = decisions.completed(ledger.complete_before, progress)
+        for kata in done:
+            self._on_completion(kata, ledger)
+        for each in progress:
+            news = ledger.newly_passed.get(each.kata.name, ())
+            if news and each.kata not in done:
+                show(say.celebration(each, len(news)))
+
+    def _on_completion(self, kata: Kata, ledger: Ledger) -> None:
+        progress = ledger.progress()
+        show(say.kata_done(progress, next_kata(progress)))
+        self._chosen = None
+        earlier = decisions.earlier_ones(progress, kata)
+        if earlier and not self._wanted:
+            self._wanted = Request(earlier, "earlier")
+
+    def _tell_silent(self, run: Running, ending: Ending, lines: Sequence[words.Line]) -> None:
+        printed = run.output.read_text(encoding="utf-8", errors="replace") if run.output else ""
+        _forget(run.output)
+        if ending.exit_status == 0:
+            show(say.earlier_pass(run.request.katas))
+        else:
+            said = (words.Line(line) for line in printed.splitlines())
+            show([*say.earlier_fail(), *said, *lines, say.KEY_LINE])
+
+    # --- saves and keys ---
+
+    def _on_save(self, paths: Sequence[Path]) -> None:
+        self._cancel(say.CANCELLED)
+        self._want("saved", [path.name for path in paths])
+
+    def _on_key(self, key: str) -> None:
+        action = decisions.action_of(key)
+        if action:
+            getattr(self, f"_{action}")()
+
+    def _run(self) -> None:
+        self._cancel(say.STOPPED)
+        self._want("key")
+
+    def _trace(self) -> None:
+        self._cancel(say.STOPPED)
+        self._want("trace", options=decisions.TRACE)
+
+    def _next(self) -> None:
+        self._choose(decisions.neighbour(self._course, self._shown, +1))
+
+    def _previous(self) -> None:
+        self._choose(decisions.neighbour(self._course, self._shown, -1))
+
+    def _choose(self, kata: Kata) -> None:
+        current = current_kata(Ledger(self._course).progress())
+        follows = current is not None and current.kata == kata
+        self._chosen, self._shown = None if follows else kata, kata
+        show(say.chosen(kata, follows))
+        self._cancel(say.STOPPED)
+        self._want("chosen")
+
+    def _hint(self) -> None:
+        try:
+            show(hint.next_hint(self._course, Ledger(self._course).progress(), self._chosen))
+        except hint.NoHint as reason:
+            show([words.Line(str(reason))])
+        show([say.KEY_LINE])
+
+    def _status(self) -> None:
+        ledger = Ledger(self._course)
+        progress = ledger.progress()
+        status.show_table(progress)
+        show([*status.closing_lines(progress, ledger.stored, self._course)])
+        self._show_foot()
+
+    def _solution(self) -> None:
+        standing = Ledger(self._course).of(self._shown)
+        if standing.complete or solution.gave_up(self._course, self._shown):
+            solution.show(self._shown)
+        else:
+            show([words.Line(words.solution_refused(standing))])
+        show([say.KEY_LINE])
+
+    def _demo(self) -> None:
+        """In the foreground: Ctrl-C ends the demo, and watch goes on."""
+        if self._running:
+            show([say.NOT_IN_A_RUN])
+            return
+        command = [sys.executable, "-m", "harness", "demo"]
+        demo = subprocess.Popen(command, cwd=self._course.root, stdin=subprocess.DEVNULL)
+        status_of_demo = _waited_for(demo)
+        self._signals.forget()  # it was the demo that Ctrl-C was for
+        show(say.demo_ended(status_of_demo))
+        show([say.KEY_LINE])
+
+    def _keys(self) -> None:
+        show([*say.keys_explained(), say.KEY_LINE])
+
+    def _quit(self) -> None:
+        show([say.GOODBYE])
+        self._leaving = True
+
+    # --- which kata ---
+
+    def _first_shown(self) -> Kata:
+        progress = Ledger(self._course).progress()
+        following = next_kata(progress)
+        return self._chosen or (following.kata if following else progress[-1].kata)
+
+    def _kata_shown(self, request: Request) -> Kata:
+        return request.katas[-1] if len(request.katas) < len(self._course.katas) else self._shown
+
+
+@contextlib.contextmanager
+def _saves_delivered(course: Course, deliver: Callable[[Sequence[Path]], None]) -> Iterator[None]:
+    """Follow the files of the katas from a thread until the block is left."""
+    stop = threading.Event()
+    thread = threading.Thread(target=saves.follow, args=(course.root / "katas", deliver, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=2)
+
+
+def _waited_for(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of a process that Ctrl-C ends, and this one not."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # it got it too
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _file_for_output() -> Path:
+    descriptor, path = tempfile.mkstemp(prefix="harness-")
+    os.close(descriptor)
+    return Path(path)
+
+
+def _forget(path: Path | None) -> None:
+    if path:
+        path.unlink(missing_ok=True)
