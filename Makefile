@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make start` to learn, `make test` to check everything.
-# Another Python: make start PYTHON=python3.12
+# To use another Python: make start PYTHON=python3.12
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -17,12 +17,12 @@ start: verify  ## install, check this machine, and show the first failing test
 verify: install  ## check Python, packages, torch, device and folders
 	@$(BIN)/harness verify
 
-install: .venv/installed  ## make .venv with everything that a learner needs
+install: .venv/installed  ## create .venv with everything that a learner needs
 
 test: .venv/tox  ## run every check against the reference solutions
 	$(BIN)/tox
 
-validate: install .venv/tox  ## the same, and one table of what ran, how long it took and what failed
+validate: install .venv/tox  ## run the same checks and print a summary table
 	$(BIN)/harness validate
 
 .venv/installed: pyproject.toml | .venv

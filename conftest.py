@@ -1,4 +1,4 @@
-"""Says what to type when pytest runs without this project's plugin."""
+"""A clear error when pytest runs without this project's plugin."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """A tox runner that lets all environments share one folder.
 
-By itself tox makes a folder anew as soon as an environment of another name uses it; with torch in it
-that takes a minute each time. Ours differ in their commands only.
+By default tox recreates a folder whenever an environment with a different name uses it, which takes a minute
+with torch installed. Our environments differ only in their commands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tox.tox_env.register import ToxEnvRegister
 
 
 class SharedInfo(Info):
-    """What tox remembers of an environment's folder, without the environment's name."""
+    """tox's record of an environment's folder, ignoring the environment's name."""
 
     def compare(self, value: Any, section: str, sub_section: str | None = None) -> Any:
         if section == "ToxEnv":
@@ -24,7 +24,7 @@ class SharedInfo(Info):
 
 
 class SharedRunner(VirtualEnvRunner):
-    """tox's usual runner, in a folder that other environments use too."""
+    """tox's usual runner, in a folder shared with other environments."""
 
     @staticmethod
     def id() -> str:

@@ -1,6 +1,6 @@
-"""How many mistakes are named, how many wrongly, and what that costs: `python benchmarks/diagnosis.py`.
+"""Mistakes named, wrongly named and missed, and the time taken: `python benchmarks/diagnosis.py`.
 
-What is tried and how the figures are to be read is described in README.md.
+README.md describes the versions that are tried and how to read the figures.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a learner's run
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import mutants  # noqa: E402  # these come after the path and the number of threads
+import mutants  # noqa: E402  # imported after setting the path and the number of threads
 import pytest  # noqa: E402
-
-from harness.authoring import variant_run  # noqa: E402
 from harness.course.katas import Kata, load_course, resolve_kata  # noqa: E402
 from harness.course.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
 from harness.course.stubs import read_contract  # noqa: E402
@@ -33,12 +31,14 @@ from harness.diagnosis.reference import Reference, in_place  # noqa: E402
 from harness.diagnosis.replay import CannotReplay, Case, Failed, Rerun, case_of  # noqa: E402
 from harness.diagnosis.time_budget import OutOfTime, Time  # noqa: E402
 
-LONGEST = 20.0  # seconds for all tests of one version
+from harness.authoring import variant_run  # noqa: E402
+
+LONGEST = 20.0  # seconds allowed for all tests of one version
 
 
 @dataclass(frozen=True)
 class Version:
-    """A wrong version of a kata: a slip (`diagnosis` is the right one), or something that has no name."""
+    """A wrong version of a kata: a slip with its diagnosis, or a mechanical change without one."""
 
     what: str
     source: str
@@ -48,14 +48,14 @@ class Version:
 
 @dataclass
 class Row:
-    """The figures of one kata."""
+    """The figures for one kata."""
 
     kata: str
     tried: int = 0
     failed: int = 0
     named: int = 0
-    other: int = 0  # named by a diagnosis that is not this slip's
-    in_time: int = 0  # named within the budget that a learner's run has
+    other: int = 0  # given a diagnosis other than the slip's own
+    in_time: int = 0  # named within the time budget of a learner's run
     seconds: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the first failure of a version is named, and how much computing that took."""
+    """The diagnosis of a version's first failure, and the CPU time it took."""
 
     case: Case | None = None
     diagnosis: str = ""
@@ -85,7 +85,7 @@ class Outcome:
 
 
 class Trials:
-    """A plugin that tries versions of a kata once its tests are collected, instead of running them."""
+    """A plugin that tries versions of a kata after collection, instead of running its tests."""
 
     def __init__(self, kata: Kata, versions: Sequence[Version], budget: float) -> None:
         self.kata, self.versions, self.budget = kata, versions, budget
@@ -111,7 +111,7 @@ class Trials:
                 return self.named(*found) if found else Outcome()
         except (Exception, OutOfTime) as error:
             self.row.notes.append(f"{version.what}: cannot be tried: {type(error).__name__}: {error}"[:200])
-            return Outcome()  # cannot even be imported, or is endless: such failures are told, not compared
+            return Outcome()  # cannot be imported or does not finish: not counted as a failure
 
     def first_failure(self, learners: object, caught_by: str) -> tuple[Case, Failed] | None:
         contract = tuple(read_contract(self.kata.solution))
@@ -127,7 +127,7 @@ class Trials:
 
     def named(self, case: Case, failed: Failed) -> Outcome:
         if failed.kind == "NotImplementedError":
-            return Outcome(case)  # a finding of its own, that is not diagnosed
+            return Outcome(case)  # reported separately, without a diagnosis
         passed, started, late = self.order[: self.order.index(case.function)], time.process_time(), False
         diagnosis = ""
         try:
@@ -140,13 +140,13 @@ class Trials:
 
 
 def slips(kata: Kata) -> list[Version]:
-    """Each slip as it stands."""
+    """Every slip, unchanged."""
     source = kata.solution.read_text(encoding="utf-8")
     return [Version(slip.id, slip.apply(source), slip.diagnosis, slip.caught_by) for slip in read_slips(kata)]
 
 
 def slips_in_other_words(kata: Kata) -> list[Version]:
-    """Each slip in a file in which another function or class is written otherwise, and all locals renamed."""
+    """Every slip, in a file with an alternative for another function or class and with all locals renamed."""
     source, draw = kata.solution.read_text(encoding="utf-8"), random.Random(0)
     alternatives = alternative_sources(source, alternatives_path(kata).read_text(encoding="utf-8"))
     found = []
@@ -156,7 +156,7 @@ def slips_in_other_words(kata: Kata) -> list[Version]:
         what = slip.id
         if names:
             name = draw.choice(names)
-            text, what = text + alternatives[name].removeprefix(source), f"{slip.id} beside {name}"
+            text, what = text + alternatives[name].removeprefix(source), f"{slip.id} with {name}"
         found.append(Version(what, mutants.renamed(text), slip.diagnosis, slip.caught_by))
     return found
 
@@ -176,13 +176,13 @@ def _touched(source: str, find: str) -> set[str]:
 
 
 def twists(kata: Kata) -> list[Version]:
-    """Each public result turned into something else by rote: times 1.1, plus 0.1, negated, flipped, …"""
+    """Every public result altered mechanically: times 1.1, plus 0.1, negated, flipped, …"""
     source = kata.solution.read_text(encoding="utf-8")
     return [Version(each.what, each.source) for each in mutants.twisted(source)]
 
 
 def accidents(kata: Kata) -> list[Version]:
-    """One place changed by rote, in the reference and in each alternative."""
+    """One mechanical change to the reference or to one of the alternatives."""
     source = kata.solution.read_text(encoding="utf-8")
     alternatives = alternative_sources(source, alternatives_path(kata).read_text(encoding="utf-8"))
     found = [Version(each.what, each.source) for each in mutants.changed_in_one_place(source)]
@@ -236,7 +236,7 @@ def report(rows: list[Row]) -> Iterator[str]:
 
 
 def _import_what_torch_imports_late() -> None:
-    """So that no version is charged for it."""
+    """Import it early, so that its time is not counted for any version."""
     import torch
 
     torch.testing.assert_close(torch.ones(1), torch.ones(1))
@@ -247,9 +247,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("katas", nargs="*", help="only these katas")
     parser.add_argument("--what", choices=list(WHAT), default="slips")
-    parser.add_argument("--sample", type=int, default=0, help="at most so many versions of each kata")
+    parser.add_argument("--sample", type=int, default=0, help="at most this many versions per kata")
     parser.add_argument(
-        "--budget", type=float, default=5.0, help="seconds of computing after which to give up"
+        "--budget", type=float, default=5.0, help="CPU seconds per diagnosis before giving up"
     )
     given = parser.parse_args()
     _import_what_torch_imports_late()

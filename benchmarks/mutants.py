@@ -1,4 +1,4 @@
-"""Wrong versions of a module that nobody thought of: by rote, from its syntax tree."""
+"""Wrong versions of a module, generated mechanically from its syntax tree."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed source, and what was changed."""
+    """A changed source, and a description of the change."""
 
     what: str
     source: str
 
 
-# What a result may be turned into; `r` is the result, `a` the first argument.
+# Replacements for a result; `r` is the result, `a` the first argument.
 TWISTS = {
     "times 1.1": "r * 1.1",
     "plus 0.1": "r + 0.1",
@@ -49,7 +49,7 @@ def _twisted(r, a):
 
 
 def twisted(source: str) -> Iterator[Mutant]:
-    """Each public function or method with every one of its results turned into something else."""
+    """Yield every twist of every public function or method; a twist alters all its results."""
     tree = ast.parse(source)
     for name, _ in _functions(tree):
         for what, expression in TWISTS.items():
@@ -82,7 +82,7 @@ def _twist(function: ast.FunctionDef, argument: str) -> bool:
     return bool(returns)
 
 
-# --- one place changed ---
+# --- single changes ---
 
 _BINARY: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 _COMPARED: dict[type, type] = {
@@ -91,7 +91,7 @@ _COMPARED: dict[type, type] = {
 
 
 def changed_in_one_place(source: str) -> Iterator[Mutant]:
-    """Every operator swapped, constant moved, statement or argument dropped, condition negated: one each."""
+    """Yield single changes: operators or arguments swapped, constants off by one, code dropped or negated."""
     count = len(list(_changes(ast.parse(source))))
     for at in range(count):
         tree = ast.parse(source)
@@ -149,11 +149,11 @@ def _dropped(function: ast.FunctionDef) -> Iterator[tuple[str, Callable[[], obje
             yield f"drop {ast.unparse(statement)[:60]}", lambda at=at: function.body.pop(at)  # type: ignore[misc]
 
 
-# --- nothing changed but the words ---
+# --- only names changed ---
 
 
 def renamed(source: str) -> str:
-    """The same module with every local variable of every function under another name."""
+    """Return the module with every local variable of every function renamed."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
@@ -164,7 +164,7 @@ def renamed(source: str) -> str:
 def _rename_locals(function: ast.FunctionDef) -> None:
     inside = list(ast.walk(function))
     if sum(isinstance(each, ast.FunctionDef | ast.Lambda | ast.ClassDef) for each in inside) > 1:
-        return  # names that are shared with a function inside
+        return  # an inner function may share these names
     arguments = {each.arg for each in inside if isinstance(each, ast.arg)}
     shared = [each.names for each in inside if isinstance(each, ast.Global | ast.Nonlocal)]
     outside = {name for names in shared for name in names}

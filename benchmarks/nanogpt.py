@@ -1,10 +1,10 @@
-"""The capstone against nanoGPT, one after the other on this machine and the same text.
+"""The capstone against nanoGPT, one after the other, on the same machine and text.
 
     git clone https://github.com/karpathy/nanoGPT
-    python -m pip install tiktoken                  # which its sample.py imports
+    python -m pip install tiktoken                  # its sample.py imports it
     python benchmarks/nanogpt.py nanoGPT
 
-It takes some ten minutes on two cores. nanoGPT's checkout is copied and stays as it is; it is trained by the
+This takes about ten minutes on two cores. nanoGPT's checkout is left unchanged; a copy is trained with the
 command that its README gives for a laptop's CPU.
 """
 
@@ -22,28 +22,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from harness.course.katas import find_root
+from harness.training.run_folder import RunFolder, read_losses
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from harness.corpora import catalogue
-from harness.course.katas import find_root
-from harness.training.run_folder import RunFolder, read_losses
+from harness.corpora.catalogue import catalogue
 
-BATCH, BLOCK, EVAL_INTERVAL = 12, 64, 250  # of nanoGPT's command, and of nanogpt_cpu.yaml
+BATCH, BLOCK, EVAL_INTERVAL = 12, 64, 250  # as in nanoGPT's command and in nanogpt_cpu.yaml
 TRAIN = (
     *("train.py", "config/train_shakespeare_char.py", "--device=cpu", "--compile=False", "--eval_iters=20"),
     *("--log_interval=1", f"--block_size={BLOCK}", f"--batch_size={BATCH}", "--n_layer=4", "--n_head=4"),
     *("--n_embd=128", "--dropout=0.0"),
-    "--always_save_checkpoint=True",  # the last model is compared, not the best of some noisy estimates
+    "--always_save_checkpoint=True",  # compare the last model, not the best of several noisy estimates
 )
 SAMPLE = ("sample.py", "--device=cpu", "--out_dir=out-shakespeare-char", "--num_samples=1")
-FEW, MANY = 100, 2100  # characters; the difference of the two times holds no import and no loading
+FEW, MANY = 100, 2100  # characters; the difference in time excludes importing and loading
 ITERATION = re.compile(r"iter (\d+): .* time ([\d.]+)ms")
 RATE = re.compile(r"\(([\d,]+)\s+tokens/s,\s+([\d,]+) s\)")
 
-# nanoGPT estimates its losses on random batches; this is the loss over the whole split, in consecutive
-# windows as `evaluate` of kata 06 has them.
+# nanoGPT estimates its losses on random batches; this computes the loss over the whole split, in consecutive
+# windows, like `evaluate` in kata 06.
 WHOLE_SPLIT = f"""
 import numpy as np, torch
 from model import GPT, GPTConfig
@@ -64,9 +64,9 @@ print(total / (len(tokens) - 1))
 
 @dataclass(frozen=True)
 class Result:
-    """What one training run came to."""
+    """Speed, loss and duration of one training run."""
 
-    tokens_per_second: float  # of the steps alone, without evaluations
+    tokens_per_second: float  # training steps only, without evaluations
     val_loss: float  # nats per character, over the whole validation split
     seconds: float  # of the whole process
 
@@ -75,7 +75,7 @@ class Result:
 
 
 def run(command: Sequence[str], folder: Path, on_line: Callable[[str], None] = lambda line: None) -> str:
-    """What a Python command prints; it has to succeed."""
+    """Run a Python command, which must succeed, and return its output."""
     process = subprocess.Popen(
         [sys.executable, *command], cwd=folder, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
@@ -85,14 +85,14 @@ def run(command: Sequence[str], folder: Path, on_line: Callable[[str], None] = l
         lines.append(line)
         on_line(line)
     if process.wait() != 0:
-        raise click.ClickException(f"{' '.join(command)} failed in {folder}; its messages stand above.")
+        raise click.ClickException(f"{' '.join(command)} failed in {folder}; see its messages above.")
     return "".join(lines)
 
 
 def prepare_nanogpt(checkout: Path, folder: Path, text: Path) -> None:
-    """A copy of the checkout with the text as tokens."""
+    """Copy the checkout and tokenize the text."""
     if not (checkout / "train.py").is_file():
-        raise click.BadParameter(f"{checkout} holds no train.py: clone https://github.com/karpathy/nanoGPT")
+        raise click.BadParameter(f"{checkout} has no train.py: clone https://github.com/karpathy/nanoGPT")
     shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".git", "out*"))
     data = folder / "data" / "shakespeare_char"
     shutil.copy(text, data / "input.txt")
@@ -112,24 +112,24 @@ def train_nanogpt(folder: Path, steps: int, console: Console) -> Result:
         task = progress.add_task("nanoGPT", total=steps)
         run([*TRAIN, f"--max_iters={steps}", f"--lr_decay_iters={steps}"], folder, note)
     seconds = time.perf_counter() - began
-    # The time of an iteration that evaluates includes that, and the first ones warm up.
+    # Leave out the first iterations, which warm up, and those that include an evaluation.
     pure = [took for step, took in durations.items() if step >= 5 and step % EVAL_INTERVAL != 0]
     rate = BATCH * BLOCK * len(pure) / sum(pure)
     return Result(rate, float(run(["-c", WHOLE_SPLIT], folder).split()[-1]), seconds)
 
 
 def train_ours(config: str, run_dir: Path, root: Path, *changes: str) -> Result:
-    """`harness train --solutions`: its bar and samples go to stderr as always."""
+    """Run `harness train --solutions`; its progress bar and samples go to stderr as usual."""
     began = time.perf_counter()
     arguments = ["--config", config, "--data", "tiny_shakespeare", "--run-dir", str(run_dir), *changes]
-    told = RATE.search(run(["-m", "harness", "train", "--solutions", *arguments], root))
-    assert told is not None  # every finished run says so
+    printed = RATE.search(run(["-m", "harness", "train", "--solutions", *arguments], root))
+    assert printed is not None  # every finished run prints its rate
     val_loss = read_losses(RunFolder(run_dir))[1][-1][1]
-    return Result(float(told[1].replace(",", "")), val_loss, time.perf_counter() - began)
+    return Result(float(printed[1].replace(",", "")), val_loss, time.perf_counter() - began)
 
 
 def sampling_rate(command: Callable[[int], Sequence[str]], folder: Path) -> float:
-    """Characters per second, from the times of a short and a long text."""
+    """Return characters per second, from the times for a short and a long text."""
     took = []
     for length in (FEW, MANY):
         began = time.perf_counter()
@@ -149,7 +149,7 @@ def table(nanogpt: dict[str, float], ours: dict[str, float], laptop: dict[str, f
         ("tokens_per_second", "training, tokens/s", 0),
         ("val_loss", "validation loss", 4),
         ("sampled_per_second", "sampling, tokens/s", 0),
-        ("seconds", "time in all, s", 0),
+        ("seconds", "total time, s", 0),
     ):
         cells = [nanogpt[key], ours[key], ours[key] / nanogpt[key], laptop[key], laptop[key] / nanogpt[key]]
         formats = [digits, digits, 2, digits, 2]
@@ -160,11 +160,11 @@ def table(nanogpt: dict[str, float], ours: dict[str, float], laptop: dict[str, f
 @click.command()
 @click.argument("checkout", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write figures here."
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here."
 )
-@click.option("--steps", default=2000, show_default=True, help="Fewer, a multiple of 250, for a quick look.")
+@click.option("--steps", default=2000, show_default=True, help="Fewer (a multiple of 250) for a quick look.")
 def main(checkout: Path, json_path: Path | None, steps: int) -> None:
-    """Train and sample with nanoGPT (its CHECKOUT) and with the reference katas, and compare."""
+    """Train and sample with nanoGPT (in CHECKOUT) and with the reference katas, and compare them."""
     root = find_root(Path(__file__).resolve().parent)
     assert root is not None  # this file is in the repository
     console = Console(stderr=True)

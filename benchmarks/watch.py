@@ -1,10 +1,10 @@
-"""The verdict of `harness watch` after a save, against `pytest` started anew for the same test.
+"""Time from a save to the verdict of `harness watch`, against a cold `pytest` for the same test.
 
-    python benchmarks/watch.py                  # some five minutes on two idle cores
-    python benchmarks/watch.py --kills 200      # and some fifteen more
+    python benchmarks/watch.py                  # about five minutes on two idle cores
+    python benchmarks/watch.py --kills 200      # about fifteen more
 
-It works on a copy of the katas, in a terminal of its own, and needs Linux (processes and memory are read
-from /proc). Cold runs and saves take turns, so that whatever else the machine does slows down both.
+This works on a copy of the katas, in its own terminal, and needs Linux (processes and memory are read from
+/proc). Cold runs and saves alternate, so that other load on the machine slows down both.
 """
 
 from __future__ import annotations
@@ -35,38 +35,36 @@ from harness.watch.spare import READY
 FOOT = "q quit"
 COPIED = ("katas", "solutions", "pyproject.toml", "conftest.py")
 SAVES_PER_COLD_RUN = 3
-LONGEST_KILL = 0.4  # seconds after a save: before the run, in it, or after it
+LONGEST_KILL = 0.4  # seconds after a save: before, during or after the run
 SEED = 0
 
 
 @click.command()
-@click.option("--kata", "name", default="01", show_default=True, help="Whose tests run.")
+@click.option("--kata", "name", default="01", show_default=True, help="The kata whose tests run.")
 @click.option("--saves", default=30, show_default=True)
-@click.option("--kills", default=0, show_default=True, help="Also so many saves with random kills.")
+@click.option("--kills", default=0, show_default=True, help="The number of further saves, with random kills.")
 def main(name: str, saves: int, kills: int) -> None:
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         kata = copied_course(Path(folder), name)
-        table = Table("what", "median", "95th percentile", "of", box=None, padding=(0, 2, 0, 0))
+        table = Table("measurement", "median", "95th percentile", "sample", box=None, padding=(0, 2, 0, 0))
         first, memory, warm, cold = compare(kata, saves, console)
         ratio = statistics.median(cold) / statistics.median(warm)
         table.add_row("save to verdict", *spread(warm), f"{len(warm)} saves")
         table.add_row("cold pytest", *spread(cold), f"{len(cold)} runs")
         table.add_row("cold / watch", f"{ratio:.1f}x", "", "")
         table.add_row("start to first verdict", f"{first:.2f} s", "", "1 start")
-        table.add_row("memory, idle", f"{memory / 1e6:.0f} MB", "", "watch and its spare (PSS)")
+        table.add_row("memory, idle", f"{memory / 1e6:.0f} MB", "", "watch and its spare process (PSS)")
         console.print(table)
         if kills:
             console.print(survive(kata, kills, console))
-        console.print(
-            f"kata {kata.title}; load of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
-        )
+        console.print(f"kata {kata.title}; load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
 
 
 def copied_course(folder: Path, name: str) -> Kata:
-    """A copy of this repository's katas where everything before the kata is solved and complete."""
+    """Copy this repository's katas, with every kata before this one solved and complete."""
     root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file lies in the repository
+    assert root is not None  # this file is in the repository
     for part in COPIED:
         copy = shutil.copytree if (root / part).is_dir() else shutil.copy2
         copy(root / part, folder / part)
@@ -80,7 +78,7 @@ def copied_course(folder: Path, name: str) -> Kata:
 
 
 def compare(kata: Kata, saves: int, console: Console) -> tuple[float, int, list[float], list[float]]:
-    """Seconds to the first verdict, bytes of the idle watch, seconds of saves and of cold runs."""
+    """Return seconds to the first verdict, bytes of the idle watch, and seconds of saves and of cold runs."""
     slipped = read_slips(kata)[0].apply(kata.solution.read_text())
     kata.stub.write_text(slipped)
     warm: list[float] = []
@@ -98,7 +96,7 @@ def compare(kata: Kata, saves: int, console: Console) -> tuple[float, int, list[
 
 
 def survive(kata: Kata, saves: int, console: Console) -> str:
-    """Saves one after the other, the processes killed at random: whether each has its own verdict."""
+    """Save repeatedly while killing processes at random; every save must get its own verdict."""
     draw = random.Random(SEED)
     source = kata.solution.read_text()
     with Watched(kata) as watched:
@@ -110,7 +108,7 @@ def survive(kata: Kata, saves: int, console: Console) -> str:
     processes = [pid for pid in watched.seen if "harness.watch.spare_process" in command_line(pid)]
     folders = list(watched.temporary.iterdir())
     return (
-        f"{saves} saves, {watched.kills} kills: every save had its verdict; "
+        f"{saves} saves, {watched.kills} kills: every save got its verdict; "
         f"{len(processes)} processes and {len(folders)} temporary files left over"
     )
 
@@ -121,7 +119,7 @@ class Watched:
     def __init__(self, kata: Kata) -> None:
         self._kata = kata
         self.kills = 0
-        self.seen: set[int] = set()  # every process that was started
+        self.seen: set[int] = set()  # every process ever started
         self.temporary = kata.root / "temporary"
         self.temporary.mkdir(exist_ok=True)
         began = time.perf_counter()
@@ -139,11 +137,11 @@ class Watched:
         self._terminal.close()
 
     def save(self, source: str, expected: str = "", kill_after: float | None = None) -> float:
-        """Write as most editors do, beside it and renamed; the seconds until the last line is printed."""
-        beside = self._kata.stub.with_suffix(".tmp")
-        beside.write_text(source)
+        """Save as most editors do, by renaming a temporary file; return the seconds to the last line."""
+        temporary = self._kata.stub.with_suffix(".tmp")
+        temporary.write_text(source)
         began = time.perf_counter()
-        beside.replace(self._kata.stub)
+        temporary.replace(self._kata.stub)
         if kill_after is not None:
             time.sleep(kill_after)
             self.kill_children()
@@ -155,10 +153,10 @@ class Watched:
     def wait_until_warm(self) -> None:
         while not any((folder / READY).exists() for folder in self.flights()):
             time.sleep(0.02)
-        time.sleep(0.2)  # and at rest
+        time.sleep(0.2)  # let it settle
 
     def flights(self) -> list[Path]:
-        """The folders of the spares: each has its own as the last word of its command line."""
+        """Return the spares' folders; each is the last argument on its spare's command line."""
         return [
             Path(words[-1])
             for words in map(command_line, self.children())
@@ -184,7 +182,7 @@ class Watched:
 
 
 def run_to_end(folder: Path, arguments: Sequence[str]) -> float:
-    """Seconds of `pytest ARGUMENTS` in a terminal."""
+    """Run `pytest ARGUMENTS` in a terminal and return the seconds taken."""
     began = time.perf_counter()
     terminal = Terminal([sys.executable, "-m", "pytest", *arguments], folder, PYTEST_ADDOPTS=AS_A_LEARNER)
     terminal.wait_for_end()
@@ -200,13 +198,13 @@ def command_line(pid: int) -> list[str]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process takes, what it shares counted in parts."""
+    """Return the bytes of memory that a process uses, with its share of shared pages (PSS)."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(row.split()[1]) * 1024 for row in rows if row.startswith("Pss:"))
 
 
 def spread(seconds: Sequence[float]) -> tuple[str, str]:
-    """Median and 95th percentile."""
+    """Return the median and the 95th percentile."""
     rank = min(round(0.95 * len(seconds)), len(seconds) - 1)
     return f"{statistics.median(seconds):.2f} s", f"{sorted(seconds)[rank]:.2f} s"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.course.katas import load_course
-from harness.course.shipped import write_shipped_stubs
+from harness.course.katas.shipped import write_shipped_stubs
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature, Result
 
@@ -122,11 +122,11 @@ TROUBLES = {
     "The data folder is missing": Trouble(
         "harness data tiny_tales", environment={"HARNESS_DATA_DIR": "/nowhere"}
     ),
-    "A kata is locked that should not be": Trouble("pytest katas/01", spoil=solved),
-    "The tests are not the shipped ones": Trouble(
+    "A kata is locked but should not be": Trouble("pytest katas/01", spoil=solved),
+    "The tests differ from the originals": Trouble(
         "harness status", spoil=lambda clone: clone.edit(TESTS, "def test_", "def  test_")
     ),
-    "A line of the progress cannot be read": Trouble("harness status", spoil=torn_receipts),
+    "A line of the progress file cannot be read": Trouble("harness status", spoil=torn_receipts),
     "A package is missing": Trouble(
         "pytest katas/00",
         spoil=lambda clone: clone.edit(SHAPES, "import torch\n", "import torch\nimport einops\n"),
@@ -134,18 +134,18 @@ TROUBLES = {
     ),
     "A name is missing": Trouble("pytest katas/00", spoil=renamed, mend=solved),
     "The signature has changed": Trouble("pytest katas/00", spoil=with_an_argument_less, mend=solved),
-    "The file is gone": Trouble("pytest katas/00", spoil=lambda clone: (clone.root / SHAPES).unlink()),
-    "A module was not set up": Trouble(
+    "The file is missing": Trouble("pytest katas/00", spoil=lambda clone: (clone.root / SHAPES).unlink()),
+    "A module is not initialised": Trouble(
         "pytest katas/00",
         spoil=lambda clone: clone.spoil_the_solution("        super().__init__()\n", ""),
         mend=solved,
     ),
-    "A tensor is made on the wrong device": Trouble(
+    "A tensor is created on the wrong device": Trouble(
         "pytest katas/00",
         spoil=lambda clone: clone.spoil_the_solution("(num_classes, device=ids.device)", "(num_classes)"),
         mend=solved,
     ),
-    "A test does not end": Trouble(
+    "A test does not finish": Trouble(
         "pytest katas/00 --time-limit 3",
         spoil=lambda clone: clone.spoil_the_solution(
             "    outside =", "    while True:\n        pass\n    o ="
