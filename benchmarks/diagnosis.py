@@ -23,6 +23,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import mutants  # noqa: E402  # imported after setting the path and the number of threads
 import pytest  # noqa: E402
+
+from harness.authoring import variant_run  # noqa: E402
 from harness.course.katas import Kata, load_course, resolve_kata  # noqa: E402
 from harness.course.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
 from harness.course.stubs import read_contract  # noqa: E402
@@ -30,8 +32,6 @@ from harness.diagnosis.diagnose import BUDGET, name_mistake  # noqa: E402
 from harness.diagnosis.reference import Reference, in_place  # noqa: E402
 from harness.diagnosis.replay import CannotReplay, Case, Failed, Rerun, case_of  # noqa: E402
 from harness.diagnosis.time_budget import OutOfTime, Time  # noqa: E402
-
-from harness.authoring import variant_run  # noqa: E402
 
 LONGEST = 20.0  # seconds allowed for all tests of one version
 

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from harness.course.katas import find_root
-from harness.training.run_folder import RunFolder, read_losses
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from harness.corpora.catalogue import catalogue
+from harness.corpora import catalogue
+from harness.course.katas import find_root
+from harness.training.run_folder import RunFolder, read_losses
 
 BATCH, BLOCK, EVAL_INTERVAL = 12, 64, 250  # as in nanoGPT's command and in nanogpt_cpu.yaml
 TRAIN = (
