@@ -19,7 +19,7 @@ from harness.course.katas import Course, Kata, UnknownKata, find_root, load_cour
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from harness.run.words import Line
+    from harness.terminal.lines import Line
 
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
 _DEMO_TOKENS = 400
@@ -119,7 +119,7 @@ def watch(kata: str | None) -> None:
 def reset(kata: str, undo: bool) -> None:
     """Put a kata's shipped stub in place of your code, which is kept as a backup."""
     from harness.commands import reset as resets
-    from harness.run import words
+    from harness.commands import words
 
     course = _course()
     chosen = _kata(course, kata)
@@ -142,9 +142,10 @@ def reset(kata: str, undo: bool) -> None:
 def solution(kata: str, giving_up: bool) -> None:
     """Show your code beside the reference, once the kata is complete."""
     from harness.commands import solution as solutions
+    from harness.commands import words
     from harness.commands.reset import utc_now
     from harness.progress.ledger import Ledger
-    from harness.run import words
+    from harness.progress.words import not_saved
 
     course = _course()
     progress = Ledger(course).of(_kata(course, kata))
@@ -154,7 +155,7 @@ def solution(kata: str, giving_up: bool) -> None:
         try:
             solutions.give_up(course, progress.kata, utc_now().isoformat(timespec="seconds"))
         except OSError as error:
-            _print([words.not_saved(".harness/", error.strerror or str(error))])
+            _print([not_saved(".harness/", error.strerror or str(error))])
     solutions.show(progress.kata)
 
 
@@ -185,8 +186,7 @@ def train(
     changes: tuple[str, ...],
 ) -> None:
     """Train a language model with your katas; Ctrl-C saves it, --resume goes on."""
-    from harness.run import words
-    from harness.training import capstone
+    from harness.training import capstone, words
 
     course = _course()
     with _told(course):
@@ -243,8 +243,7 @@ def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: i
 def demo() -> None:
     """Train for a minute and sample, with your katas where they are done, else with the reference."""
     from harness.progress.ledger import Ledger
-    from harness.run import words
-    from harness.training import capstone
+    from harness.training import capstone, words
 
     course = _course()
     progress = Ledger(course).progress()
@@ -328,8 +327,7 @@ def data(name: str | None, source: Path | None) -> None:
     Texts are looked for in the folder that HARNESS_DATA_DIR names, where new ones are put too, and in data/.
     """
     from harness.commands import data as texts
-    from harness.corpora import catalogue
-    from harness.run import words
+    from harness.corpora import catalogue, words
 
     root = _course().root
     try:
@@ -379,7 +377,7 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
     With KATA, only what concerns these katas is checked.
     """
     from harness.authoring import gate
-    from harness.run.words import counted
+    from harness.terminal.lines import plural
 
     course = _course()
     chosen = [_kata(course, kata) for kata in katas]
@@ -389,7 +387,7 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
     for problem in gate.check(course, chosen):
         click.echo(str(problem), err=True)
         count += 1
-    click.echo(f"{counted(len(chosen or course.katas), 'kata')} checked, {counted(count, 'problem')}")
+    click.echo(f"{plural(len(chosen or course.katas), 'kata')} checked, {plural(count, 'problem')}")
     sys.exit(1 if count else 0)
 
 
@@ -436,7 +434,7 @@ def _told(course: Course) -> Iterator[None]:
     """Say what goes wrong in one block: in the request, or in the katas."""
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import in_katas
-    from harness.run import words
+    from harness.explain.words import failed_in_katas
     from harness.training.capstone import CannotTrain
 
     try:
@@ -444,7 +442,7 @@ def _told(course: Course) -> Iterator[None]:
     except (CannotTrain, NoCorpus) as error:
         raise click.ClickException(str(error)) from None
     except Exception as error:
-        _print(words.failed_in_katas(in_katas(course, error)))
+        _print(failed_in_katas(in_katas(course, error)))
         sys.exit(1)
 
 
@@ -472,9 +470,9 @@ def _kata(course: Course, argument: str) -> Kata:
 
 def _read_key(prompt: str) -> str:
     """The next key, asked for by a prompt that is gone afterwards."""
-    from harness.run.words import printable
+    from harness.terminal.lines import encodable
 
-    text = printable(prompt, sys.stdout.encoding)
+    text = encodable(prompt, sys.stdout.encoding)
     click.echo(text, nl=False)
     try:
         return click.getchar()  # in raw mode meanwhile, and never afterwards

@@ -9,6 +9,7 @@ from harness.course.katas import find_root, load_course
 from harness.isolation import importer
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
+from harness.progress.words import notebook_before_its_kata_is_done, using_katas
 from harness.run import words
 
 SOLUTIONS_VARIABLE = "HARNESS_SOLUTIONS"
@@ -28,9 +29,9 @@ def use_katas(solutions: bool | None = None) -> None:
     chosen = os.environ.get(SOLUTIONS_VARIABLE) == "1" if solutions is None else solutions
     course = load_course(root)
     importer.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())
-    print(words.using_katas(chosen))
+    print(using_katas(chosen))
     kata = course.kata_of(Path.cwd().resolve())
     if kata and not chosen:
         progress = Ledger(course).of(kata)
         if not progress.complete:
-            print(words.notebook_before_its_kata_is_done(progress))
+            print(notebook_before_its_kata_is_done(progress))

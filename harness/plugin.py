@@ -24,7 +24,8 @@ from harness.run import child
 from harness.run.case_names import case_in_words
 from harness.run.child import Run
 from harness.run.report import Account, selected_names
-from harness.run.words import Line
+from harness.terminal.lines import Line
+from harness.terminal.pytest_writer import write
 
 _ROOM = 3.0  # seconds of a test's time limit that must be left for a diagnosis
 RUN = pytest.StashKey[Run]()
@@ -71,7 +72,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None  # no child: this process goes on and does the work
     if ending.exit_status is not None:
         return ending.exit_status
-    child.write(config, [*hooks.account.lines_after(ending), *hooks.pair_lines()])
+    write(config, [*hooks.account.lines_after(ending), *hooks.pair_lines()])
     return pytest.ExitCode.TESTS_FAILED
 
 
@@ -199,8 +200,8 @@ class KataHooks:
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self.account.collection_errors
         if self.run.learning and not self.run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
-            child.write(self.config, self.account.closing_lines(interrupted=interrupted))
-            child.write(self.config, [] if interrupted else self.pair_lines())
+            write(self.config, self.account.closing_lines(interrupted=interrupted))
+            write(self.config, [] if interrupted else self.pair_lines())
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

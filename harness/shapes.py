@@ -24,7 +24,9 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from harness.explain.observation_words import step_lines
+from harness.explain.observation_words import _WIDTH, Fact
+
+pass
 
 _MOST_STEPS = 1000  # the last ones: a loop over a whole epoch must not fill the memory
 _MOST_LINES = 200  # that are printed
@@ -185,3 +187,48 @@ def is_own(filename: str) -> bool:
     installed = "site-packages" in path.parts or "dist-packages" in path.parts
     elsewhere = (Path(__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "scripts")))
     return not installed and not any(path.is_relative_to(folder) for folder in elsewhere)
+
+
+_OPERATORS = {
+    **{"add": "+", "radd": "+", "iadd": "+", "sub": "-", "rsub": "-", "isub": "-", "mul": "*", "rmul": "*"},
+    **{"imul": "*", "truediv": "/", "rtruediv": "/", "div": "/", "itruediv": "/", "matmul": "@"},
+    **{"rmatmul": "@", "pow": "**", "rpow": "**", "neg": "-", "invert": "~", "and": "&", "or": "|"},
+    **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "[]"},
+    **{"setitem": "[] ="},
+}
+
+
+def step_lines(steps: Sequence[Fact], most: int) -> list[str]:
+    """One line for each step, the last `most` of them: "18: softmax (2, 4, 8, 8) dim=-2"."""
+    several = len({step["file"] for step in steps}) > 1
+    texts = [_step(step, several) for step in steps]
+    counted: list[list[Any]] = []
+    for text in texts:
+        if counted and counted[-1][0] == text:
+            counted[-1][1] += 1
+        else:
+            counted.append([text, 1])
+    lines = [text if count == 1 else f"{text}   × {count}" for text, count in counted]
+    return lines if len(lines) <= most else ["…", *lines[1 - most :]]
+
+
+def _step(step: Fact, several: bool) -> str:
+    where = (
+        f"{step['file'].replace(chr(92), '/').rsplit('/', 1)[-1]}:{step['line']}" if several else step["line"]
+    )
+    name = _OPERATORS.get(step["name"], step["name"])
+    shapes = (" and " if step["failed"] else " ").join(_shape(shape) for shape in step["shapes"][:4])
+    text = f"{where}: {name} {shapes} {step['settings']}".rstrip()
+    return f"{text} failed" if step["failed"] else text
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return str(tuple(shape))
+
+
+def shape_trace(steps: Sequence[Fact]) -> list[str]:
+    """The shapes that a learner's lines made before a failure, the last few."""
+    if not steps:
+        return []
+    lines = [line if len(line) <= _WIDTH - 2 else f"{line[: _WIDTH - 3]}…" for line in step_lines(steps, 8)]
+    return ["", "What your lines made (line: call, shape):", *(f"  {line}" for line in lines)]

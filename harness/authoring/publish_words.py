@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from harness.authoring.publish import BRANCH, CannotPublish, Published
-from harness.run.words import Line, counted
+from harness.terminal.lines import Line, plural
 
 
 def published(what: Published) -> list[Line]:
     """What the branch is now, and what to do with it."""
-    count = f"{counted(len(what.katas), 'commit')}, one a kata"
+    count = f"{plural(len(what.katas), 'commit')}, one a kata"
     news = "is" if what.changed else "is still"
     kata = what.katas[-1]
     return [

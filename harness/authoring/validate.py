@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.authoring import validate_words as words
-from harness.run.words import printable
+from harness.terminal.lines import encodable
 
 _FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+::\S+)", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -73,7 +73,7 @@ def show(ran: Sequence[Ran]) -> None:
     for each in ran:
         cells = words.row(each.check, each.command, each.seconds, each.good, each.summary, each.failed_tests)
         style = "" if each.good else "bold red"
-        table.add_row(*(Text(printable(cell, console.encoding), style=style) for cell in cells))
+        table.add_row(*(Text(encodable(cell, console.encoding), style=style) for cell in cells))
     console.print()
     console.print(table)
     console.print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.run.words import Line, counted
+from harness.terminal.lines import Line, plural
 
 HEADINGS = ("check", "command", "time", "result")
 NO_TOX = "tox is needed, which this Python lacks. Next: python -m pip install tox   (or: make validate)"
@@ -23,7 +23,7 @@ def row(
 
 def closing(commands: int, failed_checks: Sequence[str], seconds: float) -> list[Line]:
     """One sentence on the whole."""
-    in_all = f"{counted(commands, 'command')}, {seconds:.0f} s"
+    in_all = f"{plural(commands, 'command')}, {seconds:.0f} s"
     if not failed_checks:
         return [Line(f"All is well: {in_all}.", "good")]
     names = ", ".join(failed_checks)

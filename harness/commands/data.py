@@ -7,8 +7,15 @@ from pathlib import Path
 
 from harness.corpora import catalogue
 from harness.corpora.catalogue import Corpus, NoCorpus, locate, named, shown
-from harness.run import words
-from harness.run.words import Line
+from harness.corpora.words import (
+    corpus_entry,
+    corpus_has_come,
+    corpus_is_here,
+    data_folders,
+    not_read,
+    not_that_corpus,
+)
+from harness.terminal.lines import Line
 
 DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name
 
@@ -16,7 +23,7 @@ DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name
 def listing(root: Path) -> list[Line]:
     """Every corpus: what it is, whether and where it is here, what to type to get it."""
     lines = [line for corpus in catalogue.CORPORA for line in _entry(root, corpus)]
-    return lines + words.data_folders([f"{shown(root, folder)}/" for folder in catalogue.folders(root)])
+    return lines + data_folders([f"{shown(root, folder)}/" for folder in catalogue.folders(root)])
 
 
 def obtain(root: Path, name: str) -> list[Line]:
@@ -24,8 +31,8 @@ def obtain(root: Path, name: str) -> list[Line]:
     corpus = named(name)
     here = locate(root, corpus)
     if here:
-        return words.corpus_is_here(name, shown(root, here))
-    return words.corpus_has_come(name, shown(root, catalogue.get(root, corpus)))
+        return corpus_is_here(name, shown(root, here))
+    return corpus_has_come(name, shown(root, catalogue.get(root, corpus)))
 
 
 def take(root: Path, name: str, source: Path) -> list[Line]:
@@ -34,18 +41,18 @@ def take(root: Path, name: str, source: Path) -> list[Line]:
     text = _text_of(corpus, source)
     here = locate(root, corpus)
     if here:
-        return words.corpus_is_here(name, shown(root, here))
-    return words.corpus_has_come(name, shown(root, catalogue.put(root, corpus, text)))
+        return corpus_is_here(name, shown(root, here))
+    return corpus_has_come(name, shown(root, catalogue.put(root, corpus, text)))
 
 
 def _text_of(corpus: Corpus, source: Path) -> bytes:
     try:
         text = source.read_bytes()
     except OSError as error:
-        raise NoCorpus(words.not_read(str(source), error.strerror or str(error))) from None
+        raise NoCorpus(not_read(str(source), error.strerror or str(error))) from None
     actual = hashlib.sha256(text).hexdigest()
     if actual != corpus.sha256:
-        raise NoCorpus(words.not_that_corpus(corpus.name, str(source), actual, corpus.sha256))
+        raise NoCorpus(not_that_corpus(corpus.name, str(source), actual, corpus.sha256))
     return text
 
 
@@ -54,7 +61,7 @@ def _entry(root: Path, corpus: Corpus) -> list[Line]:
     good = locate(root, corpus)
     there = [folder / corpus.file for folder in catalogue.folders(root) if (folder / corpus.file).is_file()]
     path = good or next(iter(there), None)
-    return words.corpus_entry(
+    return corpus_entry(
         corpus.name,
         corpus.about,
         corpus.size,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 
+from harness.commands.words import hint_block, hint_locked, no_hint, nothing_to_hint
+from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import requirement_named
 from harness.course.katas import Course, Kata
 from harness.progress.receipts import FOLDER, append_line, read_lines
 from harness.progress.standing import KataProgress, bare_run
-from harness.run import words
-from harness.run.words import Line
+from harness.progress.words import not_saved
+from harness.terminal.lines import Line
 
 FILE = "hints.jsonl"
-LEVELS = {"nudge": "Nudge", "where": "Where to look", "pseudocode": "Pseudocode"}
 
 
 class NoHint(Exception):
@@ -29,22 +30,16 @@ def next_hint(course: Course, progress: Sequence[KataProgress], kata: Kata | Non
     notice = _remember(course, standing.kata, test, level)
     texts = [(title, hints[key]) for key, title in list(LEVELS.items())[:level]]
     requirement = requirement_named(standing.kata, test)
-    return words.hint_block(standing.kata, test, requirement, texts, len(LEVELS) - level) + notice
-
-
-def read_hints(kata: Kata) -> dict[str, dict[str, str]]:
-    """The kata's hints.toml. Raises OSError or tomllib.TOMLDecodeError."""
-    table: dict[str, dict[str, str]] = tomllib.loads(kata.hints.read_text(encoding="utf-8"))
-    return table
+    return hint_block(standing.kata, test, requirement, texts, len(LEVELS) - level) + notice
 
 
 def _standing(progress: Sequence[KataProgress], kata: Kata | None) -> KataProgress:
     by_kata = {each.kata: each for each in progress}
     standing = by_kata[kata or bare_run(progress)[0]]  # unless told otherwise, what `pytest` runs first
     if standing.complete and not standing.edited_since_pass:
-        raise NoHint(words.nothing_to_hint(standing.kata))
+        raise NoHint(nothing_to_hint(standing.kata))
     if standing.blocked_by and not standing.complete:
-        raise NoHint(words.hint_locked(standing, by_kata[standing.blocked_by]))
+        raise NoHint(hint_locked(standing, by_kata[standing.blocked_by]))
     return standing
 
 
@@ -54,7 +49,7 @@ def _read(kata: Kata, test: str) -> dict[str, str]:
     except (OSError, tomllib.TOMLDecodeError):
         hints = {}
     if not set(LEVELS) <= hints.keys():
-        raise NoHint(words.no_hint(kata, test))
+        raise NoHint(no_hint(kata, test))
     return hints
 
 
@@ -69,5 +64,5 @@ def _remember(course: Course, kata: Kata, test: str, level: int) -> list[Line]:
     try:
         append_line(path, {"kata": kata.name, "test": test, "level": level})
     except OSError as error:
-        return [words.not_saved(course.relative(path), error.strerror or str(error))]
+        return [not_saved(course.relative(path), error.strerror or str(error))]
     return []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from harness.commands import review_words as words
 from harness.course.questions import Card
-from harness.run.words import Line
+from harness.terminal.lines import Line
 
 QUIT = ("q", "Q", "\x1b", "\x04")  # q, Escape, Ctrl-D
 Show = Callable[[Iterable[Line]], None]

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from harness.course.katas import Kata
 from harness.course.questions import Card, paragraphs
-from harness.run.words import WIDTH, Line
+from harness.terminal.lines import WIDTH, Line
 
 SCREEN = 24  # lines: a question and its answer can be seen together
 FOR_THE_ANSWER = "any key: the answer · q: quit"

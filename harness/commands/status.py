@@ -8,8 +8,8 @@ from typing import Any
 from harness.course.katas import Course
 from harness.progress.receipts import Receipts
 from harness.progress.standing import KataProgress, current_kata, next_kata
-from harness.run import words
-from harness.run.words import Line
+from harness.progress.words import state_of, status_next, tests_differ, unreadable_file, unreadable_lines
+from harness.terminal.lines import Line, encodable
 
 SCHEMA_VERSION = 1
 
@@ -33,10 +33,10 @@ def all_done(progress: Sequence[KataProgress]) -> bool:
 def closing_lines(progress: Sequence[KataProgress], stored: Receipts, course: Course) -> list[Line]:
     """What to type next, and what is odd about the files."""
     path = course.relative(stored.path)
-    differ = [words.tests_differ(course.relative(each.kata.tests)) for each in progress if each.tests_differ]
-    unreadable = [words.unreadable_lines(path, stored.unreadable)] if stored.unreadable else []
-    unreadable += [words.unreadable_file(path, stored.problem)] if stored.problem else []
-    return [Line(), *words.status_next(next_kata(progress)), *differ, *unreadable]
+    differ = [tests_differ(course.relative(each.kata.tests)) for each in progress if each.tests_differ]
+    unreadable = [unreadable_lines(path, stored.unreadable)] if stored.unreadable else []
+    unreadable += [unreadable_file(path, stored.problem)] if stored.problem else []
+    return [Line(), *status_next(next_kata(progress)), *differ, *unreadable]
 
 
 def show_table(progress: Sequence[KataProgress]) -> None:
@@ -55,10 +55,10 @@ def show_table(progress: Sequence[KataProgress]) -> None:
         cells = (
             each.kata.title,
             f"{len(each.passed)}/{len(each.tests)}",
-            words.state_of(each, current),
+            state_of(each, current),
         )
         style = {"complete": "green", "locked": "dim"}.get(cells[2], "bold")
-        table.add_row(*(Text(words.printable(cell, encoding), style=style) for cell in cells))
+        table.add_row(*(Text(encodable(cell, encoding), style=style) for cell in cells))
     console.print(table)
 
 
@@ -66,7 +66,7 @@ def _row(each: KataProgress, current: KataProgress | None) -> dict[str, Any]:
     return {
         "kata": each.kata.name,
         "number": int(each.kata.number),
-        "state": words.state_of(each, current),
+        "state": state_of(each, current),
         "tests": list(each.tests),
         "passed": list(each.passed),
         "next_test": each.next_test,

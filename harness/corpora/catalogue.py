@@ -17,8 +17,17 @@ from pathlib import Path
 
 from harness.corpora import download, simple_sequences, tiny_tales
 from harness.corpora.grammar import Amount
-from harness.run import words
-from harness.run.words import Line
+from harness.corpora.words import (
+    data_folder_missing,
+    data_not_written,
+    downloading,
+    made_otherwise,
+    making,
+    not_downloaded,
+    set_aside,
+    unknown_corpus,
+)
+from harness.terminal.lines import Line, encodable
 
 DATA_VARIABLE = "HARNESS_DATA_DIR"
 FOLDER = "data"
@@ -96,7 +105,7 @@ def named(name: str) -> Corpus:
             return corpus
     names = [corpus.name for corpus in CORPORA]
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    raise UnknownCorpus(words.unknown_corpus(name, nearest[0] if nearest else "", names))
+    raise UnknownCorpus(unknown_corpus(name, nearest[0] if nearest else "", names))
 
 
 def lowest_loss(name: str) -> float | None:
@@ -144,7 +153,7 @@ def _put(root: Path, corpus: Corpus, write: Callable[[Path], None]) -> Path:
                 download.part_of(target).unlink(missing_ok=True)
     except OSError as error:
         folder = shown(root, target.parent)
-        raise NoCorpus(words.data_not_written(corpus.name, folder, error.strerror or str(error))) from None
+        raise NoCorpus(data_not_written(corpus.name, folder, error.strerror or str(error))) from None
     return target
 
 
@@ -152,26 +161,26 @@ def _folder_for_new(root: Path) -> Path:
     """The folder that the environment names, unless it can only be read; else the repository's own."""
     for folder in folders(root)[:-1]:
         if not folder.is_dir():
-            raise NoCorpus(words.data_folder_missing(str(folder)))
+            raise NoCorpus(data_folder_missing(str(folder)))
         if os.access(folder, os.W_OK):
             return folder
     return root / FOLDER
 
 
 def _make(corpus: Corpus, target: Path) -> None:
-    _say(words.making(corpus.name, corpus.size))
+    _say(making(corpus.name, corpus.size))
     text = corpus.make().encode() if corpus.make else b""
     if hashlib.sha256(text).hexdigest() != corpus.sha256:
-        raise NoCorpus(words.made_otherwise(corpus.name))
+        raise NoCorpus(made_otherwise(corpus.name))
     _place(target, text)
 
 
 def _download(corpus: Corpus, target: Path) -> None:
-    _say(words.downloading(corpus.name, corpus.size, corpus.url))
+    _say(downloading(corpus.name, corpus.size, corpus.url))
     try:
         download.fetch(download.Source(corpus.url, corpus.size, corpus.sha256, corpus.name), target)
     except download.DownloadFailed as failure:
-        raise NoCorpus(words.not_downloaded(failure.kind, corpus.name, corpus.url, failure.facts)) from None
+        raise NoCorpus(not_downloaded(failure.kind, corpus.name, corpus.url, failure.facts)) from None
 
 
 def _set_aside(root: Path, target: Path) -> None:
@@ -179,7 +188,7 @@ def _set_aside(root: Path, target: Path) -> None:
     if target.exists():
         kept = target.with_name(f"{target.name}.old")
         os.replace(target, kept)
-        _say(words.set_aside(shown(root, target), shown(root, kept)))
+        _say(set_aside(shown(root, target), shown(root, kept)))
 
 
 def _place(target: Path, text: bytes) -> None:
@@ -206,4 +215,4 @@ def _one_at_a_time(target: Path) -> Iterator[None]:
 
 def _say(line: Line) -> None:
     """Tell what goes on, apart from what is printed as the result."""
-    print(words.printable(line.text, sys.stderr.encoding), file=sys.stderr, flush=True)
+    print(encodable(line.text, sys.stderr.encoding), file=sys.stderr, flush=True)

@@ -6,89 +6,16 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from harness.explain.axis_names import AxisNames, capitalised, numbers_in_words
+
 Fact = Mapping[str, Any]
 _WIDTH = 76  # characters for a sentence: it stands indented, in 80 columns
-
-# What one index along an axis is called, by the signature's name of the axis; others are called by that.
-_NOUNS = {
-    "batch": "batch row",
-    "heads": "head",
-    "num_heads": "head",
-    "seq": "position",
-    "seq_len": "position",
-    "max_len": "position",
-    "tokens": "position",
-    "total": "position",
-    "block_size": "position",
-    "queries": "query",
-    "keys": "key",
-    "vocab": "token",
-    "vocab_size": "token",
-    "num_classes": "class",
-    **dict.fromkeys(("d", "d_k", "d_v", "d_model", "d_head", "d_ff", "features"), "feature"),
-    **dict.fromkeys(("in_features", "out_features"), "feature"),
-}
-_PLURALS = {"query": "queries", "class": "classes", "entry": "entries", "index": "indices"}
 
 
 def seen_lines(seen: Sequence[Fact], names: Sequence[str], shape: Sequence[int]) -> list[str]:
     """One short sentence for each observation; `names` are those of the axes, where they are known."""
-    axes = Axes(names, shape)
+    axes = AxisNames(names, shape)
     return [line for fact in seen for line in textwrap.wrap(_SAY[fact["kind"]](fact, axes), _WIDTH)]
-
-
-class Axes:
-    """How the axes of a tensor, and the indices along them, are called."""
-
-    def __init__(self, names: Sequence[str], shape: Sequence[int]) -> None:
-        self.shape = list(shape)
-        self.names = list(names) if len(names) == len(shape) else [""] * len(shape)
-
-    def noun(self, axis: int) -> str:
-        """What one index along the axis is called."""
-        name = self.names[axis]
-        if name:
-            return _NOUNS.get(name, name)
-        if len(self.shape) <= 2:
-            return ("row", "column")[axis] if len(self.shape) == 2 else "entry"
-        return ""
-
-    def plural(self, axis: int) -> str:
-        return _plural(self.noun(axis)) or f"axis {axis}"
-
-    def called(self, axis: int) -> str:
-        """The axis itself: by its name in the signature where that is known."""
-        return self.names[axis] or self.ordinal(axis)
-
-    def ordinal(self, axis: int) -> str:
-        back = axis - len(self.shape)
-        return {-1: "the last axis", -2: "the second-last axis"}.get(back, f"axis {axis}")
-
-    def indices(self, axis: int, which: Sequence[int]) -> str:
-        """Some indices along an axis: "positions 3 to 5", "heads 0 and 2", "index 1 of axis 0"."""
-        noun = self.noun(axis)
-        numbers = _numbers(which)
-        if not noun:
-            return f"{'index' if len(which) == 1 else 'indices'} {numbers} of axis {axis}"
-        return f"{noun if len(which) == 1 else _plural(noun)} {numbers}"
-
-    def place(self, index: Sequence[int]) -> str:
-        """One entry: "batch row 0, head 1, query 2, key 3"."""
-        return ", ".join(self.indices(axis, [number]) for axis, number in enumerate(index))
-
-
-def _plural(noun: str) -> str:
-    return _PLURALS.get(noun, f"{noun}s") if noun else ""
-
-
-def _numbers(which: Sequence[int]) -> str:
-    if len(which) > 2 and which[-1] - which[0] + 1 == len(which):
-        return f"{which[0]} to {which[-1]}"
-    return _listed([str(number) for number in which])
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _number(value: float) -> str:
@@ -97,122 +24,31 @@ def _number(value: float) -> str:
 
 # --- a trace of shapes ---------------------------------------------------------------------------------
 
-_OPERATORS = {
-    **{"add": "+", "radd": "+", "iadd": "+", "sub": "-", "rsub": "-", "isub": "-", "mul": "*", "rmul": "*"},
-    **{"imul": "*", "truediv": "/", "rtruediv": "/", "div": "/", "itruediv": "/", "matmul": "@"},
-    **{"rmatmul": "@", "pow": "**", "rpow": "**", "neg": "-", "invert": "~", "and": "&", "or": "|"},
-    **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "[]"},
-    **{"setitem": "[] ="},
-}
-
-
-def step_lines(steps: Sequence[Fact], most: int) -> list[str]:
-    """One line for each step, the last `most` of them: "18: softmax (2, 4, 8, 8) dim=-2"."""
-    several = len({step["file"] for step in steps}) > 1
-    texts = [_step(step, several) for step in steps]
-    counted: list[list[Any]] = []
-    for text in texts:
-        if counted and counted[-1][0] == text:
-            counted[-1][1] += 1
-        else:
-            counted.append([text, 1])
-    lines = [text if count == 1 else f"{text}   × {count}" for text, count in counted]
-    return lines if len(lines) <= most else ["…", *lines[1 - most :]]
-
-
-def _step(step: Fact, several: bool) -> str:
-    where = (
-        f"{step['file'].replace(chr(92), '/').rsplit('/', 1)[-1]}:{step['line']}" if several else step["line"]
-    )
-    name = _OPERATORS.get(step["name"], step["name"])
-    shapes = (" and " if step["failed"] else " ").join(_shape(shape) for shape in step["shapes"][:4])
-    text = f"{where}: {name} {shapes} {step['settings']}".rstrip()
-    return f"{text} failed" if step["failed"] else text
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return str(tuple(shape))
-
-
-def shape_trace(steps: Sequence[Fact]) -> list[str]:
-    """The shapes that a learner's lines made before a failure, the last few."""
-    if not steps:
-        return []
-    lines = [line if len(line) <= _WIDTH - 2 else f"{line[: _WIDTH - 3]}…" for line in step_lines(steps, 8)]
-    return ["", "What your lines made (line: call, shape):", *(f"  {line}" for line in lines)]
-
 
 # --- a map of attention ------------------------------------------------------------------------------
-
-Part = tuple[str, str]  # a piece of a line, and its style
-
-
-def heat_lines(heat: Fact, names: Sequence[str]) -> list[list[Part]]:
-    """Expected beside actual weights, a digit for each: the tenth in which the share lies.
-
-    The styles "heat0" to "heat9" colour them; without colour the digits say the same.
-    """
-    shape, index = heat["shape"], heat["index"]
-    axes = Axes(names, shape)
-    where = ", ".join(axes.indices(axis, [number]) for axis, number in enumerate(index))
-    cut = [
-        axes.indices(axis, range(start, start + count))
-        for axis, start, count in (
-            (len(shape) - 2, heat["top"], len(heat["expected"])),
-            (len(shape) - 1, heat["left"], len(heat["expected"][0])),
-        )
-        if count < shape[axis]
-    ]
-    title = ", ".join([*([where] if where else []), *cut])
-    about = "a row is a query, a digit tenths of 1 (. is 0)"
-    first = max(len("expected"), 2 * len(heat["expected"][0]) - 1)
-    heading = _capital(f"{title}: {about}" if title else about)
-    lines = [[(line, "")] for line in textwrap.wrap(heading, _WIDTH)]
-    lines.append([(f"    {'expected':<{first}}   actual (* differs)", "")])
-    rows = zip(heat["expected"], heat["actual"], heat["marks"], strict=True)
-    for number, (expected, actual, marks) in enumerate(rows, heat["top"]):
-        lines.append([(f"{number:>3} ", ""), *_cells(expected, " " * len(expected), first)])
-        lines[-1] += [("   ", ""), *_cells(actual, marks, 0)]
-    return lines
-
-
-def _cells(digits: str, marks: str, width: int) -> list[Part]:
-    """A row of a map, each digit with what stands behind it."""
-    parts = [
-        part
-        for digit, mark in zip(digits, marks, strict=True)
-        for part in ((digit, _heat(digit)), (mark, "bad" if mark == "*" else ""))
-    ]
-    parts[-1] = (parts[-1][0].rstrip(), parts[-1][1])
-    missing = width - sum(len(text) for text, _ in parts)
-    return [*parts, (" " * max(0, missing), "")]
-
-
-def _heat(digit: str) -> str:
-    return f"heat{digit}" if digit.isdigit() else "dim" if digit == "." else "bad"
 
 
 # --- one relation that explains everything ---------------------------------------------------------
 
 
-def _exchanged(fact: Fact, axes: Axes) -> str:
+def _exchanged(fact: Fact, axes: AxisNames) -> str:
     one, other = fact["axes"]
     named = axes.names[one] and axes.names[other]
     which = f"{axes.names[one]} and {axes.names[other]}" if named else _pair_of_axes(one, other, axes)
     return f"With {which} exchanged (a transpose) it is what is expected."
 
 
-def _pair_of_axes(one: int, other: int, axes: Axes) -> str:
+def _pair_of_axes(one: int, other: int, axes: AxisNames) -> str:
     if (one, other) == (len(axes.shape) - 2, len(axes.shape) - 1):
         return "the last two axes"
     return f"axes {one} and {other}"
 
 
-def _negated(fact: Fact, axes: Axes) -> str:
+def _negated(fact: Fact, axes: AxisNames) -> str:
     return "Every value has the wrong sign, and is right otherwise."
 
 
-def _scaled(fact: Fact, axes: Axes) -> str:
+def _scaled(fact: Fact, axes: AxisNames) -> str:
     return f"Every value is {_factor(fact)} times what is expected{_because(fact)}."
 
 
@@ -228,28 +64,28 @@ def _because(fact: Fact) -> str:
     return f" ({fact['name']} is {fact['size']})" if fact.get("name") else ""
 
 
-def _sharpened(fact: Fact, axes: Axes) -> str:
+def _sharpened(fact: Fact, axes: AxisNames) -> str:
     return f"It is the softmax of the right scores times {_factor(fact)}{_because(fact)}."
 
 
-def _offset(fact: Fact, axes: Axes) -> str:
+def _offset(fact: Fact, axes: AxisNames) -> str:
     size, way = _number(abs(fact["by"])), "more" if fact["by"] > 0 else "less"
     return f"Every value is {size} {way} than what is expected."
 
 
-def _shifted(fact: Fact, axes: Axes) -> str:
+def _shifted(fact: Fact, axes: AxisNames) -> str:
     along = axes.called(fact["axis"])
     if fact["by"] > 0:
         return f"All is one place too late along {along}: index i holds what belongs at i - 1."
     return f"All is one place too early along {along}: index i holds what belongs at i + 1."
 
 
-def _reordered(fact: Fact, axes: Axes) -> str:
+def _reordered(fact: Fact, axes: AxisNames) -> str:
     axis, order = fact["axis"], fact["order"]
     things = axes.plural(axis) if axes.noun(axis) else f"slices along axis {axis}"
     moved = [index for index, place in enumerate(order) if index != place]
     if len(moved) == 2:
-        return f"{_capital(axes.indices(axis, moved))} are exchanged; all else is right."
+        return f"{capitalised(axes.indices(axis, moved))} are exchanged; all else is right."
     if order == list(range(len(order)))[::-1]:
         return f"The {things} are right, but stand in reverse order."
     if len(order) <= 8:
@@ -257,7 +93,7 @@ def _reordered(fact: Fact, axes: Axes) -> str:
     return f"The {things} are right, but stand in another order."
 
 
-def _regrouped(fact: Fact, axes: Axes) -> str:
+def _regrouped(fact: Fact, axes: AxisNames) -> str:
     one, other = fact["axes"]
     shape = ", ".join(map(str, fact["shape"]))
     return (
@@ -266,26 +102,26 @@ def _regrouped(fact: Fact, axes: Axes) -> str:
     )
 
 
-def _shuffled(fact: Fact, axes: Axes) -> str:
+def _shuffled(fact: Fact, axes: AxisNames) -> str:
     return "It holds exactly the expected numbers, but in other places."
 
 
-def _laid_out(fact: Fact, axes: Axes) -> str:
+def _laid_out(fact: Fact, axes: AxisNames) -> str:
     return "It holds the expected numbers in the expected order, in another shape."
 
 
-def _only_dtype(fact: Fact, axes: Axes) -> str:
+def _only_dtype(fact: Fact, axes: AxisNames) -> str:
     return "The values are right; only the dtype is another."
 
 
-def _float32(fact: Fact, axes: Axes) -> str:
+def _float32(fact: Fact, axes: AxisNames) -> str:
     return "Every value is a float32 number, though in a float64 tensor."
 
 
 # --- shapes ----------------------------------------------------------------------------------------
 
 
-def _shape_order(fact: Fact, axes: Axes) -> str:
+def _shape_order(fact: Fact, axes: AxisNames) -> str:
     order = fact["order"]
     swapped = [axis for axis, place in enumerate(order) if axis != place]
     if len(swapped) == 2:
@@ -296,27 +132,27 @@ def _shape_order(fact: Fact, axes: Axes) -> str:
     return "The sizes are the expected ones, in another order."
 
 
-def _ones(fact: Fact, axes: Axes) -> str:
+def _ones(fact: Fact, axes: AxisNames) -> str:
     what = "has an axis of size 1 too many" if fact["more"] else "lacks an axis of size 1"
     return f"The result {what}{'; its values are right' if fact['right'] else ''}."
 
 
-def _lost_axis(fact: Fact, axes: Axes) -> str:
+def _lost_axis(fact: Fact, axes: AxisNames) -> str:
     return f"The result lacks an axis: {axes.called(fact['axis'])}, of size {axes.shape[fact['axis']]}."
 
 
 # --- what is true of parts -------------------------------------------------------------------------
 
 
-def _nan(fact: Fact, axes: Axes) -> str:
+def _nan(fact: Fact, axes: AxisNames) -> str:
     return _not_finite("NaN", fact, axes)
 
 
-def _inf(fact: Fact, axes: Axes) -> str:
+def _inf(fact: Fact, axes: AxisNames) -> str:
     return _not_finite("infinite", fact, axes)
 
 
-def _not_finite(what: str, fact: Fact, axes: Axes) -> str:
+def _not_finite(what: str, fact: Fact, axes: AxisNames) -> str:
     if fact["of"] == 1:
         return f"The result is {what}."
     if fact["count"] == fact["of"]:
@@ -327,7 +163,7 @@ def _not_finite(what: str, fact: Fact, axes: Axes) -> str:
     return f"{many} {what}{', the first' if fact['count'] > 1 else ''} at {axes.place(fact['first'])}."
 
 
-def _sums(fact: Fact, axes: Axes) -> str:
+def _sums(fact: Fact, axes: AxisNames) -> str:
     along = axes.called(fact["axis"])
     if fact["along"] is not None:
         return f"The weights sum to 1 along {axes.called(fact['along'])}; they should along {along}."
@@ -336,27 +172,27 @@ def _sums(fact: Fact, axes: Axes) -> str:
     return f"Along {along} the sums are {span}; they should be 1."
 
 
-def _rows_scaled(fact: Fact, axes: Axes) -> str:
+def _rows_scaled(fact: Fact, axes: AxisNames) -> str:
     along = axes.called(fact["axis"])
     return f"Along {along} the proportions are right: only a factor is wrong, another each time."
 
 
-def _rows_offset(fact: Fact, axes: Axes) -> str:
+def _rows_offset(fact: Fact, axes: AxisNames) -> str:
     return f"Along {axes.called(fact['axis'])} all is off by one and the same number, another each time."
 
 
-def _constant(fact: Fact, axes: Axes) -> str:
+def _constant(fact: Fact, axes: AxisNames) -> str:
     return f"Every value is {_number(fact['value'])}."
 
 
-def _alike(fact: Fact, axes: Axes) -> str:
+def _alike(fact: Fact, axes: AxisNames) -> str:
     axis = fact["axis"]
     if not axes.noun(axis):
         return f"The result is the same at every index of axis {axis}; it should not be."
     return f"The result is the same for all {axes.plural(axis)}; it should not be."
 
 
-def _not_special(fact: Fact, axes: Axes) -> str:
+def _not_special(fact: Fact, axes: AxisNames) -> str:
     value, wrong, of = fact["value"], fact["wrong"], fact["of"]
     many = f"all {of}" if wrong == of else f"{wrong} of {of}"
     if fact["only"]:
@@ -364,11 +200,11 @@ def _not_special(fact: Fact, axes: Axes) -> str:
     return f"{'All' if wrong == of else wrong} of the {of} entries that should be {value} are not."
 
 
-def _wrongly_special(fact: Fact, axes: Axes) -> str:
+def _wrongly_special(fact: Fact, axes: AxisNames) -> str:
     return f"Only entries that are {fact['value']}, and should not be, differ: {fact['count']} of them."
 
 
-def _diagonal(fact: Fact, axes: Axes) -> str:
+def _diagonal(fact: Fact, axes: AxisNames) -> str:
     sides = {"above": "above the diagonal", "on": "on the diagonal", "below": "below the diagonal"}
     if axes.names[-2:] == ["queries", "keys"]:
         sides = {
@@ -379,7 +215,7 @@ def _diagonal(fact: Fact, axes: Axes) -> str:
     return f"All that differs lies {sides[fact['side']]}."
 
 
-def _where(fact: Fact, axes: Axes) -> str:
+def _where(fact: Fact, axes: AxisNames) -> str:
     parts = fact["axes"]
     if len(parts) == 1:
         axis, size, which = parts[0]["axis"], parts[0]["size"], parts[0]["which"]
@@ -392,50 +228,46 @@ def _where(fact: Fact, axes: Axes) -> str:
     return f"All that differs lies in {_region(parts, axes)}."
 
 
-def _region(parts: Sequence[Fact], axes: Axes) -> str:
+def _region(parts: Sequence[Fact], axes: AxisNames) -> str:
     return ", ".join(axes.indices(part["axis"], part["which"]) for part in parts)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # --- which position read which, and what got no gradient ---------------------------------------------
 
 
-def _reads(fact: Fact, axes: Axes) -> str:
-    readers, read = _numbers(fact["readers"]), fact["read"]
+def _reads(fact: Fact, axes: AxisNames) -> str:
+    readers, read = numbers_in_words(fact["readers"]), fact["read"]
     one = len(fact["readers"]) == 1
     future = all(reader < read for reader in fact["readers"])
     lines = f"Position{'' if one else 's'} {readers} read{'s' if one else ''} position {read}"
     return f"{lines}, which comes later." if future else f"{lines}."
 
 
-def _reads_other_row(fact: Fact, axes: Axes) -> str:
+def _reads_other_row(fact: Fact, axes: AxisNames) -> str:
     one = len(fact["rows"]) == 1
-    readers = f"Batch row{'' if one else 's'} {_numbers(fact['rows'])}"
+    readers = f"Batch row{'' if one else 's'} {numbers_in_words(fact['rows'])}"
     return f"{readers} read{'s' if one else ''} batch row {fact['read']}."
 
 
-def _deaf(fact: Fact, axes: Axes) -> str:
+def _deaf(fact: Fact, axes: AxisNames) -> str:
     one = len(fact["positions"]) == 1
-    what = f"Position{'' if one else 's'} {_numbers(fact['positions'])} take{'s' if one else ''}"
+    what = f"Position{'' if one else 's'} {numbers_in_words(fact['positions'])} take{'s' if one else ''}"
     return f"{what} no notice of position {fact['read']}."
 
 
-def _no_gradient(fact: Fact, axes: Axes) -> str:
+def _no_gradient(fact: Fact, axes: AxisNames) -> str:
     return f"No gradient reaches {fact['of']}: it is zero everywhere."
 
 
-def _named(fact: Fact, axes: Axes) -> str:
+def _named(fact: Fact, axes: AxisNames) -> str:
     return f"This is {fact['of']}."
 
 
-def _gradient(fact: Fact, axes: Axes) -> str:
+def _gradient(fact: Fact, axes: AxisNames) -> str:
     return f"This is the gradient of {fact['of']}."
 
 
-_SAY: dict[str, Callable[[Fact, Axes], str]] = {
+_SAY: dict[str, Callable[[Fact, AxisNames], str]] = {
     "exchanged": _exchanged,
     "negated": _negated,
     "scaled": _scaled,

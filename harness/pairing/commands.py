@@ -24,7 +24,7 @@ from harness.pairing.session import (
 from harness.progress.ledger import Ledger
 from harness.progress.receipts import FOLDER, append_line, read_lines
 from harness.progress.standing import KataProgress, next_kata
-from harness.run.words import Line
+from harness.terminal.lines import Line
 
 FILE = "pair.jsonl"
 _LOG_FORMAT = "--format=%aN%x09%aE"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.pairing.session import LONGEST, BadPair, Person, Session
 from harness.progress.standing import KataProgress
-from harness.run.words import Line, counted
+from harness.terminal.lines import Line, plural
 
 _START = "harness pair start ANA BO --minutes 7"
 
@@ -94,11 +94,11 @@ def _times(session: Session, now: float) -> list[Line]:
     swaps = [(session.count("green"), "on green"), (session.count("time"), "on time")]
     swaps.append((session.count("hand"), "by hand"))
     how = ", ".join(f"{number} {reason}" for number, reason in swaps if number)
-    greens = counted(session.count("green"), "green")
+    greens = plural(session.count("green"), "green")
     return [
         Line(drove),
-        Line(f"  {counted(session.all_swaps, 'swap')}{f' ({how})' if how else ''}"),
-        Line(f"  {greens}, {counted(session.tests, 'test')} more that pass"),
+        Line(f"  {plural(session.all_swaps, 'swap')}{f' ({how})' if how else ''}"),
+        Line(f"  {greens}, {plural(session.tests, 'test')} more that pass"),
     ]
 
 

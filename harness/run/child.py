@@ -8,12 +8,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from _pytest._io import TerminalWriter  # pytest offers no public way to its colours before a run
 from _pytest.config import create_terminal_writer
 
 from harness.course.katas import Course
@@ -22,8 +21,8 @@ from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
 from harness.progress.standing import bare_run
 from harness.run.selection import BadArgument, bare_touches_katas, inside_kata, select
-from harness.run.words import IMPORTING_TORCH, Line, fitted, printable
-from harness.terminal.pytest_writer import is_shade, shaded
+from harness.run.words import IMPORTING_TORCH
+from harness.terminal.lines import encodable
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
 _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
@@ -184,7 +183,7 @@ def _shown_meanwhile(text: str, wanted: bool) -> Iterator[None]:
     """`text` on the terminal's last line for as long as something takes; nothing where output is kept."""
     visible = wanted and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if visible:
-        print(printable(text, sys.stdout.encoding), end="\r", flush=True)
+        print(encodable(text, sys.stdout.encoding), end="\r", flush=True)
     try:
         yield
     finally:
@@ -224,41 +223,3 @@ def supervised(config: pytest.Config, run: Run) -> supervisor.Ending | None:
         return supervisor.supervise(child, flight, _STARTING_LIMIT) if child else None
     finally:
         shutil.rmtree(flight, ignore_errors=True)
-
-
-_MARKUP: dict[str, dict[str, bool]] = {
-    "": {},
-    "title": {"bold": True},
-    "good": {"green": True},
-    "bad": {"red": True},
-    "dim": {"light": True},
-    "command": {"bold": True},
-}
-
-
-def _terminal_writer(config: pytest.Config) -> TerminalWriter:
-    """Pytest's own; the supervising process, which is never configured, makes one like it."""
-    has_own = config.pluginmanager.hasplugin("terminalreporter")
-    return config.get_terminal_writer() if has_own else create_terminal_writer(config, sys.stdout)
-
-
-def write(config: pytest.Config, lines: Sequence[Line]) -> None:
-    """Print lines on pytest's terminal."""
-    put(_terminal_writer(config), lines)
-
-
-def put(writer: TerminalWriter, lines: Sequence[Line]) -> None:
-    """Print lines as wide, as colourful and in such letters as the terminal can show."""
-    encoding = getattr(getattr(writer, "_file", None), "encoding", None)
-    with contextlib.suppress(BrokenPipeError):  # `pytest | head` has read enough
-        for line in fitted(lines, writer.fullwidth):
-            if line.parts and writer.hasmarkup:
-                line = Line("".join(_painted(writer, part) for part in line.parts))
-            writer.line(printable(line.text, encoding), **_MARKUP[line.style])
-        writer.flush()
-
-
-def _painted(writer: TerminalWriter, part: tuple[str, str]) -> str:
-    """A piece of a line in its colours; for the shades of a map pytest has no names."""
-    text, style = part
-    return shaded(text, style) if is_shade(style) else writer.markup(text, **_MARKUP[style])

@@ -17,8 +17,9 @@ from harness.explain.findings import Finding, from_json, is_learners, place_at
 from harness.isolation.supervisor import Ending
 from harness.progress.ledger import Ledger, Outcome
 from harness.progress.standing import KataProgress, next_kata
+from harness.progress.words import lock_reason, not_saved, tests_differ, unreadable_file, unreadable_lines
 from harness.run import words
-from harness.run.words import Line
+from harness.terminal.lines import Line
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Account:
         """Why a kata may not be run yet; None if it may."""
         progress = {each.kata.name: each for each in self.ledger.progress()}
         blocker = progress[kata.name].blocked_by
-        return words.lock_reason(progress[blocker.name]) if blocker else None
+        return lock_reason(progress[blocker.name]) if blocker else None
 
     @property
     def everything_was_locked(self) -> bool:
@@ -199,16 +200,16 @@ class Account:
         path = self.course.relative(stored.path)
         lines = [words.partial_cases(test) for test in self.ledger.partial if not self.failures]
         lines += [
-            words.tests_differ(self.course.relative(progress[name].kata.tests))
+            tests_differ(self.course.relative(progress[name].kata.tests))
             for name in (*self.ran, *self.locked)
             if progress[name].tests_differ
         ]
         if stored.unreadable:
-            lines.append(words.unreadable_lines(path, stored.unreadable))
+            lines.append(unreadable_lines(path, stored.unreadable))
         if stored.problem:
-            lines.append(words.unreadable_file(path, stored.problem))
+            lines.append(unreadable_file(path, stored.problem))
         if self.ledger.problem:
-            lines.append(words.not_saved(path, self.ledger.problem))
+            lines.append(not_saved(path, self.ledger.problem))
         return [Line(), *lines] if lines else []
 
     # --- a process that died ---

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from harness.run.words import Line, fitted, printable
+from harness.terminal.lines import Line, encodable, wrap_lines
 
 _STYLES: dict[str, dict[str, Any]] = {
     "": {},
@@ -25,5 +25,5 @@ def show(lines: Iterable[Line]) -> None:
     import click
 
     colour = False if os.environ.get("NO_COLOR") else None  # None: colour on a terminal only
-    for line in fitted(lines, shutil.get_terminal_size().columns):
-        click.secho(printable(line.text, sys.stdout.encoding), color=colour, **_STYLES[line.style])
+    for line in wrap_lines(lines, shutil.get_terminal_size().columns):
+        click.secho(encodable(line.text, sys.stdout.encoding), color=colour, **_STYLES[line.style])

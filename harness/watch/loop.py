@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import hint, solution, status
+from harness.commands.words import solution_refused
 from harness.course.katas import Course, Kata
 from harness.isolation.supervisor import Ending, Signals, terminations_raised
 from harness.pairing import commands
 from harness.progress.ledger import Ledger
 from harness.progress.standing import current_kata, next_kata
-from harness.run import words
 from harness.terminal.keys import single_keys
+from harness.terminal.lines import Line
 from harness.terminal.show import show
 from harness.watch import decisions, saves
 from harness.watch import words as say
@@ -181,7 +182,7 @@ class Watch:
             self._tell_news(run)
             self._show_foot()
 
-    def _lines_after_death(self, run: Running, ending: Ending) -> list[words.Line]:
+    def _lines_after_death(self, run: Running, ending: Ending) -> list[Line]:
         lines = run.account.lines_after(ending)
         return [*lines, *commands.after_run(self._course, run.account.ledger, time.time())]
 
@@ -189,7 +190,7 @@ class Watch:
         self._running = None
         run.spare.discard()
 
-    def _cancel(self, note: words.Line) -> None:
+    def _cancel(self, note: Line) -> None:
         if self._running:
             show([] if self._running.request.silent else [note])
             _forget(self._running.output)
@@ -199,7 +200,7 @@ class Watch:
     def _say_warming(self, request: Request) -> None:
         if not self._said_warming and not request.silent:
             self._said_warming = True
-            show([words.Line(say.WARMING, "dim")])
+            show([Line(say.WARMING, "dim")])
 
     # --- what is told after a run ---
 
@@ -226,13 +227,13 @@ class Watch:
         if earlier and not self._wanted:
             self._wanted = Request(earlier, "earlier")
 
-    def _tell_silent(self, run: Running, ending: Ending, lines: Sequence[words.Line]) -> None:
+    def _tell_silent(self, run: Running, ending: Ending, lines: Sequence[Line]) -> None:
         printed = run.output.read_text(encoding="utf-8", errors="replace") if run.output else ""
         _forget(run.output)
         if ending.exit_status == 0:
             show(say.earlier_pass(run.request.katas))
         else:
-            said = (words.Line(line) for line in printed.splitlines())
+            said = (Line(line) for line in printed.splitlines())
             show([*say.earlier_fail(), *said, *lines, say.KEY_LINE])
 
     # --- saves and keys ---
@@ -272,7 +273,7 @@ class Watch:
         try:
             show(hint.next_hint(self._course, Ledger(self._course).progress(), self._chosen))
         except hint.NoHint as reason:
-            show([words.Line(str(reason))])
+            show([Line(str(reason))])
         show([say.KEY_LINE])
 
     def _status(self) -> None:
@@ -287,7 +288,7 @@ class Watch:
         if standing.complete or solution.gave_up(self._course, self._shown):
             solution.show(self._shown)
         else:
-            show([words.Line(words.solution_refused(standing))])
+            show([Line(solution_refused(standing))])
         show([say.KEY_LINE])
 
     def _demo(self) -> None:

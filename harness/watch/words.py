@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.course.katas import Kata
 from harness.progress.standing import KataProgress
-from harness.run.words import Line
+from harness.terminal.lines import Line
 
 # In 80 columns, with nothing to spare for a longer word.
 KEY_LINE = Line("r run · h hint · n/p kata · s status · o solution · t trace · d demo · q quit", "dim")

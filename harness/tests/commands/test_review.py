@@ -12,7 +12,7 @@ import pytest
 from harness.commands import review, review_words
 from harness.course.katas import load_course
 from harness.course.questions import BadReview, Question, cards, paragraphs, read_questions
-from harness.run.words import printable
+from harness.terminal.lines import encodable
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
 
@@ -95,7 +95,7 @@ def test_a_shipped_question_can_be_read_on_a_small_terminal_of_any_encoding(card
     lines = [line.text for line in [*review_words.question(card), *review_words.answer(card)]]
     assert max(map(len, lines)) <= 80
     asked = sum(line.count("?") for line in lines)
-    assert sum(printable(line, "ascii").count("?") for line in lines) == asked  # no sign is lost
+    assert sum(encodable(line, "ascii").count("?") for line in lines) == asked  # no sign is lost
 
 
 def test_every_kata_has_five_to_eight_questions() -> None:

@@ -13,9 +13,10 @@ from _pytest._io import TerminalWriter
 from harness.course.katas import Kata
 from harness.explain import observation_words
 from harness.explain.findings import Finding
-from harness.explain.observation_words import seen_lines, shape_trace, step_lines
-from harness.run import child
+from harness.explain.observation_words import seen_lines
 from harness.run.words import failure_block
+from harness.shapes import shape_trace, step_lines
+from harness.terminal.pytest_writer import put
 
 NAMES = ["batch", "heads", "queries", "keys"]
 SHAPE = [2, 3, 5, 7]
@@ -227,7 +228,7 @@ def printed(finding: Finding, *, colour: bool) -> str:
     screen = io.BytesIO()
     writer = TerminalWriter(io.TextIOWrapper(screen, encoding="utf-8", newline="\n"))
     writer.hasmarkup, writer.fullwidth = colour, 80
-    child.put(writer, lines)
+    put(writer, lines)
     return screen.getvalue().decode()
 
 

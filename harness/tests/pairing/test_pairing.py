@@ -22,7 +22,7 @@ from harness.pairing.session import (
     started,
 )
 from harness.progress.receipts import FOLDER
-from harness.run.words import Line
+from harness.terminal.lines import Line
 from harness.tests.support.miniature import Miniature
 
 NOON = 1_700_000_000.0

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from harness.corpora.words import unknown_corpus
 from harness.course.katas import Kata
 from harness.explain.findings import Finding, Place
+from harness.explain.words import headline
 from harness.progress.standing import KataProgress
 from harness.run import words
-from harness.run.words import Line, failure_block, fitted, headline, printable
+from harness.run.words import failure_block
+from harness.terminal.lines import Line, encodable, wrap_lines
 
 KATA = Kata(Path("/course"), "k00_doubles")
 FILE = "katas/k00_doubles/doubles.py"
@@ -388,7 +391,7 @@ def test_a_flood_of_output_is_cut() -> None:
     ("name", "kind"), [("shakespear", "corpus"), ("notes.txt", "file"), ("../my texts/a", "file")]
 )
 def test_what_is_not_there_to_train_on_is_told_by_what_its_name_looks_like(name: str, kind: str) -> None:
-    told = words.unknown_corpus(name, "tiny_shakespeare", ["tiny_tales", "tiny_shakespeare"])
+    told = unknown_corpus(name, "tiny_shakespeare", ["tiny_tales", "tiny_shakespeare"])
     assert told.startswith(f"There is no {kind} {name!r}")
     assert told.endswith("tiny_tales, tiny_shakespeare. Did you mean tiny_shakespeare?")
 
@@ -403,12 +406,12 @@ def test_only_a_later_kata_is_unlocked(done: str, unlocks: bool) -> None:
 
 def test_lines_fit_a_narrow_terminal() -> None:
     lines = [Line(), Line("short"), Line("  " + "word " * 20, "bad"), Line(" " * 30 + "deep " * 9)]
-    fit = fitted(lines, 40)
+    fit = wrap_lines(lines, 40)
     assert max(len(line.text) for line in fit) <= 40
     assert fit[:2] == lines[:2]
     assert fit[3] == Line("    " + "word " * 6 + "word", "bad")
     assert sum(line.text.count("word") for line in fit) == 20
-    assert fitted(lines, 200) == lines
+    assert wrap_lines(lines, 200) == lines
 
 
 @pytest.mark.parametrize(
@@ -421,5 +424,5 @@ def test_lines_fit_a_narrow_terminal() -> None:
     ],
 )
 def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
-    assert printable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
-    assert printable("é…", "ascii") == "?..."
+    assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
+    assert encodable("é…", "ascii") == "?..."

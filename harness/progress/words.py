@@ -1,0 +1,78 @@
+"""What a learner reads about progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.progress.standing import KataProgress
+from harness.terminal.lines import Line
+
+
+def lock_reason(blocker: KataProgress) -> str:
+    done = f"{len(blocker.passed)}/{len(blocker.tests)}"
+    return f"kata {blocker.kata.title} is not complete ({done})"
+
+
+def tests_differ(path: str) -> Line:
+    return Line(f"Note: {path} differs from the shipped tests (git diff {path}).", "dim")
+
+
+def unreadable_lines(path: str, numbers: Sequence[int]) -> Line:
+    which = ", ".join(map(str, numbers[:5])) + ("…" if len(numbers) > 5 else "")
+    noun = "line" if len(numbers) == 1 else "lines"
+    return Line(f"Note: {path}: {noun} {which} cannot be read and {_are(numbers)} ignored.", "dim")
+
+
+def _are(items: Sequence[object]) -> str:
+    return "is" if len(items) == 1 else "are"
+
+
+def unreadable_file(path: str, problem: str) -> Line:
+    return Line(f"Note: {path} cannot be read ({problem}); progress is counted from nothing.", "bad")
+
+
+def not_saved(path: str, problem: str) -> Line:
+    return Line(
+        f"Note: progress is not saved ({problem}). Make {path} writable, then run the tests again.", "bad"
+    )
+
+
+def using_katas(solutions: bool) -> str:
+    if solutions:
+        return "Using the reference solutions."
+    return "Using your own katas. Restart the kernel after editing one."
+
+
+def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
+    """Said when a notebook is opened that needs more than the learner has written."""
+    kata, passed, tests = progress.kata, len(progress.passed), len(progress.tests)
+    return (
+        f"Kata {kata.title} is not done yet: {passed} of {tests} tests pass. A cell that needs the others"
+        f" stops with NotImplementedError. In a terminal:  {kata.command}"
+    )
+
+
+def course_complete() -> list[Line]:
+    """What there is to do when no kata is left."""
+    return [
+        Line("Every kata that there is, is complete: you have built a language model.", "good"),
+        Line("Let it learn and write:  harness train, then  harness sample"),
+    ]
+
+
+def state_of(progress: KataProgress, current: KataProgress | None) -> str:
+    """A kata's state in a word or two."""
+    if progress.edited_since_pass:
+        return "edited since pass"
+    if progress.complete:
+        return "complete"
+    if progress is current:
+        return "current"
+    return "locked"
+
+
+def status_next(following: KataProgress | None) -> list[Line]:
+    if following is None:
+        return course_complete()
+    test = [Line(f"      {following.next_test}", "dim")] if following.next_test else []
+    return [Line(f"Next: {following.kata.command}"), *test]

@@ -1,0 +1,76 @@
+"""A line of text, and how it is wrapped and encoded for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of output. The style adds colour where there is any; meaning never depends on it."""
+
+    text: str = ""
+    style: str = ""  # "", title, good, bad, dim, command (to be copied: never wrapped)
+    parts: tuple[tuple[str, str], ...] = ()  # the same text in pieces with styles of their own, if it has any
+
+
+_WITHOUT_GLYPHS = str.maketrans(
+    {
+        "·": "-",
+        "✓": "+",
+        "✗": "x",
+        "…": "...",
+        "→": "->",
+        "—": "-",
+        "√": "sqrt ",
+        "×": "x",
+        "ᵀ": "^T",
+        "–": "-",
+    }
+)
+
+
+def wrap_lines(lines: Iterable[Line], columns: int) -> list[Line]:
+    """Lines as a terminal of this width can show them, wrapped under their own indentation."""
+    fit: list[Line] = []
+    for line in lines:
+        indent = line.text[: len(line.text) - len(line.text.lstrip())] + "  "
+        parts = textwrap.wrap(line.text, max(columns, 20), subsequent_indent=indent) if line.text else [""]
+        whole = len(line.text) <= columns or line.style == "command"
+        fit += [line] if whole else [Line(part, line.style) for part in parts]
+    return fit
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """`text` as a terminal with this encoding can show it."""
+    try:
+        text.encode(encoding or "ascii")
+        return text
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_WITHOUT_GLYPHS).encode("ascii", "replace").decode()
+
+
+def paragraph(text: str, start: str, style: str) -> list[Line]:
+    after = " " * len(start)
+    wrapped = textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=after, break_on_hyphens=False
+    )  # 1e-12 stays whole
+    return [Line(line, style) for line in wrapped]
+
+
+def message_lines(message: str, most: int = 4) -> list[str]:
+    lines = [
+        part
+        for line in message[:4000].splitlines()
+        for part in textwrap.wrap(line, WIDTH - 4, break_on_hyphens=False)  # a path stays in one piece
+    ]
+    return lines[:most] + (["…"] if len(lines) > most else [])
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and what is counted, in the plural unless it is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
