@@ -28,10 +28,12 @@ from harness.authoring import variant_run  # noqa: E402
 from harness.course.katas import Kata, load_course, resolve_kata  # noqa: E402
 from harness.course.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
 from harness.course.stubs import read_contract  # noqa: E402
+from harness.diagnosis.case import CannotReplay, Case, case_of  # noqa: E402
 from harness.diagnosis.diagnose import BUDGET, name_mistake  # noqa: E402
-from harness.diagnosis.reference import Reference, in_place  # noqa: E402
-from harness.diagnosis.replay import CannotReplay, Case, Failed, Rerun, case_of  # noqa: E402
-from harness.diagnosis.time_budget import OutOfTime, Time  # noqa: E402
+from harness.diagnosis.failed import Failed  # noqa: E402
+from harness.diagnosis.reference import Reference, installed_as  # noqa: E402  # noqa: E402
+from harness.diagnosis.replay import Replayer  # noqa: E402  # noqa: E402
+from harness.diagnosis.time_budget import OutOfTime, TimeBudget  # noqa: E402  # noqa: E402
 
 LONGEST = 20.0  # seconds allowed for all tests of one version
 
@@ -105,8 +107,8 @@ class Trials:
     def tried(self, version: Version) -> Outcome:
         compiled = self.hooks.importer.compiler(self.kata)
         try:
-            learners = Reference(self.kata, compiled, Time(LONGEST), version.source)
-            with in_place(learners.module, self.kata.module):
+            learners = Reference(self.kata, compiled, TimeBudget(LONGEST), version.source)
+            with installed_as(learners.module, self.kata.module):
                 found = self.first_failure(learners.module, version.caught_by)
                 return self.named(*found) if found else Outcome()
         except (Exception, OutOfTime) as error:
@@ -115,7 +117,7 @@ class Trials:
 
     def first_failure(self, learners: object, caught_by: str) -> tuple[Case, Failed] | None:
         contract = tuple(read_contract(self.kata.solution))
-        rerun = Rerun(self.cases[0], contract, self.program, Time(LONGEST))
+        rerun = Replayer(self.cases[0], contract, self.program, TimeBudget(LONGEST))
         with rerun.on(learners) as stage:
             for case in self.cases:
                 if caught_by in ("", case.function):
@@ -131,7 +133,9 @@ class Trials:
         passed, started, late = self.order[: self.order.index(case.function)], time.process_time(), False
         diagnosis = ""
         try:
-            diagnosis = name_mistake(self.kata, case, failed, self.hooks.importer, passed, Time(self.budget))
+            diagnosis = name_mistake(
+                self.kata, case, failed, self.hooks.importer, passed, TimeBudget(self.budget)
+            )
         except OutOfTime:
             late = True
         except CannotReplay:

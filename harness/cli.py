@@ -189,9 +189,9 @@ def train(
     from harness.training import capstone, words
 
     course = _course()
-    with _told(course):
+    with _report_errors(course):
         built = capstone.load_capstone(course, course.katas if solutions else ())
-        request = capstone.Request(config, data, run_dir, resume, changes)
+        request = capstone.TrainingRequest(config, data, run_dir, resume, changes)
         outcome = capstone.train(course, built, request)
     if outcome.speaks:
         _print(
@@ -233,7 +233,7 @@ def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: i
     from harness.training import capstone
 
     course = _course()
-    with _told(course):
+    with _report_errors(course):
         built = capstone.load_capstone(course, course.katas if solutions else ())
         text = built.sample(run_dir or capstone.newest_run(course), prompt, max_new_tokens, **options)
     click.echo(text)
@@ -249,7 +249,7 @@ def demo() -> None:
     progress = Ledger(course).progress()
     reference = capstone.unfinished(progress)
     _print(words.demo_parts([each.kata for each in progress if each.kata not in reference], reference))
-    with _told(course):
+    with _report_errors(course):
         built = capstone.load_capstone(course, reference)
         outcome = capstone.demonstrate(course, built)
         text = built.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
@@ -276,7 +276,7 @@ def pair_start(ana: str, bo: str, minutes: float) -> None:
     """Begin: ANA drives, BO navigates. A name may have an address: "Ana <ana@example.org>"."""
     from harness.pairing import commands as pairs
 
-    _tell_pair(lambda course, now: pairs.start(course, ana, bo, minutes, now))
+    _run_pair_command(lambda course, now: pairs.start(course, ana, bo, minutes, now))
 
 
 @pair.command("next")
@@ -284,7 +284,7 @@ def pair_next() -> None:
     """Swap now."""
     from harness.pairing import commands as pairs
 
-    _tell_pair(pairs.swap)
+    _run_pair_command(pairs.swap)
 
 
 @pair.command("status")
@@ -292,7 +292,7 @@ def pair_status() -> None:
     """Whose turn it is, and for how long."""
     from harness.pairing import commands as pairs
 
-    _tell_pair(pairs.status)
+    _run_pair_command(pairs.status)
 
 
 @pair.command("stop")
@@ -300,10 +300,10 @@ def pair_stop() -> None:
     """End: swaps, greens, who drove how long, and Co-authored-by lines for the commit."""
     from harness.pairing import commands as pairs
 
-    _tell_pair(pairs.stop)
+    _run_pair_command(pairs.stop)
 
 
-def _tell_pair(deed: Callable[[Course, float], list[Line]]) -> None:
+def _run_pair_command(deed: Callable[[Course, float], list[Line]]) -> None:
     from harness.pairing.commands import NotNow
 
     try:
@@ -430,7 +430,7 @@ def publish_solutions(base: str) -> None:
 
 
 @contextlib.contextmanager
-def _told(course: Course) -> Iterator[None]:
+def _report_errors(course: Course) -> Iterator[None]:
     """Say what goes wrong in one block: in the request, or in the katas."""
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import in_katas

@@ -15,8 +15,8 @@ import pytest
 
 from harness.course.kata_tests import read_tests
 from harness.course.katas import Course, Kata
-from harness.isolation.importer import CannotImport
-from harness.run.child import Sources
+from harness.isolation.standins import CannotImport
+from harness.run.plan import ReplacedSources
 
 
 @dataclass
@@ -80,7 +80,9 @@ def run(
     arguments += ["--assert=rewrite"] if listeners else []
     arguments += ["--collect-only"] if only_collect else []
     with katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
-        pytest.main([*arguments, *(["-x"] if stop else [])], plugins=[listener, Sources(sources), *listeners])
+        pytest.main(
+            [*arguments, *(["-x"] if stop else [])], plugins=[listener, ReplacedSources(sources), *listeners]
+        )
     names = [test.name for test in read_tests(kata)]
     return Verdict(
         [name for name in names if name in listener.passed - listener.failed],

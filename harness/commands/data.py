@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from harness.corpora import catalogue
-from harness.corpora.catalogue import Corpus, NoCorpus, locate, named, shown
+from harness.corpora.catalogue import Corpus, NoCorpus, corpus_named, display_path, locate
 from harness.corpora.words import (
     corpus_entry,
     corpus_has_come,
@@ -23,26 +23,26 @@ DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name
 def listing(root: Path) -> list[Line]:
     """Every corpus: what it is, whether and where it is here, what to type to get it."""
     lines = [line for corpus in catalogue.CORPORA for line in _entry(root, corpus)]
-    return lines + data_folders([f"{shown(root, folder)}/" for folder in catalogue.folders(root)])
+    return lines + data_folders([f"{display_path(root, folder)}/" for folder in catalogue.folders(root)])
 
 
 def obtain(root: Path, name: str) -> list[Line]:
     """Get a corpus and say where it is. Raises NoCorpus."""
-    corpus = named(name)
+    corpus = corpus_named(name)
     here = locate(root, corpus)
     if here:
-        return corpus_is_here(name, shown(root, here))
-    return corpus_has_come(name, shown(root, catalogue.get(root, corpus)))
+        return corpus_is_here(name, display_path(root, here))
+    return corpus_has_come(name, display_path(root, catalogue.get(root, corpus)))
 
 
 def take(root: Path, name: str, source: Path) -> list[Line]:
     """Copy a corpus from a file that the learner has, and say where it is. Raises NoCorpus."""
-    corpus = named(name)
+    corpus = corpus_named(name)
     text = _text_of(corpus, source)
     here = locate(root, corpus)
     if here:
-        return corpus_is_here(name, shown(root, here))
-    return corpus_has_come(name, shown(root, catalogue.put(root, corpus, text)))
+        return corpus_is_here(name, display_path(root, here))
+    return corpus_has_come(name, display_path(root, catalogue.put(root, corpus, text)))
 
 
 def _text_of(corpus: Corpus, source: Path) -> bytes:
@@ -65,7 +65,7 @@ def _entry(root: Path, corpus: Corpus) -> list[Line]:
         corpus.name,
         corpus.about,
         corpus.size,
-        path=shown(root, path) if path else "",
+        path=display_path(root, path) if path else "",
         good=good is not None,
         limit=corpus.entropy().nats_per_character if corpus.entropy else None,
     )

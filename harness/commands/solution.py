@@ -15,7 +15,7 @@ NARROWEST = 80  # columns; in a narrower terminal the two stand one below the ot
 
 
 @dataclass(frozen=True)
-class Pair:
+class Passage:
     """One function or class, as the learner and as the reference wrote it, without docstrings."""
 
     name: str
@@ -34,10 +34,10 @@ def give_up(course: Course, kata: Kata, time: str) -> None:
     append_line(course.root / FOLDER / FILE, {"kata": kata.name, "time": time})
 
 
-def pairs(yours: str, reference: str) -> Iterator[Pair]:
+def pairs(yours: str, reference: str) -> Iterator[Passage]:
     """Every name of the contract in its order; what the learner's file lacks is empty."""
     for name in contract(reference):
-        yield Pair(name, _definition(yours, name), _definition(reference, name))
+        yield Passage(name, _definition(yours, name), _definition(reference, name))
 
 
 def show(kata: Kata) -> None:
@@ -51,7 +51,7 @@ def show(kata: Kata) -> None:
         console.print(_side_by_side(pair, console.width))
 
 
-def _side_by_side(pair: Pair, width: int) -> object:
+def _side_by_side(pair: Passage, width: int) -> object:
     from rich.console import Group
     from rich.syntax import Syntax
     from rich.table import Table

@@ -94,11 +94,11 @@ NAMES = tuple(corpus.name for corpus in CORPORA)
 
 def find(root: Path, name: str) -> Path:
     """The file of a corpus, which is made or downloaded first if it is not here. Raises NoCorpus."""
-    corpus = named(name)
+    corpus = corpus_named(name)
     return locate(root, corpus) or get(root, corpus)
 
 
-def named(name: str) -> Corpus:
+def corpus_named(name: str) -> Corpus:
     """The corpus of that name. Raises UnknownCorpus naming the nearest one."""
     for corpus in CORPORA:
         if corpus.name == name:
@@ -136,7 +136,7 @@ def put(root: Path, corpus: Corpus, text: bytes) -> Path:
     return _put(root, corpus, lambda target: _place(target, text))
 
 
-def shown(root: Path, path: Path) -> str:
+def display_path(root: Path, path: Path) -> str:
     """`path` as it is typed from the root, if it is below it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
@@ -152,7 +152,7 @@ def _put(root: Path, corpus: Corpus, write: Callable[[Path], None]) -> Path:
                 write(target)
                 download.part_of(target).unlink(missing_ok=True)
     except OSError as error:
-        folder = shown(root, target.parent)
+        folder = display_path(root, target.parent)
         raise NoCorpus(data_not_written(corpus.name, folder, error.strerror or str(error))) from None
     return target
 
@@ -188,7 +188,7 @@ def _set_aside(root: Path, target: Path) -> None:
     if target.exists():
         kept = target.with_name(f"{target.name}.old")
         os.replace(target, kept)
-        _say(set_aside(shown(root, target), shown(root, kept)))
+        _say(set_aside(display_path(root, target), display_path(root, kept)))
 
 
 def _place(target: Path, text: bytes) -> None:

@@ -12,10 +12,12 @@ from harness.course.kata_tests import read_tests
 from harness.course.katas import Kata
 from harness.course.slips import Slip, read_slips
 from harness.course.stubs import read_contract
+from harness.diagnosis.case import Case, Item, case_of
+from harness.diagnosis.failed import Failed, observe_failure
 from harness.diagnosis.reference import Reference
-from harness.diagnosis.replay import Case, Differs, Failed, Item, Replay, Rerun, case_of, read
-from harness.diagnosis.snapshots import Seen, alike, nearer, telling
-from harness.diagnosis.time_budget import Time
+from harness.diagnosis.replay import Differs, Replay, Replayer
+from harness.diagnosis.snapshots import Snapshot, closer_than, distinct_wrong_values, equivalent
+from harness.diagnosis.time_budget import TimeBudget
 from harness.isolation.importer import KataImporter
 
 BUDGET = 0.5  # seconds, of a run that has failed anyway
@@ -53,11 +55,11 @@ class Diagnoses:
 
     def of(self, item: Item, kata: Kata, error: BaseException) -> str:
         """The diagnosis of the one mistake that fits this failure of a test, or nothing. Raises nothing."""
-        time = Time(self.left)
+        time = TimeBudget(self.left)
         try:
             passed = {test for name, test in self._passed - self._failed if name == kata.name}
             case = case_of(item, kata)
-            return name_mistake(kata, case, read(error, case), self._importer, passed, time)
+            return name_mistake(kata, case, observe_failure(error, case), self._importer, passed, time)
         except KeyboardInterrupt:
             raise
         except BaseException:
@@ -72,7 +74,7 @@ def name_mistake(
     failed: Failed,
     importer: KataImporter,
     passed: Collection[str],
-    time: Time,
+    time: TimeBudget,
 ) -> str:
     """The diagnosis of the one mistake that fits the failure of a case, the learner's module being in place.
 
@@ -83,7 +85,7 @@ def name_mistake(
     if not slips:
         return ""
     program = compile(case.tests.read_bytes(), str(case.tests), "exec", dont_inherit=True)
-    rerun = Rerun(case, tuple(read_contract(kata.solution)), program, time)
+    rerun = Replayer(case, tuple(read_contract(kata.solution)), program, time)
     # Checking signatures is most of the work, and shows only in failures of signatures: a result of another
     # shape or dtype is not alike anyway.
     checks = failed.kind == "TypeCheckError"
@@ -95,7 +97,7 @@ def name_mistake(
         return _named(rerun, kata, Reference(kata, compiled, time), slips, mine)
 
 
-def _named(rerun: Rerun, kata: Kata, reference: Reference, slips: Sequence[Slip], mine: Replay) -> str:
+def _named(rerun: Replayer, kata: Kata, reference: Reference, slips: Sequence[Slip], mine: Replay) -> str:
     """The diagnosis that the slips share with which the case fails as `mine` does."""
     assert mine.failed is not None  # the caller has seen to it
     matching = [slip for slip in slips if _sees_the_same(rerun, reference, slip, mine)]
@@ -122,7 +124,9 @@ def _unchecked(kata: Kata, source: str) -> CodeType:
     return compile(source, str(kata.solution), "exec", dont_inherit=True)
 
 
-def _played(rerun: Rerun, version: ModuleType, expected: Sequence[Seen] | None = None) -> Replay | None:
+def _played(
+    rerun: Replayer, version: ModuleType, expected: Sequence[Snapshot] | None = None
+) -> Replay | None:
     """What the case sees on a version; None once that is not the expected."""
     try:
         with rerun.on(version) as stage:
@@ -131,7 +135,7 @@ def _played(rerun: Rerun, version: ModuleType, expected: Sequence[Seen] | None =
         return None
 
 
-def _sees_the_same(rerun: Rerun, reference: Reference, slip: Slip, mine: Replay) -> bool:
+def _sees_the_same(rerun: Replayer, reference: Reference, slip: Slip, mine: Replay) -> bool:
     try:
         with reference.slipped(slip) as version:
             theirs = _played(rerun, version, mine.results)
@@ -140,7 +144,7 @@ def _sees_the_same(rerun: Rerun, reference: Reference, slip: Slip, mine: Replay)
     return theirs is not None and theirs.failed is not None and same(mine, theirs)
 
 
-def _does_better(rerun: Rerun, reference: Reference, mine: Replay) -> bool:
+def _does_better(rerun: Replayer, reference: Reference, mine: Replay) -> bool:
     """Whether the reference does not fail so; where it does, an earlier kata is to blame."""
     theirs = _played(rerun, reference.module, mine.results)
     return theirs is None or theirs.failed is None
@@ -148,10 +152,10 @@ def _does_better(rerun: Rerun, reference: Reference, mine: Replay) -> bool:
 
 def says_little(failed: Failed) -> bool:
     """Whether other mistakes may easily fail so: no comparison of numbers that only one would give."""
-    return failed.compared is None or telling(*failed.compared) < _TELLING
+    return failed.compared is None or distinct_wrong_values(*failed.compared) < _TELLING
 
 
-def _agreeing_elsewhere(rerun: Rerun, kata: Kata, reference: Reference, slips: list[Slip]) -> list[Slip]:
+def _agreeing_elsewhere(rerun: Replayer, kata: Kata, reference: Reference, slips: list[Slip]) -> list[Slip]:
     """The slips with which all other cases of the test see what they see of the learner's version, too."""
     if not slips:
         return []
@@ -161,7 +165,7 @@ def _agreeing_elsewhere(rerun: Rerun, kata: Kata, reference: Reference, slips: l
 
 
 def _agrees(
-    rerun: Rerun, reference: Reference, slip: Slip, mine: Sequence[tuple[tuple[int, ...], Replay]]
+    rerun: Replayer, reference: Reference, slip: Slip, mine: Sequence[tuple[tuple[int, ...], Replay]]
 ) -> bool:
     try:
         with reference.slipped(slip) as version, rerun.on(version) as stage:
@@ -172,19 +176,23 @@ def _agrees(
 
 def same(one: Replay, other: Replay) -> bool:
     """Whether two runs of a case saw alike and failed alike."""
-    if len(one.results) != len(other.results) or not all(map(alike, one.results, other.results)):
+    if len(one.results) != len(other.results) or not all(map(equivalent, one.results, other.results)):
         return False
     if one.failed is None or other.failed is None:
         return one.failed is other.failed
     if not _at_the_same_place(one.failed, other.failed):
         return False
-    if one.results and one.results[-1][0] == "error" and not alike(one.results[-1][2], other.results[-1][2]):
+    if (
+        one.results
+        and one.results[-1][0] == "error"
+        and not equivalent(one.results[-1][2], other.results[-1][2])
+    ):
         return False
     mine, theirs = one.failed.compared, other.failed.compared
-    if mine and theirs and not nearer(mine[0], theirs[0], theirs[1]):
+    if mine and theirs and not closer_than(mine[0], theirs[0], theirs[1]):
         return False
     left, right = one.failed.values, other.failed.values
-    return left.keys() == right.keys() and all(alike(value, right[name]) for name, value in left.items())
+    return left.keys() == right.keys() and all(equivalent(value, right[name]) for name, value in left.items())
 
 
 def _at_the_same_place(one: Failed, other: Failed) -> bool:

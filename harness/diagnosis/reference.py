@@ -16,7 +16,7 @@ from types import CodeType, ModuleType
 
 from harness.course.katas import Kata
 from harness.course.slips import Slip
-from harness.diagnosis.time_budget import Time
+from harness.diagnosis.time_budget import TimeBudget
 
 _VERSIONS = itertools.count()
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -29,7 +29,7 @@ class Reference:
     """
 
     def __init__(
-        self, kata: Kata, compiled: Callable[[str], CodeType], time: Time, source: str | None = None
+        self, kata: Kata, compiled: Callable[[str], CodeType], time: TimeBudget, source: str | None = None
     ) -> None:
         self._compiled, self._time = compiled, time
         self.source = kata.solution.read_text(encoding="utf-8") if source is None else source
@@ -41,7 +41,7 @@ class Reference:
     def _execute(self, source: str) -> None:
         # A name of its own for each version: beartype keeps what a class's name in an annotation stands for.
         self.module.__name__ = f"{self._name}__{next(_VERSIONS)}"
-        with in_place(self.module, self._name), self._time.guard():
+        with installed_as(self.module, self._name), self._time.guard():
             exec(self._compiled(source), self.module.__dict__)
 
     @contextmanager
@@ -49,7 +49,7 @@ class Reference:
         """The module with the slip in it. Raises whatever the slip raises when it is defined."""
         before = dict(self.module.__dict__)
         try:
-            source = touched(self.source, slip)
+            source = patched_source(self.source, slip)
             for name in _defined(ast.parse(source).body):  # or a class's methods would mean the old one by it
                 self.module.__dict__.pop(name, None)
             self._execute(source)
@@ -60,7 +60,7 @@ class Reference:
 
 
 @contextmanager
-def in_place(module: ModuleType, name: str) -> Iterator[None]:
+def installed_as(module: ModuleType, name: str) -> Iterator[None]:
     """`import` finds this module inside, under this name and its own, and what was there before put back."""
     package, _, attribute = name.rpartition(".")
     parent, names = sys.modules[package], {module.__name__, name}
@@ -79,7 +79,7 @@ def in_place(module: ModuleType, name: str) -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=64)
-def touched(source: str, slip: Slip) -> str:
+def patched_source(source: str, slip: Slip) -> str:
     """The source of all that has to be executed again for a slip, the slip in it. Raises BadSlip."""
     slipped = slip.apply(source)
     lines = source.splitlines(keepends=True)

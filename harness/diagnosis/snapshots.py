@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-Seen = tuple[Any, ...]  # ("tensor", …), ("number", …), …: plain, and no longer tied to the value
+Snapshot = tuple[Any, ...]  # ("tensor", …), ("number", …), …: plain, and no longer tied to the value
 
-OPAQUE: Seen = ("opaque",)  # nothing that two ways of writing a kata need have in common
+OPAQUE: Snapshot = ("opaque",)  # nothing that two ways of writing a kata need have in common
 _DEEPEST, _LONGEST = 5, 2000
 TEMPORARY = "harness-replay-"  # how the name of a replay's own folder begins; it ends at random
 _TEMPORARY = re.compile(TEMPORARY + r"\w{8}")
@@ -25,7 +25,7 @@ _NEXT_TO_NOTHING = 0.02
 _PYTHON_NOISE = 1e-6  # a Python float may have been a float32
 
 
-def see(value: object, depth: int = 0) -> Seen:
+def snapshot(value: object, depth: int = 0) -> Snapshot:
     """A copy of what can be compared of a value."""
     if value is None or isinstance(value, bool | int | float | complex):
         return ("number", value)
@@ -40,26 +40,26 @@ def see(value: object, depth: int = 0) -> Seen:
     return _see_inside(value, depth) if depth < _DEEPEST else OPAQUE
 
 
-def _see_tensor(value: Any) -> Seen:
+def _see_tensor(value: Any) -> Snapshot:
     dtype = str(value.dtype).removeprefix("torch.")
     data = None if value.device.type == "meta" else value.detach().clone()
     return ("tensor", dtype, value.device.type, tuple(value.shape), data)
 
 
-def _see_inside(value: object, depth: int) -> Seen:
+def _see_inside(value: object, depth: int) -> Snapshot:
     if isinstance(value, list | tuple) and len(value) <= _LONGEST:
-        return ("many", [see(item, depth + 1) for item in value])
+        return ("many", [snapshot(item, depth + 1) for item in value])
     if isinstance(value, Mapping) and len(value) <= _LONGEST:
-        return ("table", {repr(key): see(item, depth + 1) for key, item in value.items()})
+        return ("table", {repr(key): snapshot(item, depth + 1) for key, item in value.items()})
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value)]
-        return ("table", {name: see(getattr(value, name, None), depth + 1) for name in names})
+        return ("table", {name: snapshot(getattr(value, name, None), depth + 1) for name in names})
     if isinstance(value, set | frozenset):
         return ("text", repr(sorted(map(repr, value))))
     return OPAQUE
 
 
-def alike(one: Seen, other: Seen) -> bool:
+def equivalent(one: Snapshot, other: Snapshot) -> bool:
     """Whether the same computation may have given both."""
     if OPAQUE in (one, other):
         return True
@@ -68,7 +68,7 @@ def alike(one: Seen, other: Seen) -> bool:
     return bool(_ALIKE[one[0]](one, other))
 
 
-def _numbers(one: Seen, other: Seen) -> bool:
+def _numbers(one: Snapshot, other: Snapshot) -> bool:
     left, right = one[1], other[1]
     if isinstance(left, float) and isinstance(right, float | int) and not isinstance(right, bool):
         near = abs(left - right) <= _PYTHON_NOISE * max(abs(left), abs(right))
@@ -76,17 +76,17 @@ def _numbers(one: Seen, other: Seen) -> bool:
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _texts(one: Seen, other: Seen) -> bool:
+def _texts(one: Snapshot, other: Snapshot) -> bool:
     return bool(one[1] == other[1])
 
 
-def _tensors(one: Seen, other: Seen) -> bool:
+def _tensors(one: Snapshot, other: Snapshot) -> bool:
     if one[:4] != other[:4]:
         return False
     return one[4] is None or _entries_alike(one[1], one[4], other[4])
 
 
-def _arrays(one: Seen, other: Seen) -> bool:
+def _arrays(one: Snapshot, other: Snapshot) -> bool:
     if one[:3] != other[:3]:
         return False
     if one[1] not in _NOISE:
@@ -117,17 +117,17 @@ def distance(left: Any, right: Any, noise: float) -> float:
     return float(((left - right).abs() / allowed).max())
 
 
-def _manies(one: Seen, other: Seen) -> bool:
-    return len(one[1]) == len(other[1]) and all(map(alike, one[1], other[1]))
+def _manies(one: Snapshot, other: Snapshot) -> bool:
+    return len(one[1]) == len(other[1]) and all(map(equivalent, one[1], other[1]))
 
 
-def _tables(one: Seen, other: Seen) -> bool:
+def _tables(one: Snapshot, other: Snapshot) -> bool:
     return one[1].keys() == other[1].keys() and all(
-        alike(item, other[1][key]) for key, item in one[1].items()
+        equivalent(item, other[1][key]) for key, item in one[1].items()
     )
 
 
-def _errors(one: Seen, other: Seen) -> bool:
+def _errors(one: Snapshot, other: Snapshot) -> bool:
     return bool(one[1] == other[1])  # the words are compared where an error ends a test
 
 
@@ -144,10 +144,10 @@ _ALIKE = {
 }
 
 
-def nearer(one: Seen, other: Seen, expected: Seen) -> bool:
+def closer_than(one: Snapshot, other: Snapshot, expected: Snapshot) -> bool:
     """Whether what separates two values is next to nothing beside what separates them from `expected`."""
     if one[0] == "many" and len(one[1]) == len(other[1]) == len(expected[1]):
-        return all(map(nearer, one[1], other[1], expected[1]))
+        return all(map(closer_than, one[1], other[1], expected[1]))
     if not all(each[0] == "tensor" and each[1] in _NOISE and each[4] is not None for each in (one, other)):
         return True
     if expected[0] != "tensor" or expected[3] != one[3] or expected[4] is None:
@@ -156,13 +156,13 @@ def nearer(one: Seen, other: Seen, expected: Seen) -> bool:
     return bool((mine - theirs).abs().sum() <= _NEXT_TO_NOTHING * (theirs - right).abs().sum())
 
 
-def telling(actual: Seen, expected: Seen) -> int:
+def distinct_wrong_values(actual: Snapshot, expected: Snapshot) -> int:
     """How many different numbers stand where another one was expected.
 
     Those that come of themselves do not count: 0, ±1, NaN and ±∞ are what many mistakes give.
     """
     if actual[0] == "many" and expected[0] == "many":
-        return max(map(telling, actual[1], expected[1]), default=0)
+        return max(map(distinct_wrong_values, actual[1], expected[1]), default=0)
     if actual[0] != "tensor" or actual[4] is None:
         return 0
     found = actual[4].double()
@@ -173,7 +173,7 @@ def telling(actual: Seen, expected: Seen) -> int:
     return len(values - {0.0, 1.0, -1.0})
 
 
-def see_message(text: str, *, written: bool) -> Seen:
+def message_snapshot(text: str, *, written: bool) -> Snapshot:
     """A message: as it is, but for rounding; of one `written` by the kata's author only what it names.
 
     Two people word the same refusal differently; which numbers and names they quote is the same.

@@ -19,7 +19,7 @@ class OutOfTime(BaseException):
     """The block was still running; no `except Exception` inside it swallows this."""
 
 
-class Time:
+class TimeBudget:
     """So many seconds of this process's work, from now on and for several blocks together.
 
     One thread watches over the blocks, and goes when there has been none for a moment: starting a thread

@@ -25,13 +25,13 @@ from harness.explain.origin import Origin, origin
 from harness.explain.relations import Fact
 from harness.explain.side_by_side import Tolerance, is_tensor, side_by_side
 from harness.isolation.calls import Call
-from harness.isolation.importer import text_of
+from harness.isolation.standins import text_of
 
 _ITEM = re.compile(r"The failure occurred for item ((?:\[[^\]]*\])+)")
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedValues:
     """Two values that a test has found to differ, by `assert_close` or by `assert`."""
 
     expected: Any
@@ -41,13 +41,13 @@ class Compared:
     item: tuple[Any, ...] = ()  # where in the containers that the test compares
 
 
-def by_assert_close(error: BaseException) -> Compared | None:
+def by_assert_close(error: BaseException) -> ComparedValues | None:
     """The values that torch.testing.assert_close refused, those inside of tuples and mappings too."""
     values = refused_by_assert_close(error) if isinstance(error, AssertionError) else None
     if values is None:
         return None
     tolerance = Tolerance(values.get("rtol"), values.get("atol"))
-    whole = Compared(values["expected"], values["actual"], tolerance, "assert_close")
+    whole = ComparedValues(values["expected"], values["actual"], tolerance, "assert_close")
     return _item(whole, text_of(error))
 
 
@@ -59,14 +59,14 @@ def refused_by_assert_close(error: BaseException) -> Mapping[str, Any] | None:
     return None
 
 
-def by_assert(error: BaseException, operator: str, left: Any, right: Any) -> Compared | None:
+def by_assert(error: BaseException, operator: str, left: Any, right: Any) -> ComparedValues | None:
     """The values of a failed `assert actual == expected`."""
     if not isinstance(error, AssertionError) or operator not in ("==", "is"):
         return None
-    return Compared(right, left, Tolerance(0.0, 0.0), "assert")
+    return ComparedValues(right, left, Tolerance(0.0, 0.0), "assert")
 
 
-def _item(whole: Compared, message: str) -> Compared:
+def _item(whole: ComparedValues, message: str) -> ComparedValues:
     """The member of two containers that the message is about."""
     found = _ITEM.search(message)
     if not found:
@@ -89,7 +89,7 @@ def _key(text: str) -> Any:
         return text
 
 
-def read(compared: Compared, names: Mapping[str, Any], calls: Sequence[Call] = ()) -> Fact:
+def read(compared: ComparedValues, names: Mapping[str, Any], calls: Sequence[Call] = ()) -> Fact:
     """The values as text ("table"), by what they were compared, and what can be seen in them.
 
     That is: "seen", "axes" and "shape" to say it with, and "heat", a map of attention. `names` are the
@@ -103,7 +103,7 @@ def read(compared: Compared, names: Mapping[str, Any], calls: Sequence[Call] = (
     return facts
 
 
-def _table(compared: Compared) -> Sequence[str]:
+def _table(compared: ComparedValues) -> Sequence[str]:
     expected, actual = compared.expected, compared.actual
     try:
         return differences(expected, actual) or side_by_side(expected, actual, compared.tolerance)
@@ -111,7 +111,7 @@ def _table(compared: Compared) -> Sequence[str]:
         return [f"(the values cannot be shown: {type(error).__name__}: {text_of(error)})"]
 
 
-def _look(compared: Compared, names: Mapping[str, Any], source: Origin | None) -> Fact:
+def _look(compared: ComparedValues, names: Mapping[str, Any], source: Origin | None) -> Fact:
     expected, actual = compared.expected, compared.actual
     if read := _reading(compared, names):
         return {"seen": read, "axes": [], "shape": []}
@@ -131,7 +131,7 @@ def _look(compared: Compared, names: Mapping[str, Any], source: Origin | None) -
     }
 
 
-def _map(compared: Compared, axes: Sequence[str]) -> Fact:
+def _map(compared: ComparedValues, axes: Sequence[str]) -> Fact:
     """A map of attention, if the values are the weights that queries give to keys."""
     if not attention.have_queries_and_keys(axes) or compared.expected.shape != compared.actual.shape:
         return {}
@@ -156,7 +156,7 @@ def names_in(traceback: TracebackType | None, code: CodeType | None) -> dict[str
     return dict(frames[-1].f_locals) if frames else {}
 
 
-def _gradient_of(compared: Compared, names: Mapping[str, Any]) -> str:
+def _gradient_of(compared: ComparedValues, names: Mapping[str, Any]) -> str:
     """The variable or the parameter that a gradient is of; "" for what is none, or of none that is known."""
     actual = compared.actual
     if names.get("gradient") is actual and isinstance(names.get("name"), str):
@@ -171,7 +171,7 @@ def _gradient_of(compared: Compared, names: Mapping[str, Any]) -> str:
     return ""
 
 
-def _named(compared: Compared, names: Mapping[str, Any]) -> list[Fact]:
+def _named(compared: ComparedValues, names: Mapping[str, Any]) -> list[Fact]:
     """What a loop over named tensors calls the one that is wrong."""
     looped = names.get("weight")
     known = looped is not None and (looped is compared.expected or looped is compared.actual)
@@ -190,7 +190,7 @@ def _input_name(names: Mapping[str, Any], index: Any) -> str:
     return next((name for name, value in names.items() if value is inputs[index]), "")
 
 
-def _reading(compared: Compared, names: Mapping[str, Any]) -> list[Fact]:
+def _reading(compared: ComparedValues, names: Mapping[str, Any]) -> list[Fact]:
     """Which positions took notice of the one that the test changed, though they should not, or did not."""
     place = _changed_place(names)
     should, does = _places(compared.expected), _places(compared.actual)

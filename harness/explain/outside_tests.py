@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course.katas import Course, Kata
-from harness.isolation.importer import text_of
+from harness.isolation.standins import text_of
 
 
 @dataclass(frozen=True)
-class Call:
+class KataFrame:
     """A line of a kata that was being executed."""
 
     place: str  # "katas/k01_attention/attention.py:18"
@@ -21,12 +21,12 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Failure:
+class KataError:
     """An error that came out of the katas."""
 
     kind: str  # the exception's name
     message: str
-    calls: Sequence[Call]  # the katas' lines that led to it, the innermost last
+    calls: Sequence[KataFrame]  # the katas' lines that led to it, the innermost last
     kata: Kata | None  # the one of the innermost line
     unwritten: bool  # whether that line is what a stub raises
 
@@ -36,12 +36,14 @@ class Failure:
         return self.kind in ("ValueError", "FileNotFoundError")
 
 
-def in_katas(course: Course, error: BaseException) -> Failure:
+def in_katas(course: Course, error: BaseException) -> KataError:
     """What is to be told of an error that came out of the katas."""
     frames = traceback.extract_tb(error.__traceback__)
     found = [(frame, kata) for frame in frames if (kata := course.kata_of(Path(frame.filename)))]
-    calls = [Call(f"{course.relative(Path(f.filename))}:{f.lineno}", f.name, f.line or "") for f, _ in found]
-    return Failure(
+    calls = [
+        KataFrame(f"{course.relative(Path(f.filename))}:{f.lineno}", f.name, f.line or "") for f, _ in found
+    ]
+    return KataError(
         type(error).__name__,
         text_of(error),
         calls,

@@ -10,7 +10,7 @@ from typing import Any
 from harness.explain.attention_map import heat_lines
 from harness.explain.findings import Finding
 from harness.explain.observation_words import seen_lines
-from harness.explain.outside_tests import Failure
+from harness.explain.outside_tests import KataError
 from harness.explain.side_by_side import beyond_a_table
 from harness.terminal.lines import WIDTH, Line, message_lines, paragraph
 
@@ -278,7 +278,7 @@ _EXPLAIN: dict[str, Callable[[Mapping[str, Any]], Sequence[str | Line]]] = {
 }
 
 
-def failed_in_katas(failure: Failure) -> list[Line]:
+def failed_in_katas(failure: KataError) -> list[Line]:
     """An error that came out of the katas while training or sampling."""
     if failure.unwritten and failure.kata and failure.calls:
         return [

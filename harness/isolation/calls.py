@@ -28,7 +28,7 @@ class Call:
 
 
 @dataclass
-class Notes:
+class CallLog:
     """What has been noticed since the test began."""
 
     changed: list[tuple[str, str]] = field(default_factory=list)  # (function, argument) written to in place
@@ -43,7 +43,7 @@ class Notes:
         self.depth = 0
 
 
-def watch_arguments(module: ModuleType, names: Iterable[str], notes: Notes) -> None:
+def log_calls(module: ModuleType, names: Iterable[str], notes: CallLog) -> None:
     """Let a module's public functions and methods note that they are called, and what they write to.
 
     They only note: the tests decide what is wrong, and a failing one can then say why and where. Names that
@@ -57,13 +57,13 @@ def watch_arguments(module: ModuleType, names: Iterable[str], notes: Notes) -> N
             _watch_methods(value, notes)
 
 
-def _watch_methods(owner: type, notes: Notes) -> None:
+def _watch_methods(owner: type, notes: CallLog) -> None:
     for name, value in list(vars(owner).items()):
         if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_"):
             setattr(owner, name, _watched(value, notes))
 
 
-def _watched(function: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
+def _watched(function: Callable[..., Any], notes: CallLog) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
     names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
     rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]

@@ -17,65 +17,19 @@ from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import NoReturn
 
 from harness.course.kata_tests import digest
 from harness.course.katas import Course, Kata
 from harness.course.stubs import read_contract
-from harness.isolation.calls import Notes, watch_arguments
+from harness.isolation.calls import CallLog, log_calls
 from harness.isolation.recorder import Recorder
+from harness.isolation.standins import CannotImport, MissingName, stand_in
 from harness.isolation.typecheck import checked
 
 # What tries hundreds of versions of one kata loads the katas before it each time, as they are.
 _CODE: dict[tuple[type[InspectLoader], Path, bytes], CodeType] = {}
 _MOST_CODE = 64
 TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # jaxtyping takes it by name
-
-
-def text_of(error: BaseException) -> str:
-    """An exception's message, also when its class is broken, as text that every encoding can hold."""
-    try:
-        return str(error).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # a learner's own __str__
-        return ""
-
-
-class CannotImport(Exception):
-    """A learner's file fails to import; `__cause__` is the error it fails with."""
-
-    def __init__(self, path: Path, cause: BaseException) -> None:
-        super().__init__(f"{path.name} cannot be imported: {type(cause).__name__}: {text_of(cause)}")
-        self.path = path
-        self.__cause__ = cause
-
-
-class MissingName(Exception):
-    """A learner's file lacks a name that its contract promises."""
-
-    def __init__(self, path: Path, name: str, present: Sequence[str]) -> None:
-        super().__init__(f"{path.name} defines no {name!r}")
-        self.path = path
-        self.missing = name
-        self.present = tuple(present)  # public names that the contract does not have
-
-
-class _StandInType(type):
-    """The type of stand-ins: classes, so that they may stand in annotations and as bases."""
-
-    _error: Exception
-
-    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
-        raise cls._error.with_traceback(None)  # one error for many uses: each starts afresh
-
-    def __getattr__(cls, name: str) -> NoReturn:
-        if name.startswith("__"):  # introspection (inspect, pytest, doctest) must not trip over it
-            raise AttributeError(name)
-        raise cls._error.with_traceback(None)
-
-
-def stand_in(name: str, error: Exception) -> type:
-    """A class that raises `error` whenever it is called or an attribute of it is read."""
-    return _StandInType(name, (), {"_error": error})
 
 
 class KataLoader(Loader):
@@ -106,7 +60,7 @@ class KataLoader(Loader):
         else:
             self._fill_missing(module, expected)
             if self._importer.checked:
-                watch_arguments(module, expected, self._importer.notes)
+                log_calls(module, expected, self._importer.notes)
 
     def _execute(self, module: ModuleType) -> None:
         replaced = self._importer.sources.get(module.__name__)
@@ -151,7 +105,7 @@ class KataImporter(MetaPathFinder):
         self.checked = checked
         self.sources = sources  # text to execute instead of a module's file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
-        self.notes = Notes()  # on the calls of a test
+        self.notes = CallLog()  # on the calls of a test
         self._katas = {
             f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
         }

@@ -14,7 +14,7 @@ from harness.progress.standing import KataProgress, assess, current_digests
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseOutcome:
     """How one case of one test function ended."""
 
     kata: str
@@ -26,7 +26,7 @@ class Outcome:
     tests_digest: str
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any], *, passed: bool) -> Outcome:
+    def from_facts(cls, facts: Mapping[str, Any], *, passed: bool) -> CaseOutcome:
         names = ("kata", "test", "case", "cases", "stub_digest", "tests_digest")
         return cls(**{name: facts[name] for name in names}, passed=passed)
 
@@ -71,7 +71,7 @@ class Ledger:
                 self._note_news(receipt.kata, receipt.passed)
                 self._receipts.append(receipt)
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: CaseOutcome) -> None:
         """Take note of one case, and save a receipt when it settles its test."""
         key = (outcome.kata, outcome.test)
         if not outcome.passed:
@@ -90,7 +90,7 @@ class Ledger:
         earlier = {name for each in self._receipts if each.kata == kata for name in each.passed}
         self.newly_passed.setdefault(kata, []).extend(test for test in tests if test not in earlier)
 
-    def _save(self, outcome: Outcome, passed: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> None:
+    def _save(self, outcome: CaseOutcome, passed: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         receipt = Receipt(outcome.kata, passed, outcome.tests_digest, outcome.stub_digest, now, failed)
         if self._is_known(receipt):

@@ -13,9 +13,10 @@ import pytest
 
 from harness.course.kata_tests import requirement_named
 from harness.course.katas import Course, Kata
-from harness.explain.findings import Finding, from_json, is_learners, place_at
+from harness.explain.findings import Finding, from_json
+from harness.explain.places import is_learners, place_at
 from harness.isolation.supervisor import Ending
-from harness.progress.ledger import Ledger, Outcome
+from harness.progress.ledger import CaseOutcome, Ledger
 from harness.progress.standing import KataProgress, next_kata
 from harness.progress.words import lock_reason, not_saved, tests_differ, unreadable_file, unreadable_lines
 from harness.run import words
@@ -23,7 +24,7 @@ from harness.terminal.lines import Line
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedTest:
     """A failed test and what was found out about it."""
 
     kata: Kata
@@ -34,14 +35,14 @@ class Failure:
 
 
 @dataclass
-class Account:
+class RunReport:
     """Gathers the reports of a run."""
 
     course: Course
     ledger: Ledger
     selected: Sequence[str]  # for the line that says that nothing matched
     records: bool = True
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[FailedTest] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)  # katas of which a test ran
     locked: list[str] = field(default_factory=list)  # katas of which a test was skipped as locked
     skipped: list[str] = field(default_factory=list)  # tests that skipped themselves
@@ -75,7 +76,7 @@ class Account:
 
     def _record(self, facts: Mapping[str, Any], *, passed: bool) -> None:
         if self.records and facts["shipped"]:
-            self.ledger.record(Outcome.from_facts(facts, passed=passed))
+            self.ledger.record(CaseOutcome.from_facts(facts, passed=passed))
 
     def start(self) -> None:
         """From here on the reports are those of this process."""
@@ -245,7 +246,7 @@ class Account:
     def _fail(self, facts: Mapping[str, Any], finding: Finding) -> None:
         kata = next(kata for kata in self.course.katas if kata.name == facts["kata"])
         case = facts.get("case_in_words", facts["case"].partition("[")[2].removesuffix("]"))
-        self.failures.append(Failure(kata, facts["test"], case, facts["requirement"], finding))
+        self.failures.append(FailedTest(kata, facts["test"], case, facts["requirement"], finding))
 
 
 def _how(ending: Ending) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from harness.course.katas import Kata
 from harness.diagnosis.words import diagnosis_lines
-from harness.explain.findings import Finding, Place
+from harness.explain.findings import Finding
+from harness.explain.places import Place
 from harness.explain.words import explanation, headline, indented
 from harness.progress.standing import KataProgress
 from harness.progress.words import course_complete, lock_reason

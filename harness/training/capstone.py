@@ -36,7 +36,7 @@ class CannotTrain(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What `harness train` was asked for; None where the default is wanted."""
 
     config: str | None = None  # a file, or the name of one of the capstone's
@@ -47,7 +47,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What a training run has come to."""
 
     run: RunFolder
@@ -75,7 +75,7 @@ def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:
     return [each.kata for each in progress if not each.complete or each.edited_since_pass]
 
 
-def train(course: Course, capstone: ModuleType, request: Request) -> Outcome:
+def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> TrainingOutcome:
     """Train as asked; the run's folder and what came out. Raises CannotTrain, or what the katas raise."""
     if request.resume and (request.run_dir is None or not request.run_dir.is_dir()):
         raise CannotTrain("--resume needs --run-dir with the folder of a run. See runs/ for yours.")
@@ -85,14 +85,16 @@ def train(course: Course, capstone: ModuleType, request: Request) -> Outcome:
         data_dir = _prepared(course, capstone, workers, run, _data_name(request, run))
         summary = capstone.train(config, data_dir, run.path, resume=request.resume)
         interrupted = summary.steps < config.training.max_steps
-        return Outcome(run, summary, interrupted, workers.is_first, catalogue.lowest_loss(data_dir.name))
+        return TrainingOutcome(
+            run, summary, interrupted, workers.is_first, catalogue.lowest_loss(data_dir.name)
+        )
 
 
-def demonstrate(course: Course, capstone: ModuleType) -> Outcome:
+def demonstrate(course: Course, capstone: ModuleType) -> TrainingOutcome:
     """Train the demonstration's small model, in a folder that the next demonstration takes over."""
     run_dir = course.root / RUNS / "demo"
     shutil.rmtree(run_dir, ignore_errors=True)
-    return train(course, capstone, Request("demo", DATA_WITHOUT_NETWORK, run_dir))
+    return train(course, capstone, TrainingRequest("demo", DATA_WITHOUT_NETWORK, run_dir))
 
 
 def newest_run(course: Course) -> Path:
@@ -103,7 +105,7 @@ def newest_run(course: Course) -> Path:
     return runs[-1].parent
 
 
-def _config(course: Course, capstone: ModuleType, request: Request) -> Any:
+def _config(course: Course, capstone: ModuleType, request: TrainingRequest) -> Any:
     resumed = RunFolder(request.run_dir).config if request.resume and request.run_dir else None
     if request.config is None and resumed and resumed.is_file():
         path = resumed
@@ -127,7 +129,7 @@ def _new_run_dir(course: Course, capstone: ModuleType, config: Any) -> Path:
     return course.root / RUNS / str(run_id(config, datetime.now(UTC)))
 
 
-def _data_name(request: Request, run: RunFolder) -> str | None:
+def _data_name(request: TrainingRequest, run: RunFolder) -> str | None:
     """What to train on: as asked for, else what a resumed run was trained on, else None."""
     note = run.path / _DATA_NOTE
     if request.data is None and request.resume and note.is_file():

@@ -37,7 +37,7 @@ def action_of(key: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """A run that is wanted, and why."""
 
     katas: tuple[Kata, ...]

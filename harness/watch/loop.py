@@ -27,11 +27,11 @@ from harness.terminal.lines import Line
 from harness.terminal.show import show
 from harness.watch import decisions, saves
 from harness.watch import words as say
-from harness.watch.decisions import Request
-from harness.watch.spare import Order, Relay, Spare
+from harness.watch.decisions import RunRequest
+from harness.watch.spare import RunOrder, Spare, SparePool
 
 if TYPE_CHECKING:
-    from harness.run.report import Account
+    from harness.run.report import RunReport
 
 _BUSY = 0.005  # seconds between two looks at a process that runs or warms up
 _IDLE = 0.5  # seconds between two looks at one that waits; saves and keys are told at once
@@ -42,9 +42,9 @@ _HEAD_START = 0.5  # seconds of a run before its successor may warm up beside it
 class Running:
     """A run under way."""
 
-    request: Request
+    request: RunRequest
     spare: Spare
-    account: Account
+    account: RunReport
     output: Path | None  # where a silent run prints
     began: float
 
@@ -70,8 +70,8 @@ class Watch:
         self._course = course
         self._chosen = chosen  # None: follow the learner's progress
         self._signals = signals
-        self._relay = Relay(course.root)
-        self._wanted: Request | None = None
+        self._relay = SparePool(course.root)
+        self._wanted: RunRequest | None = None
         self._running: Running | None = None
         self._said_warming = False
         self._looked = 0.0  # at the time, on the monotonic clock
@@ -152,18 +152,20 @@ class Watch:
 
     def _want(self, why: str, saved: Sequence[str] = (), options: tuple[str, ...] = ()) -> None:
         katas = decisions.katas_to_run(Ledger(self._course).progress(), self._chosen)
-        self._wanted = Request(tuple(katas), why, tuple(saved), options)
+        self._wanted = RunRequest(tuple(katas), why, tuple(saved), options)
 
-    def _begin(self, request: Request, spare: Spare) -> None:
-        from harness.run.report import Account  # it imports pytest, which takes longer than starting a spare
+    def _begin(self, request: RunRequest, spare: Spare) -> None:
+        from harness.run.report import (
+            RunReport,  # it imports pytest, which takes longer than starting a spare
+        )
 
         self._wanted, self._said_warming = None, False
         if not request.silent:
             show(say.running(request.katas, request.why, request.saved))
         ledger = Ledger(self._course)
-        account = Account(self._course, ledger, [kata.name for kata in request.katas])
+        account = RunReport(self._course, ledger, [kata.name for kata in request.katas])
         output = _file_for_output() if request.silent else None
-        spare.give(Order(request.arguments, str(output or "")))
+        spare.give(RunOrder(request.arguments, str(output or "")))
         self._running = Running(request, spare, account, output, time.monotonic())
         if not request.silent:
             self._shown = self._kata_shown(request)
@@ -197,7 +199,7 @@ class Watch:
             self._end_run(self._running)
         self._wanted = None
 
-    def _say_warming(self, request: Request) -> None:
+    def _say_warming(self, request: RunRequest) -> None:
         if not self._said_warming and not request.silent:
             self._said_warming = True
             show([Line(say.WARMING, "dim")])
@@ -225,7 +227,7 @@ class Watch:
         self._chosen = None
         earlier = decisions.earlier_ones(progress, kata)
         if earlier and not self._wanted:
-            self._wanted = Request(earlier, "earlier")
+            self._wanted = RunRequest(earlier, "earlier")
 
     def _tell_silent(self, run: Running, ending: Ending, lines: Sequence[Line]) -> None:
         printed = run.output.read_text(encoding="utf-8", errors="replace") if run.output else ""
@@ -317,7 +319,7 @@ class Watch:
         following = next_kata(progress)
         return self._chosen or (following.kata if following else progress[-1].kata)
 
-    def _kata_shown(self, request: Request) -> Kata:
+    def _kata_shown(self, request: RunRequest) -> Kata:
         return request.katas[-1] if len(request.katas) < len(self._course.katas) else self._shown
 
 

@@ -36,7 +36,7 @@ def half_written(before: Mapping[Path, str], after: Mapping[Path, str]) -> bool:
     return any(old not in nothing and after.get(path, "") in nothing for path, old in before.items())
 
 
-class Sources:
+class SourceFiles:
     """The contents of the files below a folder, as digests; those that look untouched are not read again."""
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class Sources:
 
 def follow(folder: Path, deliver: Callable[[Sequence[Path]], None], stop: threading.Event) -> None:
     """Call `deliver` with the files that a save changed, until `stop` is set."""
-    sources = Sources(folder)
+    sources = SourceFiles(folder)
     before = sources.read()
     for reported in _reports(folder, stop):
         after = sources.read(closely=reported)

@@ -27,14 +27,14 @@ _STEP_LIMIT = 300.0  # seconds until the first step of a run, as for one that st
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOrder:
     """One run: pytest's arguments, and a file for what it prints; without one it prints on the terminal."""
 
     arguments: tuple[str, ...]
     output: str = ""
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Order:
+    def from_json(cls, data: Mapping[str, Any]) -> RunOrder:
         return cls(tuple(data["arguments"]), data["output"])
 
 
@@ -58,7 +58,7 @@ class Spare:
     def dead(self) -> bool:
         return self._process.poll() is not None
 
-    def give(self, order: Order) -> None:
+    def give(self, order: RunOrder) -> None:
         """Let it do the run. It may have died meanwhile, which `look` then tells."""
         assert self._process.stdin is not None
         self._supervision = Supervision(self, self._flight, _STEP_LIMIT)
@@ -108,7 +108,7 @@ class CannotWarm(Exception):
         self.status = status
 
 
-class Relay:
+class SparePool:
     """Keeps one spare warm: the successor of the one that is running."""
 
     def __init__(self, root: Path) -> None:

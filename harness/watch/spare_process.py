@@ -25,8 +25,8 @@ import pytest
 
 from harness.authoring.variant_run import katas_forgotten
 from harness.isolation.supervisor import FLIGHT_VARIABLE, die_with_parent
-from harness.run import child
-from harness.watch.spare import READY, Order
+from harness.run.plan import IDE_VARIABLES, ReplacedSources
+from harness.watch.spare import READY, RunOrder
 
 # A kata in small. Its run takes the ways that a learner's takes: the typed import, a pass, a wrong value, a
 # wrong shape, and the block at the end. It draws no random number: the seeds stay those of a fresh process.
@@ -102,7 +102,7 @@ def main() -> NoReturn:
     if not line:
         leave(0)  # the watching process is gone, or has no use for this one
     threading.Thread(target=_end_with, args=(orders,), daemon=True).start()
-    status = _carry_out(Order.from_json(json.loads(line)), flight)
+    status = _carry_out(RunOrder.from_json(json.loads(line)), flight)
     sys.stdout.flush()
     sys.stderr.flush()
     leave(status)  # at once: taking torch apart in good order takes longer than most runs
@@ -123,7 +123,7 @@ def _end_with(orders: BinaryIO) -> None:
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def _carry_out(order: Order, flight: Path) -> int:
+def _carry_out(order: RunOrder, flight: Path) -> int:
     if order.output:
         for descriptor in (1, 2):
             _redirect(descriptor, order.output)
@@ -141,13 +141,13 @@ def _warm_up() -> None:
     """Import what every run imports, and run a kata in small."""
     # As for every run (harness/run/child.py): the threads of tensors this small cost more than they save.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for name in child.IDE_VARIABLES:
+    for name in IDE_VARIABLES:
         os.environ.pop(name, None)  # whatever started watch, it reports to people, not to a test explorer
     with contextlib.suppress(ImportError):  # a missing torch is told by the run
         import torch  # noqa: F401  # before the run, which then stays in this process
     with tempfile.TemporaryDirectory(prefix="harness-") as folder, _apart():
         _write_course(Path(folder))
-        pytest.main([f"{folder}/katas", "--rootdir", folder, *_OPTIONS], plugins=[child.Sources({})])
+        pytest.main([f"{folder}/katas", "--rootdir", folder, *_OPTIONS], plugins=[ReplacedSources({})])
     # What is there now is there to stay. Looking through it for garbage, as pytest does at the end of each
     # run, would take a tenth of a second every time.
     gc.collect()

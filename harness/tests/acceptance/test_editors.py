@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.explain.findings import Finding, Place
+from harness.explain.findings import Finding
+from harness.explain.places import Place
 from harness.run.words import failure_block
 from harness.tests.support.miniature import Miniature
 from harness.watch import words

@@ -104,7 +104,7 @@ def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature
 def test_training_finds_a_corpus_or_gets_it(tmp_path: Path) -> None:
     path = catalogue.find(tmp_path, "simple_sequences")
     assert path == catalogue.find(tmp_path, "simple_sequences") == tmp_path / "data" / "simple_sequences.txt"
-    assert path.stat().st_size == catalogue.named("simple_sequences").size
+    assert path.stat().st_size == catalogue.corpus_named("simple_sequences").size
 
 
 def test_a_made_text_that_is_not_the_known_one_is_not_kept(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_noth
     assert result.code == 1
     assert "download.txt is not tiny_shakespeare; nothing was changed. Its SHA-256 is\n" in result.err
     assert MINE.sha256 in result.err
-    assert catalogue.named("tiny_shakespeare").sha256 in result.err
+    assert catalogue.corpus_named("tiny_shakespeare").sha256 in result.err
     assert not (mini.root / "data").exists()
 
 
@@ -228,7 +228,9 @@ def test_the_named_folder_is_looked_at_first_and_gets_what_is_new(
     assert catalogue.find(tmp_path, "simple_sequences").parent == tmp_path / "data"
     assert catalogue.find(tmp_path, "tiny_tales") == other / "tiny_tales.txt"
     catalogue.put(
-        tmp_path, catalogue.named("simple_sequences"), (tmp_path / "data/simple_sequences.txt").read_bytes()
+        tmp_path,
+        catalogue.corpus_named("simple_sequences"),
+        (tmp_path / "data/simple_sequences.txt").read_bytes(),
     )
     assert catalogue.find(tmp_path, "simple_sequences").parent == other
 

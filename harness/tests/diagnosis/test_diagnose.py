@@ -12,7 +12,8 @@ import pytest
 from harness.course.katas import Kata
 from harness.course.slips import Slip
 from harness.diagnosis.diagnose import candidates
-from harness.explain.findings import Finding, Place, from_json
+from harness.explain.findings import Finding, from_json
+from harness.explain.places import Place
 from harness.run.words import failure_block
 from harness.tests.support.miniature import Miniature
 

@@ -9,8 +9,14 @@ import pytest
 import torch
 
 from harness.course.slips import Slip
-from harness.diagnosis.reference import touched
-from harness.diagnosis.snapshots import alike, nearer, see, see_message, telling
+from harness.diagnosis.reference import patched_source
+from harness.diagnosis.snapshots import (
+    closer_than,
+    distinct_wrong_values,
+    equivalent,
+    message_snapshot,
+    snapshot,
+)
 
 NAN, INF = float("nan"), float("inf")
 X = torch.tensor([1.0, -2.5, 3.25])
@@ -51,42 +57,46 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), ALIKE)
 def test_the_same_up_to_rounding_is_alike(one: Any, other: Any) -> None:
-    assert alike(see(one), see(other))
-    assert alike(see(other), see(one))
+    assert equivalent(snapshot(one), snapshot(other))
+    assert equivalent(snapshot(other), snapshot(one))
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_anything_else_is_not(one: Any, other: Any) -> None:
-    assert not alike(see(one), see(other))
-    assert not alike(see(other), see(one))
+    assert not equivalent(snapshot(one), snapshot(other))
+    assert not equivalent(snapshot(other), snapshot(one))
 
 
 def test_what_was_seen_stays_as_it_was() -> None:
     x = X.clone()
-    before = see(x)
+    before = snapshot(x)
     x += 1
-    assert alike(before, see(X))
+    assert equivalent(before, snapshot(X))
 
 
 def test_a_message_of_pythons_is_compared_word_by_word_and_ones_own_by_what_it_names() -> None:
     one, other = "size 3 is not 4", "3 and 4 do not fit"
-    assert alike(see_message(one, written=True), see_message(other, written=True))
-    assert not alike(see_message(one, written=False), see_message(other, written=False))
-    assert not alike(see_message(one, written=True), see_message("3 and 5 do not fit", written=True))
-    assert alike(see_message("off by 0.1000001", written=False), see_message("off by 0.1", written=False))
+    assert equivalent(message_snapshot(one, written=True), message_snapshot(other, written=True))
+    assert not equivalent(message_snapshot(one, written=False), message_snapshot(other, written=False))
+    assert not equivalent(
+        message_snapshot(one, written=True), message_snapshot("3 and 5 do not fit", written=True)
+    )
+    assert equivalent(
+        message_snapshot("off by 0.1000001", written=False), message_snapshot("off by 0.1", written=False)
+    )
 
 
 def test_numbers_that_come_of_themselves_tell_little() -> None:
-    expected = see(torch.tensor([0.2, 0.3, 0.5, 0.7]))
-    assert telling(see(torch.tensor([0.2, NAN, 0.0, 1.0])), expected) == 0
-    assert telling(see(torch.tensor([0.2, 0.9, 0.8, 0.1])), expected) == 3
-    assert telling(see(X.to("meta")), see(X.to("meta"))) == 0
+    expected = snapshot(torch.tensor([0.2, 0.3, 0.5, 0.7]))
+    assert distinct_wrong_values(snapshot(torch.tensor([0.2, NAN, 0.0, 1.0])), expected) == 0
+    assert distinct_wrong_values(snapshot(torch.tensor([0.2, 0.9, 0.8, 0.1])), expected) == 3
+    assert distinct_wrong_values(snapshot(X.to("meta")), snapshot(X.to("meta"))) == 0
 
 
 def test_a_mistake_is_nearer_than_what_is_right() -> None:
-    mine, slip, right = see(X + 1e-6), see(X), see(X + 1e-5)
-    assert not nearer(mine, slip, right)
-    assert nearer(mine, slip, see(X + 1))
+    mine, slip, right = snapshot(X + 1e-6), snapshot(X), snapshot(X + 1e-5)
+    assert not closer_than(mine, slip, right)
+    assert closer_than(mine, slip, snapshot(X + 1))
 
 
 # --- what a slip touches ---
@@ -129,6 +139,6 @@ def half(x):
 )
 def test_only_what_a_slip_touches_is_executed_again(find: str, kept: list[str], left_out: list[str]) -> None:
     replace = find.replace("2", "3").replace("= 3", "= 4").replace("self\n", "Part()\n")
-    text = touched(SOURCE, Slip("x", find, replace, "", ""))
+    text = patched_source(SOURCE, Slip("x", find, replace, "", ""))
     compile(text, "touched", "exec")
     assert [part for part in (*kept, *left_out) if part in text] == kept

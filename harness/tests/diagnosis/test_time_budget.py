@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.diagnosis.time_budget import OutOfTime, Time
+from harness.diagnosis.time_budget import OutOfTime, TimeBudget
 
 TRACED = """
 import sys
@@ -34,19 +34,19 @@ print(work())
 
 
 def test_a_block_without_end_ends() -> None:
-    with pytest.raises(OutOfTime), Time(0.05).guard():
+    with pytest.raises(OutOfTime), TimeBudget(0.05).guard():
         while True:
             pass
 
 
 def test_nothing_is_raised_after_a_block_that_ended_in_time() -> None:
-    with Time(60).guard():
+    with TimeBudget(60).guard():
         pass
     assert sum(range(100_000)) == 4_999_950_000
 
 
 def test_every_one_of_many_blocks_ends() -> None:
-    time_given, done = Time(0.2), 0
+    time_given, done = TimeBudget(0.2), 0
     with pytest.raises(OutOfTime):
         while True:
             with time_given.guard():
@@ -57,7 +57,7 @@ def test_every_one_of_many_blocks_ends() -> None:
 
 def test_whoever_watches_goes_once_there_is_nothing_to_watch() -> None:
     before = threading.active_count()
-    with Time(60).guard():
+    with TimeBudget(60).guard():
         pass
     for _ in range(500):
         if threading.active_count() == before:
@@ -67,7 +67,7 @@ def test_whoever_watches_goes_once_there_is_nothing_to_watch() -> None:
 
 
 def test_no_block_begins_when_the_time_is_over() -> None:
-    with pytest.raises(OutOfTime), Time(0).guard():
+    with pytest.raises(OutOfTime), TimeBudget(0).guard():
         raise AssertionError("it began")
 
 

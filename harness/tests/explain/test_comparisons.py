@@ -15,10 +15,10 @@ from torch.testing import assert_close
 from harness.explain import comparisons
 from harness.explain.origin import origin
 from harness.explain.side_by_side import Tolerance
-from harness.isolation.calls import Notes, watch_arguments
+from harness.isolation.calls import CallLog, log_calls
 
 
-def failed(test: Any) -> tuple[comparisons.Compared, dict[str, Any]]:
+def failed(test: Any) -> tuple[comparisons.ComparedValues, dict[str, Any]]:
     """What was compared when a test failed, and its variables."""
     with pytest.raises(AssertionError) as raised:
         test()
@@ -158,7 +158,7 @@ def test_outputs_may_be_told_as_pairs_of_batch_row_and_position() -> None:
     x = torch.zeros(2, 5)
     changed = x.clone()
     changed[1, 3] = 1
-    compared = comparisons.Compared([(1, 3), (1, 4)], [(1, 2), (1, 3), (1, 4)], Tolerance(), "assert")
+    compared = comparisons.ComparedValues([(1, 3), (1, 4)], [(1, 2), (1, 3), (1, 4)], Tolerance(), "assert")
     found = comparisons.read(compared, {"x": x, "changed": changed})
     assert found["seen"] == [{"kind": "reads", "readers": [2], "read": 3}]
 
@@ -199,16 +199,16 @@ class Layer(torch.nn.Module):
 
 
 @pytest.fixture
-def watched() -> tuple[Any, Notes]:
+def watched() -> tuple[Any, CallLog]:
     module: Any = ModuleType(__name__)
     own = {"scores": scores, "heads": heads, "pair": pair, "anything": anything, "Layer": Layer}
     module.__dict__.update(own)
-    notes = Notes()
-    watch_arguments(module, [name for name in own if name != "Layer"], notes)
+    notes = CallLog()
+    log_calls(module, [name for name in own if name != "Layer"], notes)
     return module, notes
 
 
-def test_a_result_has_the_names_of_the_signature(watched: tuple[Any, Notes]) -> None:
+def test_a_result_has_the_names_of_the_signature(watched: tuple[Any, CallLog]) -> None:
     module, notes = watched
     result = module.scores(torch.randn(2, 5, 3), torch.randn(2, 7, 3))
     found = origin(result, notes.calls)
@@ -221,14 +221,14 @@ def test_a_result_has_the_names_of_the_signature(watched: tuple[Any, Notes]) -> 
     assert found.code is scores.__code__
 
 
-def test_several_batch_axes_have_no_name_of_their_own(watched: tuple[Any, Notes]) -> None:
+def test_several_batch_axes_have_no_name_of_their_own(watched: tuple[Any, CallLog]) -> None:
     module, notes = watched
     result = module.heads(torch.randn(2, 4, 5, 6), 3)
     assert list(origin(result, notes.calls).axes) == ["", "", "num_heads", "seq", "d_head"]
     assert origin(result, notes.calls).sizes["num_heads"] == 3
 
 
-def test_a_result_in_another_dtype_is_still_that_of_the_call(watched: tuple[Any, Notes]) -> None:
+def test_a_result_in_another_dtype_is_still_that_of_the_call(watched: tuple[Any, CallLog]) -> None:
     module, notes = watched
     result = module.scores(torch.randn(5, 3), torch.randn(7, 3))
     assert list(origin(result.double(), notes.calls).axes) == ["queries", "keys"]
@@ -236,14 +236,14 @@ def test_a_result_in_another_dtype_is_still_that_of_the_call(watched: tuple[Any,
     assert list(origin(result.T, notes.calls).axes) == []
 
 
-def test_a_member_of_a_tuple_has_the_names_of_its_place(watched: tuple[Any, Notes]) -> None:
+def test_a_member_of_a_tuple_has_the_names_of_its_place(watched: tuple[Any, CallLog]) -> None:
     module, notes = watched
     first, second = module.pair(torch.randn(5, 3))
     assert list(origin(first, notes.calls).axes) == ["d", "n"]
     assert list(origin(second, notes.calls).axes) == ["", ""]
 
 
-def test_a_name_that_stands_for_all_axes_names_none(watched: tuple[Any, Notes]) -> None:
+def test_a_name_that_stands_for_all_axes_names_none(watched: tuple[Any, CallLog]) -> None:
     module, notes = watched
     assert list(origin(module.anything(torch.randn(2, 3)), notes.calls).axes) == ["", ""]
 
@@ -252,13 +252,13 @@ def test_positions_that_read_positions_are_queries_and_keys() -> None:
     module: Any = ModuleType(Layer.__module__)
     module.Layer, notes = (
         type("Layer", (Layer,), {"forward": Layer.forward, "__module__": Layer.__module__}),
-        Notes(),
+        CallLog(),
     )
-    watch_arguments(module, ["Layer"], notes)
+    log_calls(module, ["Layer"], notes)
     found = origin(module.Layer()(torch.randn(2, 5, 3)), notes.calls)
     assert list(found.axes) == ["batch", "heads", "queries", "keys"]
     assert found.sizes["num_heads"] == 4
 
 
-def test_what_no_call_gave_has_no_origin(watched: tuple[Any, Notes]) -> None:
+def test_what_no_call_gave_has_no_origin(watched: tuple[Any, CallLog]) -> None:
     assert origin(torch.randn(2, 3), watched[1].calls).code is None

@@ -13,17 +13,10 @@ import pytest
 import torch
 
 from harness.course.katas import load_course
-from harness.explain import findings
-from harness.explain.findings import (
-    Comparison,
-    Finding,
-    Place,
-    from_json,
-    learner_place,
-    read_failure,
-    read_statement,
-)
-from harness.isolation.importer import CannotImport, MissingName
+from harness.explain.findings import AssertedComparison, Finding, from_json, read_failure
+from harness.explain.places import Place, learner_place, tested_place
+from harness.explain.statements import read_statement
+from harness.isolation.standins import CannotImport, MissingName
 from harness.tests.support.miniature import Miniature
 
 # --- the statement at a line ---------------------------------------------------------------------
@@ -116,7 +109,7 @@ def test_it():
 def test_a_test_is_about_what_it_names_last_before_it_fails(
     mini: Miniature, line: int | None, name: str
 ) -> None:
-    place = findings.tested_place(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
+    place = tested_place(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
     assert place is not None
     assert place.text.startswith(f"def {name}(")
 
@@ -149,7 +142,7 @@ def test_a_test_of_a_layer_is_about_the_last_method_that_it_calls(
 ) -> None:
     mini.doubles.stub.write_text(LAYER)
     code = code_of(f"def test_it():\n    {test}", "test_it")
-    place = findings.tested_place(load_course(mini.root), mini.doubles, code, called=called)
+    place = tested_place(load_course(mini.root), mini.doubles, code, called=called)
     assert place is not None
     assert place.text == line
 
@@ -159,15 +152,15 @@ def test_no_test_is_about_what_is_given(mini: Miniature) -> None:
     mini.doubles.solution.write_text(solution)
     mini.doubles.stub.write_text(solution)
     code = code_of("def test_it():\n    assert double(1) == outer()", "test_it")
-    place = findings.tested_place(load_course(mini.root), mini.doubles, code)
+    place = tested_place(load_course(mini.root), mini.doubles, code)
     assert place is not None
     assert place.text == "def double(x):"
 
 
 def test_a_test_that_names_nothing_of_the_kata_has_no_place(mini: Miniature) -> None:
     code = code_of("def test_it(): F.outer()", "test_it")
-    assert findings.tested_place(load_course(mini.root), mini.doubles, code) is None
-    assert findings.tested_place(load_course(mini.root), mini.doubles, None) is None
+    assert tested_place(load_course(mini.root), mini.doubles, code) is None
+    assert tested_place(load_course(mini.root), mini.doubles, None) is None
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -242,7 +235,7 @@ def test_the_first_argument_that_was_written_to_is_kept(mini: Miniature) -> None
 
 
 def test_a_failed_assertion_of_the_learners_own_is_no_comparison(mini: Miniature) -> None:
-    stale = Comparison("==", 1, 2)
+    stale = AssertedComparison("==", 1, 2)
     code = code_of("def test_it(): double(1)", "test_it")
     source = "def double(x):\n    assert x == 2\n"
     finding = failure(mini, source, lambda n: n["double"](1), comparison=stale, test_code=code)
@@ -254,7 +247,9 @@ def test_an_assertion_of_a_function_beside_the_test_is_compared_too(mini: Miniat
     namespace: dict[str, Any] = {}
     exec(compile(source, "test_it.py", "exec"), namespace)
     test = namespace["test_it"]
-    finding = failure(mini, "", lambda _: test(), comparison=Comparison("==", 1, 2), test_code=test.__code__)
+    finding = failure(
+        mini, "", lambda _: test(), comparison=AssertedComparison("==", 1, 2), test_code=test.__code__
+    )
     assert finding.facts["table"] == ["expected  2", "actual    1"]
 
 
@@ -285,11 +280,15 @@ REFUSES = "def double(x):\n    raise ValueError(f'not {x}')\n"
 
 @pytest.mark.parametrize(
     ("comparison", "lacks"),
-    [(Comparison("==", ["7"], ["7", "50"]), ["50"]), (Comparison("in", "50", "not 7"), ["50"]), (None, [])],
+    [
+        (AssertedComparison("==", ["7"], ["7", "50"]), ["50"]),
+        (AssertedComparison("in", "50", "not 7"), ["50"]),
+        (None, []),
+    ],
     ids=["list", "in", "not known"],
 )
 def test_a_refusal_in_the_wrong_words_is_shown_with_the_line_that_raises_it(
-    mini: Miniature, tmp_path: Path, comparison: Comparison | None, lacks: list[str]
+    mini: Miniature, tmp_path: Path, comparison: AssertedComparison | None, lacks: list[str]
 ) -> None:
     path = tmp_path / "test_it.py"
     path.write_text(REFUSALS)
@@ -347,7 +346,7 @@ def test_what_fails_in_a_function_that_a_test_calls_is_read_there(
     names: dict[str, Any] = {"double": lambda x: 2 * x}
     exec(compile(path.read_text(), str(path), "exec"), names)
     stub = "def double(x):\n    return 2 * x\n"
-    code, comparison = names["test_it"].__code__, Comparison(spoilt.split()[1], 2, 3)
+    code, comparison = names["test_it"].__code__, AssertedComparison(spoilt.split()[1], 2, 3)
     finding = failure(mini, stub, lambda _: names["test_it"](1), comparison=comparison, test_code=code)
     assert finding.place is not None and finding.place.text == "def double(x):"
     assert (finding.kind, finding.facts.get("statement")) == (kind, statement)
@@ -376,7 +375,7 @@ def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
     def compare(_: object) -> None:
         raise AssertionError
 
-    comparison = Comparison("==", Touchy(), 1)
+    comparison = AssertedComparison("==", Touchy(), 1)
     code = compare.__code__
     facts = failure(mini, "", compare, comparison=comparison, test_code=code).facts
     assert facts["table"] == ["(the values cannot be shown: LookupError: no)"]

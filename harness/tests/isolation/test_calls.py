@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.isolation.calls import Notes, watch_arguments
+from harness.isolation.calls import CallLog, log_calls
 
 SOURCE = '''
 from torch.nn.functional import softmax
@@ -67,11 +67,11 @@ class Watched:
     """The module above, watched."""
 
     def __init__(self) -> None:
-        self.notes = Notes()
+        self.notes = CallLog()
         self.module: Any = ModuleType("watched")
         exec(SOURCE, self.module.__dict__)
         self.unwatched = dict(vars(self.module))
-        watch_arguments(self.module, NAMES, self.notes)
+        log_calls(self.module, NAMES, self.notes)
 
     @property
     def changed(self) -> list[tuple[str, str]]:
@@ -176,7 +176,7 @@ def test_a_class_from_elsewhere_is_left_alone() -> None:
     module: Any = ModuleType("borrower")
     module.Linear = torch.nn.Linear
     forward = torch.nn.Linear.forward
-    watch_arguments(module, ["Linear"], Notes())
+    log_calls(module, ["Linear"], CallLog())
     assert torch.nn.Linear.forward is forward
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from harness.corpora.words import unknown_corpus
 from harness.course.katas import Kata
-from harness.explain.findings import Finding, Place
+from harness.explain.findings import Finding
+from harness.explain.places import Place
 from harness.explain.words import headline
 from harness.progress.standing import KataProgress
 from harness.run import words

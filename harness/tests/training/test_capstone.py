@@ -18,7 +18,7 @@ import pytest
 from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
-from harness.training.capstone import CAPSTONE, CannotTrain, Request, newest_run, train
+from harness.training.capstone import CAPSTONE, CannotTrain, TrainingRequest, newest_run, train
 from harness.training.run_folder import RunFolder, read_losses
 
 pytestmark = pytest.mark.skipif(
@@ -206,7 +206,7 @@ def test_a_course_without_a_run_says_how_to_make_one(mini) -> None:
 
 
 def test_resume_needs_a_folder_of_a_run(mini, tmp_path: Path) -> None:
-    request = Request(run_dir=tmp_path / "none", resume=True)
+    request = TrainingRequest(run_dir=tmp_path / "none", resume=True)
     with pytest.raises(CannotTrain, match="--resume needs --run-dir"):
         train(load_course(mini.root), None, request)
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.course.kata_tests import digest
 from harness.watch import saves
-from harness.watch.saves import Sources, changed, half_written
+from harness.watch.saves import SourceFiles, changed, half_written
 
 Heard = Callable[[], list[str]]
 
@@ -42,8 +42,8 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     assert delivered.empty()
 
 
-def _told_when_read(ready: threading.Event) -> type[Sources]:
-    class Told(Sources):
+def _told_when_read(ready: threading.Event) -> type[SourceFiles]:
+    class Told(SourceFiles):
         def read(self, *, closely: bool = True) -> dict[Path, str]:
             found = super().read(closely=closely)
             ready.set()

@@ -17,7 +17,7 @@ from harness.isolation.supervisor import Ending
 from harness.progress.receipts import progress_path
 from harness.tests.isolation.test_supervisor import LOOP, _gone
 from harness.tests.support.miniature import AS_A_LEARNER, Miniature
-from harness.watch.spare import Order, Spare
+from harness.watch.spare import RunOrder, Spare
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def warm_spare(root: Path) -> Iterator[Spare]:
 
 
 def carried_out(spare: Spare, *arguments: str, output: Path) -> Ending:
-    spare.give(Order(arguments, str(output)))
+    spare.give(RunOrder(arguments, str(output)))
     while True:
         ending = spare.look()
         if ending is not None:

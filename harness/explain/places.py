@@ -1,0 +1,163 @@
+"""Lines of a learner's file that a failure points to."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import inspect
+import linecache
+import textwrap
+import traceback as tracebacks
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, TracebackType
+from typing import Any
+
+from harness.course.katas import Course, Kata
+from harness.course.stubs import definition_line, is_given, read_contract
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a learner's file."""
+
+    path: str  # relative to the repository's root
+    line: int
+    text: str = ""
+
+
+Step = tuple[CodeType, int]  # a function of the test's file, and the line at which it failed
+
+
+def steps_of_test(traceback: TracebackType | None, test_code: CodeType | None) -> list[Step]:
+    """The test and the functions of its file that it called, as far as they failed, the innermost first."""
+    if test_code is None:
+        return []
+    steps = [(frame.f_code, line) for frame, line in tracebacks.walk_tb(traceback)]
+    return [step for step in reversed(steps) if step[0].co_filename == test_code.co_filename]
+
+
+def place_of_a_step(course: Course, kata: Kata, steps: Sequence[Step]) -> Place | None:
+    """Where the function is defined that failed: a test may leave it to another function to call it."""
+    places = (tested_place(course, kata, code, line) for code, line in steps)
+    return next(filter(None, places), None)
+
+
+def learner_place(course: Course, traceback: TracebackType | None, kata: Kata | None = None) -> Place | None:
+    """The innermost line of a learner's file (or of a solution) in a traceback; with `kata`, of its own."""
+    found = None
+    for frame, line in tracebacks.walk_tb(traceback):
+        file = frame.f_code.co_filename
+        if is_learners(course, file) and kata in (None, course.kata_of(Path(file).resolve())):
+            found = (file, line)
+    return place_at(course, *found) if found else None
+
+
+def is_learners(course: Course, filename: str) -> bool:
+    """Whether a file is one that a learner writes: in a kata's folder and not its tests."""
+    path = Path(filename)
+    if path.suffix != ".py" or path.name.startswith("test_"):
+        return False
+    return course.kata_of(path.resolve()) is not None
+
+
+def place_at(course: Course, filename: str, line: int) -> Place:
+    """A line with its text, as it stands in the file."""
+    linecache.checkcache(filename)
+    return Place(course.relative(Path(filename).resolve()), line, linecache.getline(filename, line).strip())
+
+
+def failing_line(traceback: TracebackType | None, test_code: CodeType | None) -> int | None:
+    """The line of the test at which it failed."""
+    lines = [line for frame, line in tracebacks.walk_tb(traceback) if frame.f_code is test_code]
+    return lines[-1] if lines else None
+
+
+def tested_place(
+    course: Course,
+    kata: Kata,
+    test_code: CodeType | None,
+    line: int | None = None,
+    called: Sequence[str] = (),
+) -> Place | None:
+    """Where the function is defined that a test is about.
+
+    That is the one of the contract that the test names last before it fails. If it names a class, or none,
+    as when a function beside it makes the layer, it is about the last method that it has `called`.
+    """
+    name = _tested_name(kata, test_code, line)
+    method = called[-1] if called and "." in called[-1] else None
+    if method and name in (None, method.split(".")[0]):
+        return _definition(course, kata, method) or _definition(course, kata, method.split(".")[0])
+    return _definition(course, kata, name) if name else None
+
+
+def _definition(course: Course, kata: Kata, name: str) -> Place | None:
+    """Where the learner's file defines a name; None if it does not, or is gone."""
+    try:
+        source = kata.stub.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    line = definition_line(source, name)
+    return place_at(course, str(kata.stub), line) if line else None
+
+
+def _tested_name(kata: Kata, test_code: CodeType | None, line: int | None) -> str | None:
+    if test_code is None:
+        return None
+    order = [each.name for each in read_contract(kata.solution).values() if not is_given(each.declaration)]
+    used = [(at, name) for at, name in _globals_used(test_code) if name in order]
+    last = _last_line(test_code, line) if line else None
+    before = [(at, order.index(name), name) for at, name in used if last is None or at <= last]
+    return max(before)[2] if before else None
+
+
+def _last_line(code: CodeType, line: int) -> int:
+    """The last line of what starts at a line: the arguments of a call may stand below it."""
+    ends = [end for start, end, _, _ in code.co_positions() if start == line and end]
+    return max(ends, default=line)
+
+
+def _globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
+    """(line, name) of every global that a function reads, also in the functions inside it."""
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        position = instruction.positions
+        line = position.lineno if position and position.lineno else line
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield line, instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals_used(constant)
+
+
+def import_place(course: Course, path: Path, cause: BaseException) -> Place | None:
+    if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
+        return place_at(course, cause.filename, cause.lineno)
+    return learner_place(course, cause.__traceback__) or Place(course.relative(path), 1)
+
+
+def return_place(course: Course, code: CodeType, *, missing: bool) -> Place | None:
+    """The function's only `return`, or the line that defines it; its last statement if one is `missing`."""
+    if not is_learners(course, code.co_filename):
+        return None
+    try:
+        lines, first = inspect.getsourcelines(code)
+        function: Any = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    except (OSError, SyntaxError):  # the file has changed since it was imported
+        return place_at(course, code.co_filename, code.co_firstlineno)
+    if missing and isinstance(function, ast.FunctionDef):
+        return place_at(course, code.co_filename, first + function.body[-1].lineno - 1)
+    returns = [first + node.lineno - 1 for node in _returns(function)]
+    definition = first + function.lineno - 1
+    return place_at(course, code.co_filename, returns[0] if len(returns) == 1 else definition)
+
+
+def _returns(function: ast.AST) -> Iterator[ast.Return]:
+    """The `return` statements of a function, not those of functions inside it."""
+    for child in ast.iter_child_nodes(function):
+        if isinstance(child, ast.Return):
+            yield child
+        elif not isinstance(child, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            yield from _returns(child)

@@ -1,0 +1,162 @@
+"""How one pytest run is to go, decided from its command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.course.katas import Course
+from harness.isolation import supervisor
+from harness.progress.ledger import Ledger
+from harness.progress.standing import bare_run
+from harness.run.selection import BadArgument, bare_touches_katas, inside_kata, select
+
+ALL_LOCKED = 10  # the exit code when every selected test is locked
+
+
+_NARROWING = (
+    "keyword",
+    "markexpr",
+    "lf",
+    "failedfirst",
+    "newfirst",
+    "stepwise",
+    "collectonly",
+    "all",
+    "solutions",
+)
+
+
+_ANSWERS_ONLY = ("help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
+
+
+_IDE_PLUGINS = ("vscode_pytest", "teamcity.pytest_plugin")
+
+
+IDE_VARIABLES = ("TEST_RUN_PIPE", "PYCHARM_HOSTED", "TEAMCITY_VERSION")
+
+
+@dataclass
+class RunPlan:
+    """The decisions about a run."""
+
+    course: Course
+    args: list[str]
+    learning: bool  # against the learner's katas, with locks and recording
+    lists_only: bool  # --co
+    compact: bool  # one block instead of pytest's report
+    supervise: bool  # do the work in a child process
+    records: bool  # this process writes the receipts
+    imports: bool  # this process runs tests
+    enforces_locks: bool
+    stops_at_first_failure: bool
+    time_limit: float
+    shows_shapes: bool  # before any failure
+    interrupts_tests: bool  # let pytest-timeout raise in a test that exceeds the limit
+    flight: Path | None = None  # where to record, in a supervised child
+
+
+class ReplacedSources:
+    """A pytest plugin without hooks: it carries texts to execute in place of the katas' files."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+
+
+def plan_run(config: pytest.Config, course: Course) -> RunPlan | None:
+    """What the command line asks for; None when it is not about the katas.
+
+    Raises UsageError for a KATA argument that names nothing.
+    """
+    option = config.option
+    if any(getattr(option, name, False) for name in _ANSWERS_ONLY):
+        return None
+    args = _arguments(config, course)
+    if args is None:
+        return None
+    learning = not option.solutions
+    worker = hasattr(config, "workerinput")
+    distributing = bool(getattr(option, "numprocesses", None) or getattr(option, "tx", None))
+    single_tests = any("::" in arg for arg in args) or _in_an_ide(config)
+    flight = os.environ.pop(supervisor.FLIGHT_VARIABLE, None)
+    alone = learning and not worker and not distributing
+    supervise = alone and not flight and _may_be_supervised(config)
+    return RunPlan(
+        course=course,
+        args=args,
+        learning=learning,
+        lists_only=option.collectonly,
+        compact=learning and not worker and not option.collectonly and _wants_block(config),
+        supervise=supervise,
+        records=learning and not worker,
+        imports=not distributing or worker,
+        enforces_locks=learning and not (option.all and (worker or distributing)),
+        stops_at_first_failure=learning and not (option.all or single_tests or worker or distributing),
+        time_limit=option.time_limit,
+        shows_shapes=option.shapes,
+        interrupts_tests=_may_interrupt(config, supervised=bool(flight) or supervise),
+        flight=Path(flight) if flight else None,
+    )
+
+
+def _arguments(config: pytest.Config, course: Course) -> list[str] | None:
+    here = config.invocation_params.dir.resolve()
+    if not config.option.file_or_dir:
+        return _bare_arguments(config, course, here)
+    try:
+        selection = select(course, config.option.file_or_dir, here)
+    except BadArgument as error:
+        raise pytest.UsageError(str(error)) from None
+    return list(selection.args) if selection.touches_katas else None
+
+
+def _bare_arguments(config: pytest.Config, course: Course, here: Path) -> list[str] | None:
+    if not bare_touches_katas(course, here):
+        return None
+    if inside_kata(course, here):
+        return [str(here)]
+    if any(getattr(config.option, name, False) for name in _NARROWING):
+        return [str(course.root / "katas")]
+    return [str(kata.folder) for kata in bare_run(Ledger(course).progress())]
+
+
+def _wants_block(config: pytest.Config) -> bool:
+    verbose, style = getattr(config.option, "verbose", 0), getattr(config.option, "tbstyle", "auto")
+    return verbose <= 0 and style == "auto" and config.pluginmanager.hasplugin("terminal")
+
+
+def _may_interrupt(config: pytest.Config, *, supervised: bool) -> bool:
+    """Where there are no alarms pytest-timeout ends the whole process, which a supervisor tells better."""
+    return config.pluginmanager.hasplugin("timeout") and (hasattr(signal, "SIGALRM") or not supervised)
+
+
+def _may_be_supervised(config: pytest.Config) -> bool:
+    wanted_here = any(getattr(config.option, name, False) for name in ("usepdb", "trace", "collectonly"))
+    return not wanted_here and not _in_an_ide(config) and not _is_debugged()
+
+
+def _is_debugged() -> bool:
+    """Whether the debugger of VS Code or PyCharm has this process: its breakpoints are for this one."""
+    return "pydevd" in sys.modules
+
+
+def _in_an_ide(config: pytest.Config) -> bool:
+    by_plugin = any(config.pluginmanager.hasplugin(name) for name in _IDE_PLUGINS)
+    return by_plugin or any(name in os.environ for name in IDE_VARIABLES)
+
+
+def quieten(config: pytest.Config, run: RunPlan) -> None:
+    """Leave the screen to the one block; what was asked for explicitly (--durations) still shows."""
+    config.option.verbose = -2
+    config.option.tbstyle = "no"
+    config.option.reportchars = ""
+    config.option.disable_warnings = True
+    config.option.no_header = True
+    if run.stops_at_first_failure:
+        config.option.maxfail = 0  # what -x asks for happens anyway, without pytest's line about it
