@@ -453,7 +453,7 @@ def _relative(path: Path) -> str:
 
 
 def _course() -> Course:
-    from harness.run.words import NOT_A_COURSE
+    from harness.course.words import NOT_A_COURSE
 
     root = find_root(Path.cwd())
     if root is None:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from harness.course.katas import find_root, load_course
+from harness.course.words import NOT_A_COURSE
 from harness.isolation import importer
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
 from harness.progress.words import notebook_before_its_kata_is_done, using_katas
-from harness.run import words
 
 SOLUTIONS_VARIABLE = "HARNESS_SOLUTIONS"
 _TIME_LIMIT = 60.0  # seconds for the import of one kata
@@ -25,7 +25,7 @@ def use_katas(solutions: bool | None = None) -> None:
     """
     root = find_root(Path.cwd().resolve())
     if root is None:
-        raise FileNotFoundError(words.NOT_A_COURSE)
+        raise FileNotFoundError(NOT_A_COURSE)
     chosen = os.environ.get(SOLUTIONS_VARIABLE) == "1" if solutions is None else solutions
     course = load_course(root)
     importer.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())

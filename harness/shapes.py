@@ -19,16 +19,15 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from harness.explain.observation_words import _WIDTH, Fact
-
-pass
+from harness.terminal.lines import WIDTH
 
 _MOST_STEPS = 1000  # the last ones: a loop over a whole epoch must not fill the memory
+_WIDTH = WIDTH - 4  # lines stand indented below a failure
 _MOST_LINES = 200  # that are printed
 _T = TypeVar("_T", bound=Callable[..., Any])
 
@@ -87,7 +86,7 @@ class Trace:
 
     def lines(self, most: int) -> list[str]:
         """The last steps as text, one a line."""
-        return step_lines([asdict(step) for step in self.steps], most)
+        return step_lines(list(self.steps), most)
 
     def _note(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         failed = isinstance(result, BaseException)
@@ -198,9 +197,9 @@ _OPERATORS = {
 }
 
 
-def step_lines(steps: Sequence[Fact], most: int) -> list[str]:
+def step_lines(steps: Sequence[Step], most: int) -> list[str]:
     """One line for each step, the last `most` of them: "18: softmax (2, 4, 8, 8) dim=-2"."""
-    several = len({step["file"] for step in steps}) > 1
+    several = len({step.file for step in steps}) > 1
     texts = [_step(step, several) for step in steps]
     counted: list[list[Any]] = []
     for text in texts:
@@ -212,21 +211,19 @@ def step_lines(steps: Sequence[Fact], most: int) -> list[str]:
     return lines if len(lines) <= most else ["…", *lines[1 - most :]]
 
 
-def _step(step: Fact, several: bool) -> str:
-    where = (
-        f"{step['file'].replace(chr(92), '/').rsplit('/', 1)[-1]}:{step['line']}" if several else step["line"]
-    )
-    name = _OPERATORS.get(step["name"], step["name"])
-    shapes = (" and " if step["failed"] else " ").join(_shape(shape) for shape in step["shapes"][:4])
-    text = f"{where}: {name} {shapes} {step['settings']}".rstrip()
-    return f"{text} failed" if step["failed"] else text
+def _step(step: Step, several: bool) -> str:
+    where = f"{step.file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{step.line}" if several else step.line
+    name = _OPERATORS.get(step.name, step.name)
+    shapes = (" and " if step.failed else " ").join(_shape(shape) for shape in step.shapes[:4])
+    text = f"{where}: {name} {shapes} {step.settings}".rstrip()
+    return f"{text} failed" if step.failed else text
 
 
 def _shape(shape: Sequence[int]) -> str:
     return str(tuple(shape))
 
 
-def shape_trace(steps: Sequence[Fact]) -> list[str]:
+def shape_trace(steps: Sequence[Step]) -> list[str]:
     """The shapes that a learner's lines made before a failure, the last few."""
     if not steps:
         return []

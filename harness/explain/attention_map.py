@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.explain.axis_names import AxisNames, capitalised
-from harness.explain.observation_words import _WIDTH, Fact
+
+Fact = Mapping[str, Any]
+_WIDTH = 76  # characters for a sentence: it stands indented, in 80 columns
 
 Part = tuple[str, str]  # a piece of a line, and its style
 

@@ -1,14 +1,13 @@
 """What went wrong in a test, as facts: read from an exception and its traceback.
 
-No sentence is written here (harness/run/words.py does that) and no value is changed. A finding is
-plain JSON, so that it travels from a worker process with the test's report.
+No sentence is written here (words.py does that) and no value is changed.
 """
 
 from __future__ import annotations
 
 import re
 import traceback as tracebacks
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import CodeType
@@ -29,7 +28,7 @@ from harness.explain.places import (
     place_of_a_step,
     return_place,
     steps_of_test,
-    tested_place,
+    place_under_test,
 )
 from harness.explain.statements import read_statement, statement_at_fault, value_in_test
 from harness.explain.type_errors import read_type_error
@@ -49,16 +48,6 @@ class Finding:
     changed: tuple[str, str] | None = None  # a function that wrote into an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
     diagnosis: str = ""  # of the one known mistake with which the test sees the same
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def from_json(data: Mapping[str, Any]) -> Finding:
-    """The finding that `as_json` made."""
-    place = Place(**data["place"]) if data["place"] else None
-    changed = tuple(data["changed"]) if data["changed"] else None
-    return Finding(data["kind"], dict(data["facts"]), place, changed, data["printed"], data["diagnosis"])
 
 
 @dataclass(frozen=True)
@@ -112,7 +101,7 @@ def _by_its_values(
         learner_place(course, error.__traceback__, kata)
         or learner_place(course, error.__traceback__)
         or place_of_a_step(course, kata, steps[:-1])
-        or tested_place(course, kata, test_code, line, called)
+        or place_under_test(course, kata, test_code, line, called)
     )
     facts: dict[str, Any] = {"type": type(error).__name__, "message": text_of(error)}
     in_test = _failed_in(test_code, error)

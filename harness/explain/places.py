@@ -40,7 +40,7 @@ def steps_of_test(traceback: TracebackType | None, test_code: CodeType | None) -
 
 def place_of_a_step(course: Course, kata: Kata, steps: Sequence[Step]) -> Place | None:
     """Where the function is defined that failed: a test may leave it to another function to call it."""
-    places = (tested_place(course, kata, code, line) for code, line in steps)
+    places = (place_under_test(course, kata, code, line) for code, line in steps)
     return next(filter(None, places), None)
 
 
@@ -74,7 +74,7 @@ def failing_line(traceback: TracebackType | None, test_code: CodeType | None) ->
     return lines[-1] if lines else None
 
 
-def tested_place(
+def place_under_test(
     course: Course,
     kata: Kata,
     test_code: CodeType | None,
@@ -86,7 +86,7 @@ def tested_place(
     That is the one of the contract that the test names last before it fails. If it names a class, or none,
     as when a function beside it makes the layer, it is about the last method that it has `called`.
     """
-    name = _tested_name(kata, test_code, line)
+    name = _name_under_test(kata, test_code, line)
     method = called[-1] if called and "." in called[-1] else None
     if method and name in (None, method.split(".")[0]):
         return _definition(course, kata, method) or _definition(course, kata, method.split(".")[0])
@@ -103,7 +103,7 @@ def _definition(course: Course, kata: Kata, name: str) -> Place | None:
     return place_at(course, str(kata.stub), line) if line else None
 
 
-def _tested_name(kata: Kata, test_code: CodeType | None, line: int | None) -> str | None:
+def _name_under_test(kata: Kata, test_code: CodeType | None, line: int | None) -> str | None:
     if test_code is None:
         return None
     order = [each.name for each in read_contract(kata.solution).values() if not is_given(each.declaration)]

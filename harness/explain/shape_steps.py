@@ -10,11 +10,10 @@ import io
 import re
 import traceback as tracebacks
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
 from types import CodeType
 from typing import Any
 
-from harness.shapes import trace
+from harness.shapes import Step, trace
 
 _OF_TORCH = ("RuntimeError", "IndexError", "ValueError", "TypeError")
 _LONGEST = 2.0  # seconds of the processor that a test may have taken to be run again
@@ -45,7 +44,7 @@ def is_quick(took: float, went_by: float, limit: float) -> bool:
 
 def steps_to(
     error: BaseException, run: Callable[[], object], files: Collection[str], function: str
-) -> list[dict[str, Any]]:
+) -> list[Step]:
     """The steps up to the same error; nothing if another one comes.
 
     Those are told that lines of `function` in one of the `files` took, by default of the one that failed,
@@ -70,7 +69,7 @@ def steps_to(
             raise
         except BaseException as again:  # whatever it was the first time: SystemExit, pytest's own
             if type(again) is type(error) and _failing(again, files) == _failing(error, files):
-                return [asdict(step) for step in list(steps)[-_MOST_STEPS:]]
+                return list(steps)[-_MOST_STEPS:]
     return []
 
 

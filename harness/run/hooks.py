@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from harness.run import child
 from harness.run.case_names import case_in_words
 from harness.run.plan import ALL_LOCKED, RunPlan
 from harness.run.report import RunReport, selected_names
+from harness.shapes import Step
 from harness.terminal.lines import Line
 from harness.terminal.pytest_writer import write
 
@@ -121,6 +123,28 @@ class KataHooks:
         self.account.take(report, facts)
         self.stopped = self.stopped or (report.failed and self.run.stops_at_first_failure)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+        """Reports travel from a worker of pytest-xdist as plain data: so do the facts in them."""
+        data = yield
+        if data is not None and "kata_facts" in data:
+            data["kata_facts"] = pickle.dumps(data["kata_facts"], protocol=0).decode("latin-1")
+        return data
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_from_serializable(
+        self, data: dict[str, Any]
+    ) -> Generator[
+        None, pytest.TestReport | pytest.CollectReport | None, pytest.TestReport | pytest.CollectReport | None
+    ]:
+        report = yield
+        facts = getattr(report, "kata_facts", None)
+        if isinstance(facts, str):
+            report.kata_facts = pickle.loads(facts.encode("latin-1"))  # type: ignore[union-attr]  # ours
+        return report
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if not report.failed:
             return
@@ -188,7 +212,7 @@ class KataHooks:
         return {
             **self.identity(item, kata),
             "locked": report.skipped and "Skipped: locked: " in str(report.longrepr),
-            "finding": finding.as_json() if finding else None,
+            "finding": finding,
         }
 
     def identity(self, item: pytest.Item, kata: Kata) -> dict[str, Any]:
@@ -236,7 +260,7 @@ class KataHooks:
 
     def steps(
         self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], finding: Finding, took: float
-    ) -> list[dict[str, Any]]:
+    ) -> list[Step]:
         """The shapes that led to a failure, where they help or are asked for.
 
         `took`: the time that this process has spent on the test. On a busy machine more goes by.

@@ -13,7 +13,7 @@ import pytest
 
 from harness.course.kata_tests import requirement_named
 from harness.course.katas import Course, Kata
-from harness.explain.findings import Finding, from_json
+from harness.explain.findings import Finding
 from harness.explain.places import is_learners, place_at
 from harness.isolation.supervisor import Ending
 from harness.progress.ledger import CaseOutcome, Ledger
@@ -72,7 +72,7 @@ class RunReport:
         self._record(facts, passed=False)
         if facts["finding"]:
             printed = report.capstdout + report.capstderr
-            self._fail(facts, replace(from_json(facts["finding"]), printed=printed))
+            self._fail(facts, replace(facts["finding"], printed=printed))
 
     def _record(self, facts: Mapping[str, Any], *, passed: bool) -> None:
         if self.records and facts["shipped"]:

@@ -175,7 +175,6 @@ IMPORTING_TORCH = "importing torch …"
 
 
 INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
-NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
 
 
 # --- harness reset and harness solution ----------------------------------------------------------

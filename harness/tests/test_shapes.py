@@ -145,7 +145,7 @@ def test_the_steps_to_an_error_are_those_of_the_function_that_failed(code: dict[
         code["fails"](X)
 
     steps = shape_steps.steps_to(caught(run), run, {code["__file__"]}, "")
-    assert [(step["line"], step["failed"]) for step in steps] == [(12, True)]
+    assert [(step.line, step.failed) for step in steps] == [(12, True)]
 
 
 def test_the_steps_of_a_function_by_name(code: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ def test_the_steps_of_a_function_by_name(code: dict[str, Any]) -> None:
         raise TypeError
 
     steps = shape_steps.steps_to(caught(run), run, {code["__file__"]}, "outer")
-    assert [(step["line"], step["name"]) for step in steps] == [(8, "inner"), (9, "softmax")]
+    assert [(step.line, step.name) for step in steps] == [(8, "inner"), (9, "softmax")]
 
 
 def test_where_another_error_comes_the_second_time_nothing_is_said(code: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import pickle
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -12,7 +12,7 @@ import pytest
 from harness.course.katas import Kata
 from harness.course.slips import Slip
 from harness.diagnosis.diagnose import candidates
-from harness.explain.findings import Finding, from_json
+from harness.explain.findings import Finding
 from harness.explain.places import Place
 from harness.run.words import failure_block
 from harness.tests.support.miniature import Miniature
@@ -199,7 +199,7 @@ def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniatur
 
 def test_a_finding_with_its_diagnosis_survives_the_way_to_the_controller() -> None:
     finding = Finding("raised", {}, diagnosis="You triple.")
-    assert from_json(json.loads(json.dumps(finding.as_json()))) == finding
+    assert pickle.loads(pickle.dumps(finding)) == finding
 
 
 # --- silent ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from harness.course.katas import load_course
-from harness.explain.findings import AssertedComparison, Finding, from_json, read_failure
-from harness.explain.places import Place, learner_place, tested_place
+from harness.explain.findings import AssertedComparison, Finding, read_failure
+from harness.explain.places import Place, learner_place, place_under_test
 from harness.explain.statements import read_statement
 from harness.isolation.standins import CannotImport, MissingName
 from harness.tests.support.miniature import Miniature
@@ -109,7 +109,7 @@ def test_it():
 def test_a_test_is_about_what_it_names_last_before_it_fails(
     mini: Miniature, line: int | None, name: str
 ) -> None:
-    place = tested_place(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
+    place = place_under_test(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
     assert place is not None
     assert place.text.startswith(f"def {name}(")
 
@@ -142,7 +142,7 @@ def test_a_test_of_a_layer_is_about_the_last_method_that_it_calls(
 ) -> None:
     mini.doubles.stub.write_text(LAYER)
     code = code_of(f"def test_it():\n    {test}", "test_it")
-    place = tested_place(load_course(mini.root), mini.doubles, code, called=called)
+    place = place_under_test(load_course(mini.root), mini.doubles, code, called=called)
     assert place is not None
     assert place.text == line
 
@@ -152,15 +152,15 @@ def test_no_test_is_about_what_is_given(mini: Miniature) -> None:
     mini.doubles.solution.write_text(solution)
     mini.doubles.stub.write_text(solution)
     code = code_of("def test_it():\n    assert double(1) == outer()", "test_it")
-    place = tested_place(load_course(mini.root), mini.doubles, code)
+    place = place_under_test(load_course(mini.root), mini.doubles, code)
     assert place is not None
     assert place.text == "def double(x):"
 
 
 def test_a_test_that_names_nothing_of_the_kata_has_no_place(mini: Miniature) -> None:
     code = code_of("def test_it(): F.outer()", "test_it")
-    assert tested_place(load_course(mini.root), mini.doubles, code) is None
-    assert tested_place(load_course(mini.root), mini.doubles, None) is None
+    assert place_under_test(load_course(mini.root), mini.doubles, code) is None
+    assert place_under_test(load_course(mini.root), mini.doubles, None) is None
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -404,4 +404,4 @@ def test_without_a_learners_line_there_is_no_place(mini: Miniature) -> None:
     ids=lambda finding: finding.kind,
 )
 def test_a_finding_survives_json(finding: Finding) -> None:
-    assert from_json(json.loads(json.dumps(finding.as_json()))) == finding
+    assert pickle.loads(pickle.dumps(finding)) == finding

@@ -15,7 +15,7 @@ from harness.explain import observation_words
 from harness.explain.findings import Finding
 from harness.explain.observation_words import seen_lines
 from harness.run.words import failure_block
-from harness.shapes import shape_trace, step_lines
+from harness.shapes import Step, shape_trace, step_lines
 from harness.terminal.pytest_writer import put
 
 NAMES = ["batch", "heads", "queries", "keys"]
@@ -209,15 +209,20 @@ COMPARED = Finding(
         "heat": HEAT,
     },
 )
-STEP: dict[str, Any] = {"file": "/c/attention.py", "line": 18, "settings": "", "failed": False}
+
+
+def step(name: str, *shapes: tuple[int, ...], line: int = 18, **more: Any) -> Step:
+    return Step("/c/attention.py", line, name, shapes, **more)
+
+
 STEPS = [
-    STEP | {"name": "transpose", "shapes": [[2, 4, 3, 8]], "settings": "-2, -1"},
-    STEP | {"name": "matmul", "shapes": [[2, 4, 8, 8]]},
-    STEP | {"name": "softmax", "shapes": [[2, 4, 8, 8]], "settings": "dim=-2"},
-    STEP | {"name": "max", "shapes": [[2], [2]], "line": 20},
-    STEP | {"name": "__rmul__".strip("_"), "shapes": [[]], "line": 21},
-    STEP | {"name": "rmul", "shapes": [[]], "line": 21},
-    STEP | {"name": "matmul", "shapes": [[2, 8], [3, 8]], "line": 22, "failed": True},
+    step("transpose", (2, 4, 3, 8), settings="-2, -1"),
+    step("matmul", (2, 4, 8, 8)),
+    step("softmax", (2, 4, 8, 8), settings="dim=-2"),
+    step("max", (2,), (2,), line=20),
+    step("rmul", (), line=21),
+    step("rmul", (), line=21),
+    step("matmul", (2, 8), (3, 8), line=22, failed=True),
 ]
 
 
@@ -321,7 +326,7 @@ def test_shapes_stand_line_by_line_under_what_happened(colour: bool) -> None:
 
 
 def test_of_many_steps_the_last_ones_are_told() -> None:
-    steps = [STEP | {"name": f"op{line}", "shapes": [[line] * 20], "line": line} for line in range(30)]
+    steps = [step(f"op{line}", (line,) * 20, line=line) for line in range(30)]
     lines = shape_trace(steps)
     assert len(lines) == 10
     assert lines[2] == "  …"
@@ -330,7 +335,7 @@ def test_of_many_steps_the_last_ones_are_told() -> None:
 
 
 def test_steps_in_several_files_name_the_file() -> None:
-    steps = [STEPS[2], STEPS[2] | {"file": r"C:\course\shapes.py", "line": 3}]
+    steps = [STEPS[2], replace(STEPS[2], file=r"C:\course\shapes.py", line=3)]
     assert step_lines(steps, 8) == [
         "attention.py:18: softmax (2, 4, 8, 8) dim=-2",
         "shapes.py:3: softmax (2, 4, 8, 8) dim=-2",
