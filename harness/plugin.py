@@ -1,4 +1,4 @@
-"""The pytest plugin: hooks only. In a folder without katas it does nothing at all."""
+"""The pytest plugin: its options and its entry. In a folder without katas it does nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import pytest
 
 from harness.course.katas import find_root, load_course
 from harness.run import child
-from harness.run.hooks import KataHooks
+from harness.run.hooks import KataRun
 from harness.run.plan import RunPlan, plan_run, quieten
-from harness.terminal.pytest_writer import write
 
 RUN = pytest.StashKey[RunPlan]()
 
@@ -38,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if RUN in config.stash:
-        return None  # the supervised child, which does the work
+        return None  # this hook is entered a second time in the supervised child, which does the work
     root = find_root(config.rootpath.resolve()) or find_root(config.invocation_params.dir.resolve())
     run = plan_run(config, load_course(root)) if root else None
     if run is None:
@@ -47,12 +46,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     config.args[:] = run.args
     if run.compact:
         quieten(config, run)
-    hooks = KataHooks(config, run)
-    config.pluginmanager.register(hooks, "katas")
+    kata_run = KataRun(config, run)
+    config.pluginmanager.register(kata_run, "katas")
     ending = child.supervised(config, run) if run.supervise else None
     if ending is None:
         return None  # no child: this process goes on and does the work
     if ending.exit_status is not None:
         return ending.exit_status
-    write(config, [*hooks.account.lines_after(ending), *hooks.pair_lines()])
+    kata_run.end.write_after_death(ending)
     return pytest.ExitCode.TESTS_FAILED

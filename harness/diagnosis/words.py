@@ -1,17 +1,18 @@
-"""How a learner's mistake is named, once it is known which one it is."""
+"""What a learner reads when a known mistake explains a failure."""
 
 from __future__ import annotations
 
 import textwrap
 
-WIDTH = 80
-_OPENING = "This is exactly what one known mistake gives. Is it yours?"
+from harness.terminal.lines import WIDTH
+
+_OPENING = "A known mistake produces exactly this result. Is it the one you made?"
 
 
 def diagnosis_lines(diagnosis: str) -> list[str]:
-    """The diagnosis as it stands in the failure block; nothing without one."""
+    """Return the diagnosis for the failure block; nothing without one."""
     if not diagnosis:
         return []
     indent = " " * 4
-    told = textwrap.wrap(" ".join(diagnosis.split()), WIDTH, initial_indent=indent, subsequent_indent=indent)
-    return ["", f"  {_OPENING}", *told]
+    lines = textwrap.wrap(" ".join(diagnosis.split()), WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return ["", f"  {_OPENING}", *lines]

@@ -1,53 +1,63 @@
-"""What went wrong in a test, as facts: read from an exception and its traceback.
-
-No sentence is written here (words.py does that) and no value is changed.
-"""
+"""Reads a failed test: its exception and traceback become a failure and the learner's own line."""
 
 from __future__ import annotations
 
 import re
 import traceback as tracebacks
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import CodeType
+from types import CodeType, TracebackType
 from typing import Any
 
 from harness.course.katas import Course, Kata
 from harness.course.stubs import Signature, declaration, read_contract
 from harness.explain import comparisons
+from harness.explain.failures import (
+    Failure,
+    NameMissing,
+    Raised,
+    Slow,
+    Unimportable,
+    Unwritten,
+    ValuesDiffer,
+    WrongMessage,
+    WrongSignature,
+)
 from harness.explain.places import (
     Place,
-    _definition,
-    _globals_used,
+    definition_place,
     failing_line,
+    globals_used,
     import_place,
     is_learners,
     learner_place,
     place_at,
     place_of_a_step,
+    place_under_test,
     return_place,
     steps_of_test,
-    place_under_test,
 )
+from harness.explain.shown import ComparisonShown
 from harness.explain.statements import read_statement, statement_at_fault, value_in_test
-from harness.explain.type_errors import read_type_error
+from harness.explain.type_errors import checked_code, read_type_error
 from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName, text_of
+from harness.shapes import Step
 
 _TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\) from pytest-timeout")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One failure: its kind, the facts that the kind has, and the learner's own line."""
+    """A failure, the learner's own line, and what else is known about it."""
 
-    kind: str  # unwritten | unimportable | missing | type | signature | compared | refused | slow | raised
-    facts: dict[str, Any] = field(default_factory=dict)
+    failure: Failure
     place: Place | None = None
-    changed: tuple[str, str] | None = None  # a function that wrote into an argument: (function, argument)
+    changed: tuple[str, str] | None = None  # a function that modified an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
     diagnosis: str = ""  # of the one known mistake with which the test sees the same
+    steps: tuple[Step, ...] = ()  # the shapes that led to it
 
 
 @dataclass(frozen=True)
@@ -59,77 +69,90 @@ class AssertedComparison:
     right: Any
 
 
-def read_failure(
-    course: Course,
-    kata: Kata,
-    error: BaseException,
-    *,
-    test_code: CodeType | None = None,
-    comparison: AssertedComparison | None = None,
-    changed: Sequence[tuple[str, str]] = (),
-    called: Sequence[tuple[str, str]] = (),
-    calls: Sequence[Call] = (),
-) -> Finding:
-    """The facts of a failed test of `kata`.
+@dataclass(frozen=True)
+class FailedTest:
+    """The test that failed, and what was recorded while it ran."""
 
-    `changed`: arguments that were written to during it; `called`: (module, function) that it called;
-    `calls`: the last ones that returned, with what they gave.
-    """
-    for reader in (_stand_in, _unwritten, _type_error, _signature, _slow):
-        finding = reader(course, kata, error, test_code)
-        if finding:
-            break
-    else:
-        own = [function for module, function in called if module == f"{kata.package}.{kata.stub.stem}"]
-        finding = _by_its_values(course, kata, error, test_code, comparison, own, calls)
-    return replace(finding, changed=changed[0]) if changed else finding
+    course: Course
+    kata: Kata
+    error: BaseException
+    code: CodeType | None = None  # of the test
+    comparison: AssertedComparison | None = None
+    changed: Sequence[tuple[str, str]] = ()  # (function, argument) of arguments that were modified
+    called: Sequence[tuple[str, str]] = ()  # (module, function) of the calls
+    calls: Sequence[Call] = field(default=())  # the last ones that returned, with their results
+
+    @property
+    def traceback(self) -> TracebackType | None:
+        return self.error.__traceback__
+
+    @property
+    def own_calls(self) -> list[str]:
+        """The functions of this kata that the test called."""
+        module = f"{self.kata.package}.{self.kata.stub.stem}"
+        return [function for called_in, function in self.called if called_in == module]
 
 
-def _by_its_values(
-    course: Course,
-    kata: Kata,
-    error: BaseException,
-    test_code: CodeType | None,
-    comparison: AssertedComparison | None,
-    called: Sequence[str],
-    calls: Sequence[Call],
-) -> Finding:
+def read_failure(test: FailedTest) -> Finding:
+    """Return the facts of a failed test."""
+    readers = (_import_failure, _unwritten, _type_error, _signature, _slow)
+    finding = next((found for reader in readers if (found := reader(test))), None) or _by_its_values(test)
+    return replace(finding, changed=test.changed[0]) if test.changed else finding
+
+
+def _by_its_values(test: FailedTest) -> Finding:
     """A comparison that failed, or an error like any other."""
-    line = failing_line(error.__traceback__, test_code)
-    steps = steps_of_test(error.__traceback__, test_code)
-    place = (
-        learner_place(course, error.__traceback__, kata)
-        or learner_place(course, error.__traceback__)
-        or place_of_a_step(course, kata, steps[:-1])
-        or place_under_test(course, kata, test_code, line, called)
-    )
-    facts: dict[str, Any] = {"type": type(error).__name__, "message": text_of(error)}
-    in_test = _failed_in(test_code, error)
-    refusal = _examined_refusal(error, test_code, line) if in_test else None
+    line = failing_line(test.traceback, test.code)
+    place = _place(test, line)
+    in_test = _failed_in(test.code, test.error)
+    refusal = _examined_refusal(test, line) if in_test else None
     if refusal:
-        return _refused(course, refusal, comparison, place)
-    own = comparison if in_test else None
-    compared = comparisons.by_assert_close(error) or (
-        own and comparisons.by_assert(error, own.operator, own.left, own.right)
-    )
+        return _wrong_message(test, refusal, place)
+    compared = _compared(test, in_test=in_test)
     if compared:
-        names = comparisons.names_in(error.__traceback__, test_code)
-        return Finding("compared", {**facts, **comparisons.read(compared, names, calls)}, place)
-    if test_code and steps:
-        facts["statement"], wanted = statement_at_fault(steps, in_itself=in_test)
-        facts["wanted"] = value_in_test(error.__traceback__, test_code, wanted)
-    facts["in_test"] = _raised_by_test(course, error)
-    return Finding("raised", facts, place)
+        names = comparisons.names_in(test.traceback, test.code)
+        facts = comparisons.read(compared, names, test.calls)
+        shown = ComparisonShown(facts["by"], facts["table"], facts)
+        return Finding(ValuesDiffer(text_of(test.error), shown), place)
+    return Finding(_raised(test, in_test=in_test), place)
 
 
-def _examined_refusal(
-    error: BaseException, test_code: CodeType | None, line: int | None
-) -> BaseException | None:
+def _place(test: FailedTest, line: int | None) -> Place | None:
+    """The learner's line nearest to the failure."""
+    course, kata = test.course, test.kata
+    steps = steps_of_test(test.traceback, test.code)
+    return (
+        learner_place(course, test.traceback, kata)
+        or learner_place(course, test.traceback)
+        or place_of_a_step(course, kata, steps[:-1])
+        or place_under_test(course, kata, test.code, line, test.own_calls)
+    )
+
+
+def _compared(test: FailedTest, *, in_test: bool) -> comparisons.ComparedValues | None:
+    """The values that a failing assertion compared."""
+    own = test.comparison if in_test else None
+    return comparisons.by_assert_close(test.error) or (
+        comparisons.by_assert(test.error, own.operator, own.left, own.right) if own else None
+    )
+
+
+def _raised(test: FailedTest, *, in_test: bool) -> Raised:
+    steps = steps_of_test(test.traceback, test.code)
+    statement = wanted = ""
+    if test.code and steps:
+        statement, name = statement_at_fault(steps, in_itself=in_test)
+        wanted = value_in_test(test.traceback, test.code, name)
+    by_test = _raised_by_test(test.course, test.error)
+    return Raised(type(test.error).__name__, text_of(test.error), by_test, wanted, statement)
+
+
+def _examined_refusal(test: FailedTest, line: int | None) -> BaseException | None:
     """The error that a test caught with `pytest.raises` and whose text the failing `assert` looks at."""
-    if not isinstance(error, AssertionError) or test_code is None or line is None:
+    if not isinstance(test.error, AssertionError) or test.code is None or line is None:
         return None
-    statement, _ = read_statement(test_code.co_filename, line)
-    frame = next(frame for frame, _ in tracebacks.walk_tb(error.__traceback__) if frame.f_code is test_code)
+    statement, _ = read_statement(test.code.co_filename, line)
+    frame = next(frame for frame, _ in tracebacks.walk_tb(test.traceback) if frame.f_code is test.code)
     for name, value in frame.f_locals.items():
         caught = getattr(value, "_excinfo", None) and value.value  # a pytest.ExceptionInfo that is filled
         if isinstance(caught, BaseException) and f"str({name}.value)" in statement:
@@ -137,121 +160,112 @@ def _examined_refusal(
     return None
 
 
-def _refused(
-    course: Course, refusal: BaseException, comparison: AssertedComparison | None, place: Place | None
-) -> Finding:
-    """A value was refused as it should be, in words that do not name what they should."""
-    facts: dict[str, Any] = {"type": type(refusal).__name__, "message": text_of(refusal), "lacks": []}
+def _wrong_message(test: FailedTest, refusal: BaseException, place: Place | None) -> Finding:
+    """A value was refused as it should be, with a message that does not mention what it must."""
+    comparison = test.comparison
+    lacks: tuple[str, ...] = ()
     if comparison and comparison.operator == "in":
-        facts["lacks"] = [str(comparison.left)]
+        lacks = (str(comparison.left),)
     elif comparison and isinstance(comparison.left, list) and isinstance(comparison.right, list):
-        facts["lacks"] = [str(each) for each in comparison.right if each not in comparison.left]
-    return Finding("refused", facts, learner_place(course, refusal.__traceback__) or place)
+        lacks = tuple(str(each) for each in comparison.right if each not in comparison.left)
+    failure = WrongMessage(type(refusal).__name__, text_of(refusal), lacks)
+    return Finding(failure, learner_place(test.course, refusal.__traceback__) or place)
 
 
 def _failed_in(code: CodeType | None, error: BaseException) -> bool:
-    """Whether the error was raised by a line of this function, or of one beside it in its file."""
+    """True if the error was raised by a line of this function, or of another one in its file."""
     frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
     return code is not None and bool(frames) and frames[-1].f_code.co_filename == code.co_filename
 
 
-def _stand_in(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
-    if isinstance(error, MissingName):
-        promised = {"name": error.missing, "file": course.relative(error.path)}
-        return Finding(
-            "missing", {**promised, "present": list(error.present)}, Place(course.relative(error.path), 1)
-        )
-    if not isinstance(error, CannotImport) or error.__cause__ is None:
+def _import_failure(test: FailedTest) -> Finding | None:
+    error = test.error
+    if isinstance(error, CannotImport) and error.__cause__ is not None:
+        while isinstance(error.__cause__, CannotImport) and error.__cause__.__cause__ is not None:
+            error = error.__cause__  # an earlier kata, which this one uses while it is imported
+        if not isinstance(error.__cause__, MissingName):
+            return _unimportable(test.course, error)
+        error = error.__cause__
+    if not isinstance(error, MissingName):
         return None
+    file = test.course.relative(error.path)
+    return Finding(NameMissing(error.missing, file, tuple(error.present)), Place(file, 1))
+
+
+def _unimportable(course: Course, error: CannotImport) -> Finding:
     cause = error.__cause__
-    while isinstance(cause, CannotImport) and cause.__cause__ is not None:
-        error, cause = cause, cause.__cause__  # an earlier kata, which this one uses while it is imported
-    if isinstance(cause, MissingName):
-        return _stand_in(course, kata, cause, None)
-    facts: dict[str, Any] = {
-        "file": course.relative(error.path),
-        "type": type(cause).__name__,
-        "message": _message(cause),
-    }
-    if isinstance(cause, ModuleNotFoundError):
-        facts["module"] = cause.name
-    return Finding("unimportable", facts, import_place(course, error.path, cause))
+    assert cause is not None  # the caller has looked
+    module = cause.name or "" if isinstance(cause, ModuleNotFoundError) else ""
+    message = (cause.msg or "") if isinstance(cause, SyntaxError) else text_of(cause)
+    failure = Unimportable(course.relative(error.path), type(cause).__name__, message, module)
+    return Finding(failure, import_place(course, error.path, cause))
 
 
-def _message(cause: BaseException) -> str:
-    return (cause.msg or "") if isinstance(cause, SyntaxError) else text_of(cause)
-
-
-def _unwritten(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
+def _unwritten(test: FailedTest) -> Finding | None:
     """A `raise NotImplementedError` in a learner's own file, of this kata or an earlier one."""
-    frames = list(tracebacks.walk_tb(error.__traceback__))
-    if not isinstance(error, NotImplementedError) or error.args or not frames:
+    frames = list(tracebacks.walk_tb(test.traceback))
+    if not isinstance(test.error, NotImplementedError) or test.error.args or not frames:
         return None  # torch's own NotImplementedError has a message
     frame, line = frames[-1]
-    owner = course.kata_of(Path(frame.f_code.co_filename).resolve())
-    if owner is None or not is_learners(course, frame.f_code.co_filename):
+    file = frame.f_code.co_filename
+    owner = test.course.kata_of(Path(file).resolve())
+    if owner is None or not is_learners(test.course, file):
         return None
     name = frame.f_code.co_qualname.split(".<locals>")[0]
-    signature = _shipped(owner, name)
-    facts = {
-        "name": name,
-        "declaration": signature.declaration if signature else "",
-        "summary": signature.summary if signature else "",
-        "method": "." in name,
-        "elsewhere": owner.title if owner != kata else "",
-    }
-    return Finding("unwritten", facts, place_at(course, frame.f_code.co_filename, line))
+    original = _original(owner, name)
+    failure = Unwritten(
+        name,
+        original.declaration if original else "",
+        original.summary if original else "",
+        owner.title if owner != test.kata else "",
+    )
+    return Finding(failure, place_at(test.course, file, line))
 
 
-def _shipped(kata: Kata, name: str) -> Signature | None:
-    """How the shipped file declares a function or method."""
+def _original(kata: Kata, name: str) -> Signature | None:
+    """How the original file declares a function or method."""
     try:
         return declaration(kata.solution.read_text(encoding="utf-8"), name)
     except (OSError, SyntaxError):
         return None
 
 
-def _type_error(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
-    if type(error).__name__ != "TypeCheckError":
+def _type_error(test: FailedTest) -> Finding | None:
+    if type(test.error).__name__ != "TypeCheckError":
         return None
-    problem = read_type_error(error.__traceback__)
+    place = learner_place(test.course, test.traceback)
+    problem = read_type_error(test.traceback)
     if problem is None:
-        facts = {"type": "TypeCheckError", "message": text_of(error).split("\n---")[0]}
-        return Finding("raised", facts, learner_place(course, error.__traceback__))
-    described = {key: value for key, value in asdict(problem).items() if key != "code"}
-    described["axes"] = list(described["axes"])  # as JSON has it
-    described["count"] = list(problem.count) if problem.count else None
-    caller = learner_place(course, error.__traceback__)
-    if problem.argument is None or caller is None:
-        caller = return_place(course, problem.code, missing=problem.returned_none)
-    return Finding("type", described, caller)
+        return Finding(Raised("TypeCheckError", text_of(test.error).split("\n---")[0]), place)
+    code = checked_code(test.traceback)
+    if code and (problem.argument is None or place is None):
+        place = return_place(test.course, code, missing=problem.returned_none)
+    return Finding(problem, place)
 
 
-def _signature(
-    course: Course, kata: Kata, error: BaseException, test_code: CodeType | None
-) -> Finding | None:
-    """A call that does not fit: the learner's signature is not the shipped one."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    if not isinstance(error, TypeError) or not frames:
+def _signature(test: FailedTest) -> Finding | None:
+    """A call that does not fit: the learner's signature is not the original."""
+    frames = [frame for frame, _ in tracebacks.walk_tb(test.traceback)]
+    if not isinstance(test.error, TypeError) or not frames:
         return None
-    if is_learners(course, frames[-1].f_code.co_filename):
-        return None  # not at the call: by what the learner's code does
-    own = read_contract(kata.stub)
-    used = {name for _, name in _globals_used(test_code)} if test_code else set()
-    for name, shipped in read_contract(kata.solution).items():
-        if name in used and name in own and own[name].text != shipped.text:
-            facts = {"shipped": shipped.text, "own": own[name].text, "message": text_of(error)}
-            return Finding("signature", facts, _definition(course, kata, name))
+    if is_learners(test.course, frames[-1].f_code.co_filename):
+        return None  # the error came later, from the learner's own code
+    own = read_contract(test.kata.stub)
+    used = {name for _, name in globals_used(test.code)} if test.code else set()
+    for name, original in read_contract(test.kata.solution).items():
+        if name in used and name in own and own[name].text != original.text:
+            failure = WrongSignature(original.text, own[name].text)
+            return Finding(failure, definition_place(test.course, test.kata, name))
     return None
 
 
-def _slow(course: Course, kata: Kata, error: BaseException, _: CodeType | None) -> Finding | None:
+def _slow(test: FailedTest) -> Finding | None:
     """A time limit that pytest-timeout enforced, by raising where the test was."""
-    timeout = _TIMEOUT.match(text_of(error))
+    timeout = _TIMEOUT.match(text_of(test.error))
     if not timeout:
         return None
-    place = learner_place(course, error.__traceback__)
-    return Finding("slow", {"seconds": float(timeout[1]), "during": "test", "located": bool(place)}, place)
+    place = learner_place(test.course, test.traceback)
+    return Finding(Slow(float(timeout[1]), located=bool(place)), place)
 
 
 def _raised_by_test(course: Course, error: BaseException) -> bool:

@@ -89,11 +89,11 @@ def place_under_test(
     name = _name_under_test(kata, test_code, line)
     method = called[-1] if called and "." in called[-1] else None
     if method and name in (None, method.split(".")[0]):
-        return _definition(course, kata, method) or _definition(course, kata, method.split(".")[0])
-    return _definition(course, kata, name) if name else None
+        return definition_place(course, kata, method) or definition_place(course, kata, method.split(".")[0])
+    return definition_place(course, kata, name) if name else None
 
 
-def _definition(course: Course, kata: Kata, name: str) -> Place | None:
+def definition_place(course: Course, kata: Kata, name: str) -> Place | None:
     """Where the learner's file defines a name; None if it does not, or is gone."""
     try:
         source = kata.stub.read_text(encoding="utf-8", errors="replace")
@@ -107,7 +107,7 @@ def _name_under_test(kata: Kata, test_code: CodeType | None, line: int | None) -
     if test_code is None:
         return None
     order = [each.name for each in read_contract(kata.solution).values() if not is_given(each.declaration)]
-    used = [(at, name) for at, name in _globals_used(test_code) if name in order]
+    used = [(at, name) for at, name in globals_used(test_code) if name in order]
     last = _last_line(test_code, line) if line else None
     before = [(at, order.index(name), name) for at, name in used if last is None or at <= last]
     return max(before)[2] if before else None
@@ -119,7 +119,7 @@ def _last_line(code: CodeType, line: int) -> int:
     return max(ends, default=line)
 
 
-def _globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
+def globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
     """(line, name) of every global that a function reads, also in the functions inside it."""
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):
@@ -129,7 +129,7 @@ def _globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
             yield line, instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _globals_used(constant)
+            yield from globals_used(constant)
 
 
 def import_place(course: Course, path: Path, cause: BaseException) -> Place | None:

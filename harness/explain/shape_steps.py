@@ -7,48 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import traceback as tracebacks
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from types import CodeType
-from typing import Any
 
 from harness.shapes import Step, trace
 
-_OF_TORCH = ("RuntimeError", "IndexError", "ValueError", "TypeError")
 _LONGEST = 2.0  # seconds of the processor that a test may have taken to be run again
 _OF_THE_LIMIT = 3  # how often the time that went by has to fit into the time limit
 _MOST_STEPS = 40  # the last ones; a block shows a few of them
 
 
-_SIZES = re.compile(
-    r"\b(sizes?|shapes?|dim(ension)?s?|mat1|broadcast\w*|expand\w*|reshape|view|einsum|input of length)\b",
-    re.I,
-)
-
-
-def shapes_help(kind: str, facts: Mapping[str, Any]) -> bool:
-    """Whether shapes explain a failure: one of types or shapes, or an error of torch's about sizes."""
-    if kind == "type":
-        return not facts["returned_none"] and bool(facts["expected_shape"])
-    message = str(facts.get("message", ""))
-    if kind == "compared":
-        return "The values for attribute 'shape'" in message
-    return kind == "raised" and facts["type"] in _OF_TORCH and bool(_SIZES.search(message))
-
-
 def is_quick(took: float, went_by: float, limit: float) -> bool:
-    """Whether a test may be run again: soon done, and not stopped by its time limit (0: none)."""
+    """True if a test may be run again: it is fast, and its time limit (0: none) leaves room."""
     return took <= _LONGEST and (not limit or went_by * _OF_THE_LIMIT <= limit)
 
 
 def steps_to(
     error: BaseException, run: Callable[[], object], files: Collection[str], function: str
 ) -> list[Step]:
-    """The steps up to the same error; nothing if another one comes.
+    """Return the steps up to the same error; nothing if another error is raised.
 
-    Those are told that lines of `function` in one of the `files` took, by default of the one that failed,
-    or of any.
+    These are the steps taken by lines of `function` in `files`; by default the function that failed.
     """
     inside = function or _failing(error, files)
 

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import FrameType, TracebackType, UnionType
+from types import CodeType, FrameType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from harness.explain.axes import Binding, WrongAxis, compare, wrong_count
+from harness.explain.failures import WrongType
 
 
-@dataclass(frozen=True)
-class TypeProblem:
-    """A value that does not fit its annotation."""
-
-    function: str
-    argument: str | None  # None: the return value
-    annotation: str
-    expected_shape: str  # "(2, 3, 5)" as far as it is known, "" for what is not a tensor
-    got: str  # "float32 (2, 3, 4)", "None", "int 3"
-    returned_none: bool
-    wrong_dtype: bool
-    count: tuple[int, int] | None  # (axes wanted, axes got); then which axis is wrong cannot be told
-    axes: tuple[WrongAxis, ...]
-    code: Any  # the function's code object, to find its line
-
-
-def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
+def read_type_error(traceback: TracebackType | None) -> WrongType | None:
     """What a jaxtyping.TypeCheckError with this traceback is about; None if it cannot be told."""
     frame = _checking_frame(traceback)
     if frame is None:
@@ -36,6 +20,12 @@ def read_type_error(traceback: TracebackType | None) -> TypeProblem | None:
         return _examine(frame.f_locals)
     except Exception:  # jaxtyping and beartype raise kinds of their own
         return None  # An annotation of a kind that is not read here: the plain message serves.
+
+
+def checked_code(traceback: TracebackType | None) -> CodeType | None:
+    """Return the code of the function whose types were checked."""
+    frame = _checking_frame(traceback)
+    return frame.f_locals["fn"].__code__ if frame else None
 
 
 def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
@@ -48,7 +38,7 @@ def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
     return found
 
 
-def _examine(frame: Mapping[str, Any]) -> TypeProblem | None:
+def _examine(frame: Mapping[str, Any]) -> WrongType | None:
     function, arguments = frame["fn"], frame["bound"].arguments
     signature = inspect.signature(function, eval_str=True)  # from __future__ import annotations
     bindings: dict[str, Binding] = {}
@@ -80,7 +70,7 @@ def _check(
     value: Any,
     bindings: dict[str, Binding],
     arguments: Mapping[str, Any],
-) -> TypeProblem | None:
+) -> WrongType | None:
     """The problem of one value, else None after its axes have been bound."""
     members = get_args(annotation)
     if get_origin(annotation) is tuple and Ellipsis not in members:
@@ -116,8 +106,8 @@ def _problem(
     axes: Sequence[WrongAxis] = (),
     wrong_dtype: bool = False,
     count: tuple[int, int] | None = None,
-) -> TypeProblem:
-    return TypeProblem(
+) -> WrongType:
+    return WrongType(
         function=function.__qualname__,
         argument=argument,
         annotation=_annotation_text(annotation),
@@ -127,7 +117,6 @@ def _problem(
         wrong_dtype=wrong_dtype,
         count=count,
         axes=() if count else tuple(axes),
-        code=function.__code__,
     )
 
 

@@ -1,6 +1,6 @@
-"""The flight recorder: what the process that runs a learner's code notes down as it goes.
+"""The flight recorder of the process that runs a learner's code.
 
-It lives in a folder of two files that outlive the process: `events.jsonl`, one line per step, and
+It writes a folder of two files that outlive the process: `events.jsonl`, one line per step, and
 `trace.txt`, where faulthandler writes the stack when a step takes too long or the process
 crashes. The supervising process reads both (harness/isolation/supervisor.py); nothing else connects the two.
 """
@@ -16,9 +16,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+from harness.course.test_case import TestCase
 
 # On POSIX the supervisor asks for the stack by a signal, which the thread that hangs answers itself. The
 # alternative, a watchdog thread that reads another thread's running frames, can crash the process.
@@ -37,7 +40,7 @@ class TooSlow(Exception):
 
 
 class Recorder:
-    """Notes steps where a supervisor watches; without one it notes nothing."""
+    """Records each step for the supervisor; without one it records nothing."""
 
     def __init__(self, folder: Path | None, limit: float) -> None:
         self.limit = limit
@@ -56,7 +59,7 @@ class Recorder:
         return self._folder is not None
 
     def note(self, event: str, **facts: object) -> None:
-        """Add an event, but only for the process that was started to run the tests."""
+        """Add an event, but only in the process that was started to run the tests."""
         if self.supervised and os.getpid() == self._pid:
             os.write(self._events, json.dumps({"event": event, **facts}).encode() + b"\n")
 
@@ -65,28 +68,35 @@ class Recorder:
         if self.supervised:
             faulthandler.enable(file=self._trace)
 
-    def begin(self, event: str, limit: float | None = None, **facts: object) -> None:
-        """Start a step that may take `limit` seconds (0: for ever)."""
-        seconds = self.limit if limit is None else limit
-        self.note(event, limit=seconds, **facts)
-        self._deadlines.append(time.monotonic() + seconds if seconds else None)
+    def begin_test(self, case: TestCase, limit: float) -> None:
+        """Start a test that may take `limit` seconds (0: no limit)."""
+        self._begin("test", limit, case=asdict(case))
+
+    def end_test(self) -> None:
+        """Finish the test that began last."""
+        self._end("tested")
+
+    def _begin(self, event: str, limit: float, **facts: object) -> None:
+        """Start a step inside the one that is under way, if any."""
+        self.note(event, limit=limit, **facts)
+        self._deadlines.append(time.monotonic() + limit if limit else None)
         self._arm()
 
-    def end(self, event: str, **facts: object) -> None:
+    def _end(self, event: str) -> None:
         """Finish the step that began last; the one around it goes on."""
         if self._deadlines:
             self._deadlines.pop()
         self._arm()
-        self.note(event, **facts)
+        self.note(event)
 
     def pause(self) -> None:
-        """No limit any more for the steps that are open: a debugger has taken over."""
+        """Lift the limits of the open steps: a debugger has taken over."""
         self._deadlines = [None for _ in self._deadlines]
         self._arm()
         self.note("paused")
 
     def _arm(self) -> None:
-        """Where the supervisor cannot ask for the stack, have it written when the innermost step is late."""
+        """Where the supervisor cannot ask for the stack, let a timer write it when the step is late."""
         if not self.supervised or ASKS_BY_SIGNAL:
             return
         faulthandler.cancel_dump_traceback_later()
@@ -96,17 +106,17 @@ class Recorder:
 
     @contextmanager
     def importing(self, path: Path) -> Iterator[None]:
-        """The import of a learner's file, bounded like a test."""
-        self.begin("import", path=str(path))
+        """Time the import of a learner's file like a test."""
+        self._begin("import", self.limit, path=str(path))
         try:
             with _alarm(self.limit):
                 yield
         finally:
-            self.end("imported", path=str(path))
+            self._end("imported")
 
 
 def _note_hard_exits(recorder: Recorder) -> None:
-    """`os._exit` leaves no other trace: note who called it before it is carried out."""
+    """Record who calls `os._exit`, which leaves no other trace."""
     leave = os._exit
 
     def exit_after_a_note(status: int) -> NoReturn:

@@ -28,7 +28,7 @@ class MissingName(Exception):
     """A learner's file lacks a name that its contract promises."""
 
     def __init__(self, path: Path, name: str, present: Sequence[str]) -> None:
-        super().__init__(f"{path.name} defines no {name!r}")
+        super().__init__(f"{path.name} does not define {name!r}")
         self.path = path
         self.missing = name
         self.present = tuple(present)  # public names that the contract does not have

@@ -16,12 +16,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from harness.course.test_case import TestCase
 from harness.isolation.recorder import ASKS_BY_SIGNAL, EVENTS, STACK_SIGNAL, TRACE
 
 FLIGHT_VARIABLE = "HARNESS_FLIGHT"  # names the recorder's folder to a child that is not a fork
@@ -60,15 +61,32 @@ class Forked:
         os.kill(self.pid, signal.SIGKILL)
 
 
+@dataclass(frozen=True)
+class RunStep:
+    """What the child was doing: importing a file, or running a case of a test."""
+
+    limit: float  # seconds; 0: none
+    path: str = ""  # of the file that it was importing
+    case: TestCase | None = None
+
+
+@dataclass(frozen=True)
+class ExitCall:
+    """A call of os._exit, and the stack that led to it, innermost first."""
+
+    status: int
+    stack: tuple[tuple[str, int], ...] = ()
+
+
 @dataclass
 class Ending:
     """How the child ended."""
 
     status: int | None  # None: it was stopped because a step took too long
     exit_status: int | None = None  # pytest's own, if it came to the end of its run
-    step: dict[str, Any] = field(default_factory=dict)  # the step it was in, as the recorder noted it
-    hard_exit: dict[str, Any] | None = None  # the recorder's note of an os._exit
-    stack: list[tuple[str, int]] = field(default_factory=list)  # innermost first
+    step: RunStep | None = None  # the step it was in, if any
+    hard_exit: ExitCall | None = None
+    stack: Sequence[tuple[str, int]] = ()  # innermost first
 
 
 def fork_is_safe() -> bool:
@@ -217,8 +235,8 @@ def _ask_for_stack(child: Child, trace: Path) -> None:
 
 
 def _ending(log: _Log, flight: Path, status: int | None) -> Ending:
-    stack = log.hard_exit["stack"] if log.hard_exit else _read_stack(flight / TRACE)
-    return Ending(status, log.exit_status, log.step, log.hard_exit, [(file, line) for file, line in stack])
+    stack = log.hard_exit.stack if log.hard_exit else _read_stack(flight / TRACE)
+    return Ending(status, log.exit_status, log.step, log.hard_exit, stack)
 
 
 def _read_stack(path: Path) -> list[tuple[str, int]]:
@@ -241,14 +259,14 @@ class _Log:
         self._path = path
         self._offset = 0
         self._between = starting_limit  # seconds from one step to the next
-        self._steps: list[tuple[dict[str, Any], float | None]] = []
+        self._steps: list[tuple[RunStep, float | None]] = []
         self.deadline: float | None = time.monotonic() + starting_limit
         self.exit_status: int | None = None  # of a run that came to its end
-        self.hard_exit: dict[str, Any] | None = None
+        self.hard_exit: ExitCall | None = None
 
     @property
-    def step(self) -> dict[str, Any]:
-        return self._steps[-1][0] if self._steps else {}
+    def step(self) -> RunStep | None:
+        return self._steps[-1][0] if self._steps else None
 
     def read(self) -> None:
         """Take in the events since the last call."""
@@ -270,7 +288,7 @@ class _Log:
         name, now = event["event"], time.monotonic()
         if name in ("import", "test"):
             self.deadline = now + event["limit"] + _GRACE if event["limit"] else None
-            self._steps.append((event, self.deadline))
+            self._steps.append((_step(event), self.deadline))
         elif name in ("imported", "tested"):
             self._steps = self._steps[:-1]
             self.deadline = self._steps[-1][1] if self._steps else now + self._between
@@ -278,7 +296,12 @@ class _Log:
             self._steps = [(step, None) for step, _ in self._steps]
             self.deadline = None
         elif name == "os._exit":
-            self.hard_exit = event
+            self.hard_exit = ExitCall(event["status"], tuple((file, line) for file, line in event["stack"]))
         elif name == "finished":
             self.exit_status = event["status"]
             self.hurry(_FAREWELL)  # threads that the learner's code left running may keep it
+
+
+def _step(event: Mapping[str, Any]) -> RunStep:
+    case = TestCase(**event["case"]) if "case" in event else None
+    return RunStep(event["limit"], event.get("path", ""), case)

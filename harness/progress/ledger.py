@@ -1,39 +1,20 @@
-"""The account of one run: which tests passed, what that makes of the progress, what was saved."""
+"""The ledger of a run: which tests passed, and what that changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from harness.course.kata_tests import shipped_tests
 from harness.course.katas import Course, Kata
+from harness.course.test_case import TestCase
 from harness.progress.receipts import Receipt, Receipts, append_receipt, progress_path, read_receipts
 from harness.progress.standing import KataProgress, assess, current_digests
 
 
-@dataclass(frozen=True)
-class CaseOutcome:
-    """How one case of one test function ended."""
-
-    kata: str
-    test: str
-    case: str  # the node id
-    cases: int  # that this function has
-    passed: bool
-    stub_digest: str
-    tests_digest: str
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any], *, passed: bool) -> CaseOutcome:
-        names = ("kata", "test", "case", "cases", "stub_digest", "tests_digest")
-        return cls(**{name: facts[name] for name in names}, passed=passed)
-
-
 @dataclass
 class Ledger:
-    """Progress before a run and during it. Saves each receipt the moment it is earned."""
+    """Progress before a run and during it. Saves each receipt as soon as it is earned."""
 
     course: Course
     problem: str = ""  # why a receipt could not be saved
@@ -50,7 +31,7 @@ class Ledger:
         self.complete_before = {each.kata.name for each in self.progress() if each.complete}
 
     def progress(self) -> list[KataProgress]:
-        """Where the learner stands now."""
+        """Return the learner's progress now."""
         return assess(self.course, self._shipped, self._digests, self._receipts)
 
     def of(self, kata: Kata) -> KataProgress:
@@ -63,7 +44,7 @@ class Ledger:
         return [key[1] for key in passed if len(self._cases[key]) < self._wanted[key]]
 
     def reread(self) -> None:
-        """Take over what another process has saved since, as news of this run."""
+        """Add what another process has saved since, as results of this run."""
         known = set(self._receipts)
         self.stored = read_receipts(self.stored.path)
         for receipt in self.stored.entries:
@@ -71,28 +52,28 @@ class Ledger:
                 self._note_news(receipt.kata, receipt.passed)
                 self._receipts.append(receipt)
 
-    def record(self, outcome: CaseOutcome) -> None:
-        """Take note of one case, and save a receipt when it settles its test."""
-        key = (outcome.kata, outcome.test)
-        if not outcome.passed:
+    def record(self, case: TestCase, *, passed: bool) -> None:
+        """Count one case, and save a receipt when it settles its test."""
+        key = (case.kata, case.test)
+        if not passed:
             if key not in self._failed:
                 self._failed.add(key)
-                self._save(outcome, failed=(outcome.test,))
+                self._save(case, failed=(case.test,))
             return
         seen = self._cases.setdefault(key, set())
-        seen.add(outcome.case)
-        self._wanted[key] = outcome.cases
-        if len(seen) == outcome.cases and key not in self._failed:
-            self._note_news(outcome.kata, (outcome.test,))
-            self._save(outcome, passed=(outcome.test,))
+        seen.add(case.case)
+        self._wanted[key] = case.cases
+        if len(seen) == case.cases and key not in self._failed:
+            self._note_news(case.kata, (case.test,))
+            self._save(case, passed=(case.test,))
 
     def _note_news(self, kata: str, tests: tuple[str, ...]) -> None:
         earlier = {name for each in self._receipts if each.kata == kata for name in each.passed}
         self.newly_passed.setdefault(kata, []).extend(test for test in tests if test not in earlier)
 
-    def _save(self, outcome: CaseOutcome, passed: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> None:
+    def _save(self, case: TestCase, passed: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        receipt = Receipt(outcome.kata, passed, outcome.tests_digest, outcome.stub_digest, now, failed)
+        receipt = Receipt(case.kata, passed, case.tests_digest, case.stub_digest, now, failed)
         if self._is_known(receipt):
             return
         self._receipts.append(receipt)
@@ -102,7 +83,7 @@ class Ledger:
             self.problem = error.strerror or str(error)
 
     def _is_known(self, receipt: Receipt) -> bool:
-        """Whether the file says so already; a failure counts only as the kata's latest word."""
+        """True if the file has it already; a failure counts only as the kata's latest receipt."""
         same = [each for each in self._receipts if each.kata == receipt.kata]
         if receipt.failed:
             return bool(same) and same[-1].failed == receipt.failed and same[-1].pair == receipt.pair

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from harness.course.katas import Kata
+from harness.course.test_case import TestCase
 from harness.diagnosis.words import diagnosis_lines
 from harness.explain.findings import Finding
 from harness.explain.places import Place
-from harness.explain.words import explanation, headline, indented
 from harness.progress.standing import KataProgress
 from harness.progress.words import course_complete, lock_reason
 from harness.shapes import shape_trace
@@ -19,23 +20,21 @@ from harness.terminal.lines import WIDTH, Line, paragraph, plural
 
 def failure_block(
     kata: Kata,
-    test: str,
-    requirement: str,
+    case: TestCase,
     finding: Finding,
     *,
-    case: str,
     passed: int,
     total: int,
     newly_passed: Sequence[str] = (),
 ) -> list[Line]:
     """Where you are, what is required, what happened, your line, and what to type next."""
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
-    lines += [Line(), *paragraph(requirement, "✗ ", "bad"), *_test_and_case(test, case), Line()]
+    lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
     lines += explanation(finding)
     if finding.diagnosis:
         lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
     else:
-        lines += [indented(line) for line in shape_trace(finding.facts.get("steps", ()))]
+        lines += [_indented(line) for line in shape_trace(finding.steps)]
     lines += _printed(finding.printed)
     if finding.place:
         lines += [Line(), *_where(finding.place)]
@@ -79,9 +78,9 @@ def passing_line(progress: KataProgress, skipped: Sequence[str] = ()) -> list[Li
     kata = progress.kata
     lines = [Line(f"kata {kata.title} · {len(progress.passed)}/{len(progress.tests)}", "title")]
     if skipped:
-        lines.append(Line(f"  Skipped, which does not count as passed: {', '.join(skipped)}"))
+        lines.append(Line(f"  Skipped (does not count as passed): {', '.join(skipped)}"))
     else:
-        lines.append(Line("  What you selected passes.", "good"))
+        lines.append(Line("  All selected tests pass.", "good"))
     return [*lines, Line(), Line(f"Next: {kata.command}")]
 
 
@@ -110,7 +109,7 @@ def broken_tests(path: str, error: str) -> list[Line]:
         Line(f"{path} cannot be loaded, so no test of it could run:", "bad"),
         *(Line(f"  {line.strip()[: WIDTH * 2]}") for line in last),
         Line(f"Next: git checkout {path}"),
-        Line("That restores the shipped tests; git diff shows first what is different."),
+        Line("That restores the original tests; git diff shows what differs."),
     ]
 
 
@@ -123,19 +122,43 @@ def died_outside_a_step(how: str, path: str) -> list[Line]:
     ]
 
 
-def _test_and_case(test: str, case: str) -> list[Line]:
+def _test_and_case(case: TestCase) -> list[Line]:
     """The test's name, and which case of it failed if there are several."""
-    name, both = f"  {test}", f"  {test}  (case {case})"
-    if case and len(both) > WIDTH:
-        return [Line(name, "dim"), *paragraph(f"(case {case})", "  ", "dim")]
-    return [Line(both if case else name, "dim")]
+    name, both = f"  {case.test}", f"  {case.test}  (case {case.arguments})"
+    if case.arguments and len(both) > WIDTH:
+        return [Line(name, "dim"), *paragraph(f"(case {case.arguments})", "  ", "dim")]
+    return [Line(both if case.arguments else name, "dim")]
 
 
 # --- what a finding means ------------------------------------------------------------------------
 
 
+def headline(finding: Finding) -> str:
+    """Return a finding in one line."""
+    first, *rest = (line.text.strip() for line in explanation(finding))
+    joined = finding.failure.joins_headline and first.endswith(":") and rest
+    return f"{first} {rest[0]}" if joined else first.removesuffix(":")
+
+
+def explanation(finding: Finding) -> list[Line]:
+    """Return what a finding says, indented."""
+    lines = list(finding.failure.lines())
+    if finding.changed:
+        function, argument = finding.changed
+        modified = f"{function} modifies its argument {argument}."
+        rule = "Functions must leave their arguments unchanged."
+        lines = [*textwrap.wrap(f"{modified} {rule}", WIDTH - 2), "", *lines]
+    return [_indented(line) for line in lines]
+
+
+def _indented(line: str | Line) -> Line:
+    if isinstance(line, Line):
+        return Line(f"  {line.text}", line.style, (("  ", ""), *line.parts))
+    return Line(f"  {line}" if line else "")
+
+
 def _next_after_failure(kata: Kata, finding: Finding) -> list[Line]:
-    if finding.kind == "unwritten":
+    if finding.failure.unwritten:
         return [
             Line(f"Next: write it, save, and run  {kata.command}"),
             Line(f"Its idea: katas/{kata.name}/theory.md · Stuck? harness hint {kata.number}", "dim"),
@@ -172,9 +195,12 @@ def partial_cases(test: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
+LOCKED = "locked: "  # before the reason for which a test is skipped
+WORKER_ENDED = "its worker process ended"
+STOPPED_AS_TOO_SLOW = "stopped: it took too long"
 
 
-INTERRUPTED = Line("Interrupted. What had passed is kept. Next: pytest")
+INTERRUPTED = Line("Interrupted. Tests that passed stay passed. Next: pytest")
 
 
 # --- harness reset and harness solution ----------------------------------------------------------

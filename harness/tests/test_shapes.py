@@ -198,37 +198,6 @@ def test_only_a_quick_test_is_run_again(took: float, went_by: float, limit: floa
     assert shape_steps.is_quick(took, went_by, limit) is quick
 
 
-def raised(kind: str, message: str) -> dict[str, Any]:
-    return {"type": kind, "message": message}
-
-
-@pytest.mark.parametrize(
-    ("kind", "facts", "helps"),
-    [
-        ("raised", raised("RuntimeError", "mat1 and mat2 shapes cannot be multiplied (3x4 and 3x4)"), True),
-        (
-            "raised",
-            raised("RuntimeError", "The size of tensor a (5) must match"),
-            True,
-        ),
-        ("raised", raised("IndexError", "Dimension out of range"), True),
-        ("raised", raised("KeyError", "'size'"), False),
-        ("raised", raised("ZeroDivisionError", "division by zero"), False),
-        ("raised", raised("RuntimeError", "element 0 of tensors does not require grad"), False),
-        ("type", {"returned_none": True, "expected_shape": "(2,)"}, False),
-        ("type", {"returned_none": False, "expected_shape": "(2,)"}, True),
-        ("type", {"returned_none": False, "expected_shape": ""}, False),
-        ("compared", {"message": "The values for attribute 'shape' do not match: (2,) != (3,)."}, True),
-        ("compared", {"message": "Tensor-likes are not close!"}, False),
-        ("unwritten", {}, False),
-    ],
-)
-def test_shapes_are_looked_for_where_they_explain_something(
-    kind: str, facts: dict[str, Any], helps: bool
-) -> None:
-    assert shape_steps.shapes_help(kind, facts) is helps
-
-
 # --- in a run ------------------------------------------------------------------------------------------
 
 

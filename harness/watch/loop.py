@@ -185,7 +185,9 @@ class Watch:
             self._show_foot()
 
     def _lines_after_death(self, run: Running, ending: Ending) -> list[Line]:
-        lines = run.account.lines_after(ending)
+        from harness.run.death import lines_after
+
+        lines = lines_after(run.account, ending)
         return [*lines, *commands.after_run(self._course, run.account.ledger, time.time())]
 
     def _end_run(self, run: Running) -> None:

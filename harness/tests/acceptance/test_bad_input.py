@@ -92,7 +92,7 @@ def test_a_renamed_function_is_found(mini: Miniature) -> None:
     mini.write_doubles()
     mini.doubles.stub.write_text(mini.doubles.stub.read_text().replace("def double", "def twice"))
     result = mini.pytest("katas/00")
-    assert_one_block(result, "doubles.py defines no double", "It does define twice: was it renamed?")
+    assert_one_block(result, "doubles.py does not define double", "It does define twice: was it renamed?")
 
 
 def test_a_changed_signature_is_shown_beside_the_shipped_one(mini: Miniature) -> None:
@@ -215,7 +215,7 @@ def test_a_broken_file_leaves_every_test_listed(mini: Miniature) -> None:
 def test_a_deleted_stub_is_told(mini: Miniature) -> None:
     mini.doubles.stub.unlink()
     assert_one_block(
-        mini.pytest("katas/00"), "doubles.py is gone; `harness reset` brings the shipped file back."
+        mini.pytest("katas/00"), "doubles.py is missing; `harness reset` restores the original."
     )
 
 
@@ -298,7 +298,7 @@ def test_cases_that_pass_in_turns_do_not_make_a_test_pass(mini: Miniature) -> No
 def test_a_test_that_skips_itself_is_not_passed(mini: Miniature) -> None:
     mini.write_doubles(double="import pytest\npytest.skip('no')")
     result = mini.pytest("katas/00", "-k", "of_one")
-    assert "Skipped, which does not count as passed: test_double_of_one" in result.out
+    assert "Skipped (does not count as passed): test_double_of_one" in result.out
 
 
 def test_a_comparison_that_was_expected_to_fail_is_not_shown(mini: Miniature) -> None:

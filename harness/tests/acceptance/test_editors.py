@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.course.test_case import TestCase
+from harness.explain.failures import HardExit
 from harness.explain.findings import Finding
 from harness.explain.places import Place
 from harness.run.words import failure_block
@@ -28,15 +30,8 @@ def matcher(repository: Path, label: str) -> dict:
 @pytest.mark.parametrize("label", ["harness watch", "pytest"])
 def test_the_failing_line_becomes_a_problem(repository: Path, mini: Miniature, label: str) -> None:
     place = Place("katas/k00_doubles/doubles.py", 13, "return 3 * x")
-    block = failure_block(
-        mini.doubles,
-        "test_x",
-        "It is.",
-        Finding("left", {"status": 1}, place),
-        case="test_x",
-        passed=0,
-        total=4,
-    )
+    case = TestCase(mini.doubles.name, "test_x", "test_x", requirement="It is.")
+    block = failure_block(mini.doubles, case, Finding(HardExit(1), place), passed=0, total=4)
     pattern = matcher(repository, label)["pattern"]
     found = [match for line in block if (match := re.search(pattern["regexp"], line.text))]
     assert [(match[pattern["file"]], match[pattern["line"]]) for match in found] == [(place.path, "13")]

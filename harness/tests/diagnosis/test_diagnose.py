@@ -11,13 +11,16 @@ import pytest
 
 from harness.course.katas import Kata
 from harness.course.slips import Slip
+from harness.course.test_case import TestCase
 from harness.diagnosis.diagnose import candidates
+from harness.explain.failures import Raised, ValuesDiffer
 from harness.explain.findings import Finding
 from harness.explain.places import Place
+from harness.explain.shown import ComparisonShown
 from harness.run.words import failure_block
 from harness.tests.support.miniature import Miniature
 
-OPENING = "This is exactly what one known mistake gives. Is it yours?"
+OPENING = "A known mistake produces exactly this result. Is it the one you made?"
 
 SLIPS = """
 [[slip]]
@@ -149,22 +152,10 @@ LONG = (
 
 def test_a_diagnosis_stands_after_the_message_within_80_columns() -> None:
     place = Place("katas/k01_attention/attention.py", 71, "def attention_weights(")
-    facts = {
-        "type": "AssertionError",
-        "message": "",
-        "by": "assert",
-        "table": ["expected  1.0", "actual    0.4"],
-    }
-    finding = Finding("compared", facts, place, diagnosis=LONG)
-    block = failure_block(
-        Kata(Path(), "k01_attention"),
-        "test_x",
-        "The rest sums to one.",
-        finding,
-        case="",
-        passed=8,
-        total=14,
-    )
+    failure = ValuesDiffer("", ComparisonShown("assert", ["expected  1.0", "actual    0.4"], {}))
+    finding = Finding(failure, place, diagnosis=LONG)
+    case = TestCase("k01_attention", "test_x", "test_x", requirement="The rest sums to one.")
+    block = failure_block(Kata(Path(), "k01_attention"), case, finding, passed=8, total=14)
     assert "\n".join(line.text for line in block) == dedent(
         """\
         kata 01 attention · 8/14
@@ -172,11 +163,11 @@ def test_a_diagnosis_stands_after_the_message_within_80_columns() -> None:
         ✗ The rest sums to one.
           test_x
 
-          The value is not the expected one:
+          The value is not as expected:
           expected  1.0
           actual    0.4
 
-          This is exactly what one known mistake gives. Is it yours?
+          A known mistake produces exactly this result. Is it the one you made?
             You mask after the softmax, when the hidden keys have already taken their
             share: the rest no longer sums to 1. Mask the scores, with -inf, before the
             softmax.
@@ -198,7 +189,7 @@ def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniatur
 
 
 def test_a_finding_with_its_diagnosis_survives_the_way_to_the_controller() -> None:
-    finding = Finding("raised", {}, diagnosis="You triple.")
+    finding = Finding(Raised("KeyError", "x"), diagnosis="You triple.")
     assert pickle.loads(pickle.dumps(finding)) == finding
 
 

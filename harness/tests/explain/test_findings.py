@@ -13,8 +13,20 @@ import pytest
 import torch
 
 from harness.course.katas import load_course
-from harness.explain.findings import AssertedComparison, Finding, read_failure
+from harness.explain.failures import (
+    Failure,
+    NameMissing,
+    Raised,
+    Slow,
+    Unimportable,
+    Unwritten,
+    ValuesDiffer,
+    WrongMessage,
+    WrongSignature,
+)
+from harness.explain.findings import AssertedComparison, FailedTest, Finding, read_failure
 from harness.explain.places import Place, learner_place, place_under_test
+from harness.explain.shown import ComparisonShown
 from harness.explain.statements import read_statement
 from harness.isolation.standins import CannotImport, MissingName
 from harness.tests.support.miniature import Miniature
@@ -174,16 +186,16 @@ def failure(mini: Miniature, source: str, call: Callable[[dict[str, Any]], objec
     exec(compile(path.read_text(), str(path), "exec"), namespace)
     with pytest.raises(BaseException) as raised:
         call(namespace)
-    return read_failure(load_course(mini.root), mini.doubles, raised.value, **more)
+    return read_failure(FailedTest(load_course(mini.root), mini.doubles, raised.value, **more))
 
 
 def test_a_stub_is_unwritten(mini: Miniature) -> None:
     source = "def double(x):\n    raise NotImplementedError\n"
     finding = failure(mini, source, lambda names: names["double"](1))
-    assert finding.kind == "unwritten"
-    assert finding.facts["summary"] == "Return twice the input."
+    assert isinstance(finding.failure, Unwritten)
+    assert finding.failure.summary == "Return twice the input."
     assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise NotImplementedError")
-    assert finding.facts["elsewhere"] == ""
+    assert finding.failure.elsewhere == ""
 
 
 def test_a_method_is_unwritten_and_shows_its_declaration(mini: Miniature) -> None:
@@ -191,15 +203,17 @@ def test_a_method_is_unwritten_and_shows_its_declaration(mini: Miniature) -> Non
         'class Linear:\n    def forward(self, x: int) -> int:\n        """Map."""\n        return x\n'
     )
     source = "class Linear:\n    def forward(self, x):\n        raise NotImplementedError\n"
-    facts = failure(mini, source, lambda names: names["Linear"]().forward(1)).facts
-    assert (facts["name"], facts["summary"]) == ("Linear.forward", "Map.")
-    assert facts["declaration"].strip() == "def forward(self, x: int) -> int:"
+    found = failure(mini, source, lambda names: names["Linear"]().forward(1)).failure
+    assert isinstance(found, Unwritten)
+    assert (found.name, found.summary) == ("Linear.forward", "Map.")
+    assert found.declaration.strip() == "def forward(self, x: int) -> int:"
 
 
 @pytest.mark.parametrize("body", ["torch.zeros(1, device='meta').tolist()", "torch.nn.Module()(x)"])
 def test_an_error_that_torch_raises_is_not_an_unwritten_function(mini: Miniature, body: str) -> None:
     finding = failure(mini, f"def double(x):\n    {body}\n", lambda names: names["double"](1))
-    assert (finding.kind, finding.facts["type"]) == ("raised", "NotImplementedError")
+    assert isinstance(finding.failure, Raised)
+    assert finding.failure.error == "NotImplementedError"
     assert finding.place is not None
     assert finding.place.text == body
 
@@ -216,16 +230,16 @@ def double(x):
 
 def test_an_exception_that_cannot_be_printed_is_read_without_its_text(mini: Miniature) -> None:
     finding = failure(mini, BROKEN, lambda names: names["double"](1))
-    assert finding.facts == {"type": "Broken", "message": "", "in_test": False}
+    assert finding.failure == Raised("Broken", "")
 
 
 def test_a_type_error_inside_is_not_blamed_on_the_signature(mini: Miniature) -> None:
     source = "def double(x, extra=0):\n    return x + 'a'\n"
     code = code_of("def test_it(): double(1)", "test_it")
-    inside = failure(mini, source, lambda names: names["double"](1), test_code=code)
-    at_call = failure(mini, "def double(x, y):\n    ...\n", lambda names: names["double"](1), test_code=code)
-    assert (inside.kind, at_call.kind) == ("raised", "signature")
-    assert (at_call.facts["shipped"], at_call.facts["own"]) == ("double(x)", "double(x, y)")
+    inside = failure(mini, source, lambda names: names["double"](1), code=code)
+    at_call = failure(mini, "def double(x, y):\n    ...\n", lambda names: names["double"](1), code=code)
+    assert isinstance(inside.failure, Raised)
+    assert at_call.failure == WrongSignature("double(x)", "double(x, y)")
 
 
 def test_the_first_argument_that_was_written_to_is_kept(mini: Miniature) -> None:
@@ -238,8 +252,9 @@ def test_a_failed_assertion_of_the_learners_own_is_no_comparison(mini: Miniature
     stale = AssertedComparison("==", 1, 2)
     code = code_of("def test_it(): double(1)", "test_it")
     source = "def double(x):\n    assert x == 2\n"
-    finding = failure(mini, source, lambda n: n["double"](1), comparison=stale, test_code=code)
-    assert (finding.kind, finding.facts["in_test"]) == ("raised", False)
+    finding = failure(mini, source, lambda n: n["double"](1), comparison=stale, code=code)
+    assert isinstance(finding.failure, Raised)
+    assert not finding.failure.in_test
 
 
 def test_an_assertion_of_a_function_beside_the_test_is_compared_too(mini: Miniature) -> None:
@@ -248,18 +263,20 @@ def test_an_assertion_of_a_function_beside_the_test_is_compared_too(mini: Miniat
     exec(compile(source, "test_it.py", "exec"), namespace)
     test = namespace["test_it"]
     finding = failure(
-        mini, "", lambda _: test(), comparison=AssertedComparison("==", 1, 2), test_code=test.__code__
+        mini, "", lambda _: test(), comparison=AssertedComparison("==", 1, 2), code=test.__code__
     )
-    assert finding.facts["table"] == ["expected  2", "actual    1"]
+    assert isinstance(finding.failure, ValuesDiffer)
+    assert finding.failure.shown.table == ["expected  2", "actual    1"]
 
 
 def test_assert_close_is_read_with_its_tolerance(mini: Miniature) -> None:
     def compare(_: object) -> None:
         torch.testing.assert_close(torch.tensor([1.0, 2.1]), torch.tensor([0.0, 2.0]), rtol=0, atol=0.2)
 
-    facts = failure(mini, "", compare).facts
-    assert facts["by"] == "assert_close"
-    assert facts["table"][-1].split() == ["0.0000", "2.0000", "1.0000*", "2.1000"]
+    found = failure(mini, "", compare).failure
+    assert isinstance(found, ValuesDiffer)
+    assert found.shown.by == "assert_close"
+    assert found.shown.table[-1].split() == ["0.0000", "2.0000", "1.0000*", "2.1000"]
 
 
 REFUSALS = """
@@ -296,10 +313,9 @@ def test_a_refusal_in_the_wrong_words_is_shown_with_the_line_that_raises_it(
     exec(compile(REFUSALS, str(path), "exec"), namespace)
     test = namespace["test_it"]
     finding = failure(
-        mini, REFUSES, lambda names: test(names["double"]), test_code=test.__code__, comparison=comparison
+        mini, REFUSES, lambda names: test(names["double"]), code=test.__code__, comparison=comparison
     )
-    assert finding.kind == "refused"
-    assert finding.facts == {"type": "ValueError", "message": "not 7", "lacks": lacks}
+    assert finding.failure == WrongMessage("ValueError", "not 7", tuple(lacks))
     assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise ValueError(f'not {x}')")
 
 
@@ -309,8 +325,8 @@ def test_an_assertion_about_something_else_is_not_about_the_refusal(mini: Miniat
     namespace: dict[str, Any] = {}
     exec(compile(REFUSALS, str(path), "exec"), namespace)
     test = namespace["test_other"]
-    finding = failure(mini, REFUSES, lambda names: test(names["double"]), test_code=test.__code__)
-    assert finding.kind == "raised"
+    finding = failure(mini, REFUSES, lambda names: test(names["double"]), code=test.__code__)
+    assert isinstance(finding.failure, Raised)
 
 
 CHECKED_ELSEWHERE = """
@@ -332,14 +348,14 @@ def test_it(x):
 @pytest.mark.parametrize(
     ("spoilt", "kind", "statement"),
     [
-        ("y == 3", "compared", None),
-        ("y > 5", "raised", "assert y > 5"),
-        ("y > 1", "compared", None),
+        ("y == 3", ValuesDiffer, None),
+        ("y > 5", Raised, "assert y > 5"),
+        ("y > 1", ValuesDiffer, None),
     ],
     ids=["assert", "own words", "assert_close"],
 )
 def test_what_fails_in_a_function_that_a_test_calls_is_read_there(
-    mini: Miniature, tmp_path: Path, spoilt: str, kind: str, statement: str | None
+    mini: Miniature, tmp_path: Path, spoilt: str, kind: type[Failure], statement: str | None
 ) -> None:
     path = tmp_path / "test_it.py"
     path.write_text(CHECKED_ELSEWHERE.replace("y == 2" if "==" in spoilt else "y > 5", spoilt))
@@ -347,9 +363,10 @@ def test_what_fails_in_a_function_that_a_test_calls_is_read_there(
     exec(compile(path.read_text(), str(path), "exec"), names)
     stub = "def double(x):\n    return 2 * x\n"
     code, comparison = names["test_it"].__code__, AssertedComparison(spoilt.split()[1], 2, 3)
-    finding = failure(mini, stub, lambda _: names["test_it"](1), comparison=comparison, test_code=code)
+    finding = failure(mini, stub, lambda _: names["test_it"](1), comparison=comparison, code=code)
     assert finding.place is not None and finding.place.text == "def double(x):"
-    assert (finding.kind, finding.facts.get("statement")) == (kind, statement)
+    assert isinstance(finding.failure, kind)
+    assert getattr(finding.failure, "statement", None) == statement
 
 
 def test_the_error_that_a_case_wants_is_told_by_its_own_name(mini: Miniature, tmp_path: Path) -> None:
@@ -363,8 +380,9 @@ def test_the_error_that_a_case_wants_is_told_by_its_own_name(mini: Miniature, tm
         names["test_it"](IndexError)
 
     code = names["test_it"].__code__
-    finding = failure(mini, "def double(x):\n    raise KeyError(x)\n", call, test_code=code)
-    assert (finding.facts["type"], finding.facts["wanted"]) == ("KeyError", "IndexError")
+    finding = failure(mini, "def double(x):\n    raise KeyError(x)\n", call, code=code)
+    assert isinstance(finding.failure, Raised)
+    assert (finding.failure.error, finding.failure.wanted) == ("KeyError", "IndexError")
 
 
 def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
@@ -377,16 +395,19 @@ def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
 
     comparison = AssertedComparison("==", Touchy(), 1)
     code = compare.__code__
-    facts = failure(mini, "", compare, comparison=comparison, test_code=code).facts
-    assert facts["table"] == ["(the values cannot be shown: LookupError: no)"]
+    found = failure(mini, "", compare, comparison=comparison, code=code).failure
+    assert isinstance(found, ValuesDiffer)
+    assert found.shown.table == ["(the values cannot be shown: LookupError: no)"]
 
 
 def test_stand_ins_tell_what_is_the_matter(mini: Miniature) -> None:
     course, kata = load_course(mini.root), mini.doubles
-    missing = read_failure(course, kata, MissingName(kata.stub, "double", ["dobule"]))
-    assert (missing.kind, missing.facts["present"]) == ("missing", ["dobule"])
-    unimportable = read_failure(course, kata, CannotImport(kata.stub, ModuleNotFoundError("x", name="scipy")))
-    assert (unimportable.kind, unimportable.facts["module"]) == ("unimportable", "scipy")
+    file = "katas/k00_doubles/doubles.py"
+    missing = read_failure(FailedTest(course, kata, MissingName(kata.stub, "double", ["dobule"])))
+    assert missing.failure == NameMissing("double", file, ("dobule",))
+    no_module = CannotImport(kata.stub, ModuleNotFoundError("x", name="scipy"))
+    unimportable = read_failure(FailedTest(course, kata, no_module))
+    assert unimportable.failure == Unimportable(file, "ModuleNotFoundError", "x", "scipy")
     assert unimportable.place == Place("katas/k00_doubles/doubles.py", 1)
 
 
@@ -397,11 +418,11 @@ def test_without_a_learners_line_there_is_no_place(mini: Miniature) -> None:
 @pytest.mark.parametrize(
     "finding",
     [
-        Finding("raised"),
-        Finding("slow", {"seconds": 1.5}, Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
-        Finding("compared", {"table": ["a", "b"]}, None, None, "…"),
+        Finding(Raised("KeyError", "x")),
+        Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
+        Finding(ValuesDiffer("m", ComparisonShown("assert", ["a", "b"], {})), diagnosis="…"),
     ],
-    ids=lambda finding: finding.kind,
+    ids=lambda finding: type(finding.failure).__name__,
 )
-def test_a_finding_survives_json(finding: Finding) -> None:
+def test_a_finding_can_be_sent_to_another_process(finding: Finding) -> None:
     assert pickle.loads(pickle.dumps(finding)) == finding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from _pytest._io import TerminalWriter
 
 from harness.course.katas import Kata
+from harness.course.test_case import TestCase
 from harness.explain import observation_words
+from harness.explain.failures import Failure, Raised, ValuesDiffer
 from harness.explain.findings import Finding
 from harness.explain.observation_words import seen_lines
+from harness.explain.shown import ComparisonShown
 from harness.run.words import failure_block
 from harness.shapes import Step, shape_trace, step_lines
 from harness.terminal.pytest_writer import put
@@ -197,17 +201,18 @@ HEAT = {
 CLOSE = (
     "Tensor-likes are not close!\n\nMismatched elements: 11 / 72 (15.3%)\nGreatest absolute difference: 0.7"
 )
-COMPARED = Finding(
-    "compared",
-    {
-        "message": CLOSE,
-        "by": "assert_close",
-        "table": ["a table"],
-        "seen": [fact("reads", readers=[2], read=5), fact("where", axes=[at(0, 1)])],
-        "axes": NAMES,
-        "shape": [2, 3, 2, 6],
-        "heat": HEAT,
-    },
+COMPARED = ValuesDiffer(
+    CLOSE,
+    ComparisonShown(
+        "assert_close",
+        ["a table"],
+        {
+            "seen": [fact("reads", readers=[2], read=5), fact("where", axes=[at(0, 1)])],
+            "axes": NAMES,
+            "shape": [2, 3, 2, 6],
+            "heat": HEAT,
+        },
+    ),
 )
 
 
@@ -226,10 +231,12 @@ STEPS = [
 ]
 
 
-def printed(finding: Finding, *, colour: bool) -> str:
+def printed(failure: Failure, *, colour: bool, steps: Sequence[Step] = ()) -> str:
     """The block's part between the test's name and what to do next, as a terminal of 80 columns shows it."""
     kata = Kata(Path("/course"), "k00_doubles")
-    lines = failure_block(kata, "test_f", "It works.", finding, case="test_f", passed=1, total=4)[5:-3]
+    case = TestCase(kata.name, "test_f", "test_f", requirement="It works.")
+    finding = Finding(failure, steps=tuple(steps))
+    lines = failure_block(kata, case, finding, passed=1, total=4)[5:-3]
     screen = io.BytesIO()
     writer = TerminalWriter(io.TextIOWrapper(screen, encoding="utf-8", newline="\n"))
     writer.hasmarkup, writer.fullwidth = colour, 80
@@ -276,9 +283,9 @@ def test_a_map_of_attention_has_shades_and_red_marks_in_colour() -> None:
 def test_every_observation_stands_between_the_message_and_the_numbers(
     what: dict[str, Any], text: str, colour: bool
 ) -> None:
-    facts = {**COMPARED.facts, "seen": [what], "shape": SHAPE}
+    facts = {**COMPARED.shown.facts, "seen": [what], "shape": SHAPE}
     del facts["heat"]
-    shown = printed(replace(COMPARED, facts=facts), colour=colour)
+    shown = printed(replace(COMPARED, shown=replace(COMPARED.shown, facts=facts)), colour=colour)
     sentence = "".join(f"  {line}\n" for line in text.splitlines())
     assert shown == f"  11 of 72 entries differ, by up to 0.7:\n{sentence}\n  a table\n"
 
@@ -290,8 +297,8 @@ def test_a_map_on_a_terminal_without_unicode_is_the_same() -> None:
 def test_a_map_of_many_queries_and_keys_says_which_it_shows() -> None:
     wide = {"expected": ["0" * 16] * 8, "actual": ["1" * 16] * 8, "marks": ["*" * 16] * 8}
     heat = {**HEAT, **wide, "index": [], "shape": [40, 50], "top": 29, "left": 34}
-    facts = {**COMPARED.facts, "axes": ["queries", "keys"], "shape": [40, 50], "heat": heat, "seen": []}
-    lines = printed(replace(COMPARED, facts=facts), colour=False).splitlines()
+    facts = {**COMPARED.shown.facts, "axes": ["queries", "keys"], "shape": [40, 50], "heat": heat, "seen": []}
+    lines = printed(replace(COMPARED, shown=replace(COMPARED.shown, facts=facts)), colour=False).splitlines()
     assert lines[2:4] == [
         "  Queries 29 to 36, keys 34 to 49: a row is a query, a digit tenths of 1 (. is",
         "  0)",
@@ -302,8 +309,10 @@ def test_a_map_of_many_queries_and_keys_says_which_it_shows() -> None:
 
 
 def test_a_small_matrix_is_told_in_numbers_not_as_a_map() -> None:
-    facts = {**COMPARED.facts, "shape": [2, 3, 2, 4]}
-    assert printed(replace(COMPARED, facts=facts), colour=False).endswith("differs.\n\n  a table\n")
+    facts = {**COMPARED.shown.facts, "shape": [2, 3, 2, 4]}
+    assert printed(replace(COMPARED, shown=replace(COMPARED.shown, facts=facts)), colour=False).endswith(
+        "differs.\n\n  a table\n"
+    )
 
 
 TRACE = """\
@@ -320,8 +329,7 @@ TRACE = """\
 
 @pytest.mark.parametrize("colour", [False, True])
 def test_shapes_stand_line_by_line_under_what_happened(colour: bool) -> None:
-    facts = {"type": "RuntimeError", "message": "sizes", "in_test": False, "steps": STEPS}
-    shown = printed(Finding("raised", facts), colour=colour)
+    shown = printed(Raised("RuntimeError", "sizes"), colour=colour, steps=STEPS)
     assert shown == f"  RuntimeError: sizes\n{TRACE}"
 
 

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64, Integer, Shaped, TypeCheckError, jaxtyped
 from torch import Tensor, nn
 
-from harness.explain.type_errors import TypeProblem, WrongAxis, describe, read_type_error
+from harness.explain.axes import WrongAxis
+from harness.explain.failures import WrongType
+from harness.explain.type_errors import checked_code, describe, read_type_error
 from harness.isolation.typecheck import checked
 
 # The functions under test. They return what they are told to, so that any value can be put before
@@ -102,7 +104,7 @@ def i(*shape: int) -> Tensor:
     return f(*shape, dtype=torch.int64)
 
 
-def problem(function: Callable[..., Any], *args: Any, **kwargs: Any) -> TypeProblem | None:
+def problem(function: Callable[..., Any], *args: Any, **kwargs: Any) -> WrongType | None:
     """What is read from the error of a call that does not fit."""
     with pytest.raises(TypeCheckError) as raised:
         function(*args, **kwargs)
@@ -349,9 +351,12 @@ def test_the_innermost_checked_function_is_at_fault():
     def outer(x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         return Layer()(x)
 
-    found = problem(outer, f(3))
+    with pytest.raises(TypeCheckError) as raised:
+        outer(f(3))
+    found = read_type_error(raised.tb)
+    assert found is not None
     assert found.function == "Layer.forward"
-    assert found.code is Layer.forward.__wrapped__.__code__
+    assert checked_code(raised.tb) is Layer.forward.__wrapped__.__code__
 
 
 def test_an_argument_that_is_a_tuple_binds_axes_too():

@@ -18,7 +18,7 @@ def course(tmp_path: Path) -> Course:
     for folder in ("katas/k00_numbers", "katas/k01_layers", "harness/tests", "docs"):
         (root / folder).mkdir(parents=True)
     (root / TESTS).touch()
-    (root / "harness/tests/run/test_words.py").touch()
+    (root / "harness/tests/test_words.py").touch()
     return load_course(root)
 
 
@@ -99,7 +99,7 @@ def test_what_lies_in_katas_or_holds_them_touches_them(course: Course, args: lis
     assert select(course, args, course.root).touches_katas
 
 
-@pytest.mark.parametrize("args", [["harness"], ["harness/tests/run/test_words.py"], ["docs", "nowhere"], []])
+@pytest.mark.parametrize("args", [["harness"], ["harness/tests/test_words.py"], ["docs", "nowhere"], []])
 def test_the_harnesss_own_tests_do_not_touch_the_katas(course: Course, args: list[str]):
     assert not select(course, args, course.root).touches_katas
 

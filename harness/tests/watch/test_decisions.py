@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from harness.course.katas import load_course
-from harness.isolation.supervisor import Ending
+from harness.isolation.supervisor import Ending, ExitCall, RunStep
 from harness.progress.ledger import Ledger
 from harness.terminal.keys import keys_in
 from harness.tests.support.miniature import Miniature
@@ -36,7 +36,7 @@ def test_every_key_is_in_the_help_and_the_line_fits() -> None:
     assert len(words.KEY_LINE.text) <= 80
 
 
-killed = Ending(-getattr(signal, "SIGKILL", 9), step={"event": "test"})
+killed = Ending(-getattr(signal, "SIGKILL", 9), step=RunStep(10))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ killed = Ending(-getattr(signal, "SIGKILL", 9), step={"event": "test"})
     [
         (Ending(0, exit_status=0), 1, False),
         (Ending(1, exit_status=1), 1, False),
-        (Ending(None, step={"event": "test"}), 1, False),
-        (Ending(7, hard_exit={"status": 7}), 1, False),
-        (Ending(-11, step={"event": "test"}), 1, False),
+        (Ending(None, step=RunStep(10)), 1, False),
+        (Ending(7, hard_exit=ExitCall(7)), 1, False),
+        (Ending(-11, step=RunStep(10)), 1, False),
         (Ending(-9), 1, True),
         (Ending(1), 1, True),
         (Ending(1), decisions.MOST_TRIES, False),

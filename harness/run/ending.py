@@ -1,0 +1,46 @@
+"""Prints the block that ends a run."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from harness.isolation.supervisor import Ending
+from harness.pairing import commands
+from harness.run.closing import closing_lines
+from harness.run.death import lines_after
+from harness.run.gathering import attached
+from harness.run.plan import RunPlan
+from harness.run.report import RunReport
+from harness.terminal.lines import Line
+from harness.terminal.pytest_writer import write
+
+
+class EndOfRun:
+    """The plugin that prints the block, in place of pytest's own report."""
+
+    def __init__(self, config: pytest.Config, run: RunPlan, report: RunReport) -> None:
+        self._config = config
+        self._run = run
+        self._report = report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        silent = self._run.compact and attached(report) is not None
+        return (report.outcome, "", "") if silent else None
+
+    def pytest_terminal_summary(self, exitstatus: int) -> None:
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self._report.collection_errors
+        if self._run.learning and not self._run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
+            write(self._config, closing_lines(self._report, interrupted=interrupted))
+            write(self._config, [] if interrupted else self._pair_lines())
+
+    def write_after_death(self, ending: Ending) -> None:
+        """Print the block in the supervising process, whose child was stopped or died."""
+        write(self._config, [*lines_after(self._report, ending), *self._pair_lines()])
+
+    def _pair_lines(self) -> list[Line]:
+        """Return what the run means to two people who take turns (harness pair)."""
+        if not self._run.records:
+            return []
+        return commands.after_run(self._run.course, self._report.ledger, time.time())
