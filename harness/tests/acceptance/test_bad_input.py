@@ -214,9 +214,7 @@ def test_a_broken_file_leaves_every_test_listed(mini: Miniature) -> None:
 
 def test_a_deleted_stub_is_told(mini: Miniature) -> None:
     mini.doubles.stub.unlink()
-    assert_one_block(
-        mini.pytest("katas/00"), "doubles.py is missing; `harness reset` restores the original."
-    )
+    assert_one_block(mini.pytest("katas/00"), "doubles.py is missing; `harness reset` restores the original.")
 
 
 def test_a_stub_in_another_encoding_is_told(mini: Miniature) -> None:
