@@ -1,4 +1,4 @@
-"""Which case of a parametrised test failed, in terms of its arguments."""
+"""Names for the cases of a parametrised test, made from its arguments."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_LONGEST = 150  # characters; what is longer is told by pytest's own name for the case
+_LONGEST = 150  # characters; longer names are replaced by pytest's own
 
 
 def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
-    """Name and value of each argument: "shape=(2, 5), bias=True".
+    """Return the name and value of each argument: "shape=(2, 5), bias=True".
 
-    It is the case's id where an author has chosen that, and where a value is not told in a few letters.
+    Falls back to pytest's id if the author chose one or a value is too long.
     """
     if not all(map(_is_plain, arguments.values())) or not _is_made_by_pytest(case_id, arguments):
         return case_id
@@ -22,7 +22,7 @@ def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _is_made_by_pytest(case_id: str, arguments: Mapping[str, Any]) -> bool:
-    """Pytest joins numbers and texts as they are, and for anything else the argument's name and a number."""
+    """True if the id is the values joined, or for objects the argument's name and a number."""
     parts = [rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})" for name, value in arguments.items()]
     return re.fullmatch("-".join(parts), case_id) is not None
 

@@ -1,4 +1,4 @@
-"""How one pytest run is to go: read from its command line, then carried out."""
+"""The child process that runs the tests, and its imports."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a 
 
 
 def prepare_imports(config: pytest.Config, run: RunPlan, recorder: Recorder) -> importer.KataImporter:
-    """Make the katas importable and import torch, which no step of the learner's is charged for."""
+    """Make the katas importable, and import torch outside every time limit."""
     importer.purge_compiled_tests(run.course)
-    # The tensors of the tests are so small that threads cost more than they save. Before torch reads it.
+    # The tests' tensors are so small that threads cost more than they save. Set before torch reads it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with (
         contextlib.suppress(ImportError),
         _shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
     ):
-        import torch  # noqa: F401  # for its time only; a missing torch is told where it is used
+        import torch  # noqa: F401  # for its time only; a missing torch is reported where it is used
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ReplacedSources)]
     sources = carried[0].texts if carried else {}
     solved = () if run.learning else run.course.katas
@@ -40,7 +40,7 @@ def prepare_imports(config: pytest.Config, run: RunPlan, recorder: Recorder) -> 
 
 @contextlib.contextmanager
 def _shown_meanwhile(text: str, wanted: bool) -> Iterator[None]:
-    """`text` on the terminal's last line for as long as something takes; nothing where output is kept."""
+    """Show `text` on a terminal's last line while the block runs."""
     visible = wanted and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if visible:
         print(encodable(text, sys.stdout.encoding), end="\r", flush=True)
@@ -52,20 +52,20 @@ def _shown_meanwhile(text: str, wanted: bool) -> Iterator[None]:
 
 
 def start_child(config: pytest.Config, run: RunPlan, flight: Path) -> supervisor.Child | None:
-    """The process that does the work; None where it can neither be forked nor started anew."""
+    """Start the process that does the work; None if it can be neither forked nor spawned."""
     if supervisor.fork_is_safe():
         run.flight = flight
         child = supervisor.fork(lambda: _work(config))
         run.flight = None
         return child
     if config.invocation_params.plugins:
-        return None  # plugin objects of a calling program do not travel to a new process
+        return None  # plugin objects of a calling program cannot be sent to a new process
     arguments = [str(arg) for arg in config.invocation_params.args]
     return supervisor.spawn(arguments, config.invocation_params.dir, flight)
 
 
 def _work(config: pytest.Config) -> int:
-    """The rest of pytest's run, in the forked child."""
+    """Continue pytest's run in the forked child."""
     try:
         return int(config.hook.pytest_cmdline_main(config=config))
     except pytest.UsageError as error:
@@ -76,7 +76,7 @@ def _work(config: pytest.Config) -> int:
 
 
 def supervised(config: pytest.Config, run: RunPlan) -> supervisor.Ending | None:
-    """Let a child do the work and say how it ended; None where no child could be started."""
+    """Let a child do the work, and return how it ended; None if no child could be started."""
     flight = Path(tempfile.mkdtemp(prefix="harness-"))
     try:
         child = start_child(config, run, flight)

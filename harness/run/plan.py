@@ -15,7 +15,7 @@ from harness.course.katas import Course
 from harness.isolation import supervisor
 from harness.progress.ledger import Ledger
 from harness.progress.standing import bare_run
-from harness.run.selection import BadArgument, bare_touches_katas, inside_kata, select
+from harness.run.selection import BadArgument, bare_touches_katas, select
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
 
@@ -63,14 +63,14 @@ class RunPlan:
 
 
 class ReplacedSources:
-    """A pytest plugin without hooks: it carries texts to execute in place of the katas' files."""
+    """A pytest plugin without hooks that carries texts to execute in place of the katas' files."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.texts = texts
 
 
 def plan_run(config: pytest.Config, course: Course) -> RunPlan | None:
-    """What the command line asks for; None when it is not about the katas.
+    """Return the plan for a command line; None if it is not about the katas.
 
     Raises UsageError for a KATA argument that names nothing.
     """
@@ -119,7 +119,7 @@ def _arguments(config: pytest.Config, course: Course) -> list[str] | None:
 def _bare_arguments(config: pytest.Config, course: Course, here: Path) -> list[str] | None:
     if not bare_touches_katas(course, here):
         return None
-    if inside_kata(course, here):
+    if course.kata_of(here):
         return [str(here)]
     if any(getattr(config.option, name, False) for name in _NARROWING):
         return [str(course.root / "katas")]
@@ -132,7 +132,7 @@ def _wants_block(config: pytest.Config) -> bool:
 
 
 def _may_interrupt(config: pytest.Config, *, supervised: bool) -> bool:
-    """Where there are no alarms pytest-timeout ends the whole process, which a supervisor tells better."""
+    """Without alarms, pytest-timeout ends the whole process; a supervisor explains that better."""
     return config.pluginmanager.hasplugin("timeout") and (hasattr(signal, "SIGALRM") or not supervised)
 
 
@@ -142,7 +142,7 @@ def _may_be_supervised(config: pytest.Config) -> bool:
 
 
 def _is_debugged() -> bool:
-    """Whether the debugger of VS Code or PyCharm has this process: its breakpoints are for this one."""
+    """True if the debugger of VS Code or PyCharm is attached: its breakpoints are for this process."""
     return "pydevd" in sys.modules
 
 
@@ -152,11 +152,11 @@ def _in_an_ide(config: pytest.Config) -> bool:
 
 
 def quieten(config: pytest.Config, run: RunPlan) -> None:
-    """Leave the screen to the one block; what was asked for explicitly (--durations) still shows."""
+    """Leave the screen to the one block; explicit requests such as --durations still show."""
     config.option.verbose = -2
     config.option.tbstyle = "no"
     config.option.reportchars = ""
     config.option.disable_warnings = True
     config.option.no_header = True
     if run.stops_at_first_failure:
-        config.option.maxfail = 0  # what -x asks for happens anyway, without pytest's line about it
+        config.option.maxfail = 0  # -x happens anyway, without pytest's line about it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from harness.course.katas import Kata
+from harness.course.katas import Kata, UnknownKata
 from harness.course.test_case import TestCase
 from harness.diagnosis.words import diagnosis_lines
 from harness.explain.findings import Finding
@@ -27,7 +27,7 @@ def failure_block(
     total: int,
     newly_passed: Sequence[str] = (),
 ) -> list[Line]:
-    """Where you are, what is required, what happened, your line, and what to type next."""
+    """Return the block: position, requirement, what happened, the learner's line, what to type next."""
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
     lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
     lines += explanation(finding)
@@ -42,7 +42,7 @@ def failure_block(
 
 
 def _where(place: Place) -> list[Line]:
-    """A line of the learner's with its text, which stands below where it does not fit beside."""
+    """Return a learner's line: place and text side by side, or one below the other."""
     where, text = f"  {place.path}:{place.line}", place.text
     if len(where) + 3 + len(text) <= WIDTH:
         return [Line(f"{where}   {text}".rstrip())]
@@ -50,7 +50,7 @@ def _where(place: Place) -> list[Line]:
 
 
 def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
-    """One line for each further failing test of a run that did not stop at the first."""
+    """Return one line for each further failing test of a run that did not stop at the first."""
     if not failures:
         return []
     lines = [Line(), Line(f"{plural(len(failures), 'more test')} failed in this run:", "title")]
@@ -58,12 +58,12 @@ def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
 
 
 def complete_line(kata: Kata, total: int, newly_passed: Sequence[str] = ()) -> list[Line]:
-    """A kata is complete."""
+    """Say that a kata is complete."""
     return [Line(f"kata {kata.title} · {total}/{total} complete ✓", "good"), *_newly(newly_passed)]
 
 
 def after_completion(following: KataProgress | None, done: str, *, unlocked: bool) -> list[Line]:
-    """What to do when all that ran is complete; `unlocked`: this run completed the kata `done`."""
+    """Say what to do next when every selected kata is complete; `unlocked`: this run completed `done`."""
     notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
     if following is None:
         return [Line(), *notebook, *course_complete()]
@@ -74,7 +74,7 @@ def after_completion(following: KataProgress | None, done: str, *, unlocked: boo
 
 
 def passing_line(progress: KataProgress, skipped: Sequence[str] = ()) -> list[Line]:
-    """Nothing failed, but the kata is not complete: only a part of it was run."""
+    """Say that nothing failed, although the kata is not complete: only a part of it ran."""
     kata = progress.kata
     lines = [Line(f"kata {kata.title} · {len(progress.passed)}/{len(progress.tests)}", "title")]
     if skipped:
@@ -85,7 +85,7 @@ def passing_line(progress: KataProgress, skipped: Sequence[str] = ()) -> list[Li
 
 
 def locked_line(progress: KataProgress, blocker: KataProgress) -> list[Line]:
-    """Why a kata's tests were skipped, and what opens it."""
+    """Say why a kata's tests were skipped, and what unlocks it."""
     return [
         Line(f"kata {progress.kata.title} is locked: {lock_reason(blocker)}.", "bad"),
         Line(f"Next: {blocker.kata.command}"),
@@ -95,7 +95,7 @@ def locked_line(progress: KataProgress, blocker: KataProgress) -> list[Line]:
 def nothing_selected(kata_names: Sequence[str]) -> list[Line]:
     where = ", ".join(kata_names) if kata_names else "katas/"
     return [
-        Line(f"No test of {where} matches what you selected.", "bad"),
+        Line(f"No test in {where} matches your selection.", "bad"),
         Line(
             f"Next: list them with  pytest --co -q {'katas/' + kata_names[0][1:3] if kata_names else 'katas'}"
         ),
@@ -103,10 +103,10 @@ def nothing_selected(kata_names: Sequence[str]) -> list[Line]:
 
 
 def broken_tests(path: str, error: str) -> list[Line]:
-    """A test file itself cannot be loaded."""
+    """Say that a test file itself cannot be loaded."""
     last = [line for line in error.strip().splitlines() if line.strip()][-1:]
     return [
-        Line(f"{path} cannot be loaded, so no test of it could run:", "bad"),
+        Line(f"{path} cannot be loaded, so none of its tests could run:", "bad"),
         *(Line(f"  {line.strip()[: WIDTH * 2]}") for line in last),
         Line(f"Next: git checkout {path}"),
         Line("That restores the original tests; git diff shows what differs."),
@@ -114,7 +114,7 @@ def broken_tests(path: str, error: str) -> list[Line]:
 
 
 def died_outside_a_step(how: str, path: str) -> list[Line]:
-    """The process went away while no test ran and no kata was imported."""
+    """Say that the process ended while no test ran and no kata was imported."""
     during = f" after {path}" if path else ""
     return [
         Line(f"The test process ended unexpectedly{during} ({how}).", "bad"),
@@ -123,7 +123,7 @@ def died_outside_a_step(how: str, path: str) -> list[Line]:
 
 
 def _test_and_case(case: TestCase) -> list[Line]:
-    """The test's name, and which case of it failed if there are several."""
+    """Return the test's name, and the case that failed if there are several."""
     name, both = f"  {case.test}", f"  {case.test}  (case {case.arguments})"
     if case.arguments and len(both) > WIDTH:
         return [Line(name, "dim"), *paragraph(f"(case {case.arguments})", "  ", "dim")]
@@ -190,6 +190,14 @@ def _printed(text: str) -> list[Line]:
 # --- notices and errors --------------------------------------------------------------------------
 
 
+def unknown_kata(argument: str, error: UnknownKata) -> str:
+    return f"{argument}: {error} For all of them: harness status"
+
+
+def number_is_a_folder(argument: str, target: str) -> str:
+    return f"{argument}: a number means a kata's folder, not its test file. Type: pytest {target}"
+
+
 def partial_cases(test: str) -> Line:
     return Line(f"Note: only some cases of {test} ran, so it does not count as passed yet.", "dim")
 
@@ -201,15 +209,3 @@ STOPPED_AS_TOO_SLOW = "stopped: it took too long"
 
 
 INTERRUPTED = Line("Interrupted. Tests that passed stay passed. Next: pytest")
-
-
-# --- harness reset and harness solution ----------------------------------------------------------
-
-
-# --- harness status ------------------------------------------------------------------------------
-
-
-# --- harness hint --------------------------------------------------------------------------------
-
-
-# --- harness data --------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ def test_a_mistyped_kata_gets_the_remedy_and_exits_with_4(
 def test_nothing_selected_says_how_to_list_the_tests(mini: Miniature) -> None:
     result = mini.pytest("katas/00", "-k", "nonsense")
     assert result.code == 5
-    assert "No test of k00_doubles matches what you selected." in result.out
+    assert "No test in k00_doubles matches your selection." in result.out
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

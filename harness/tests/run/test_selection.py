@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.course.katas import Course, load_course
-from harness.run.selection import BadArgument, bare_touches_katas, inside_kata, select
+from harness.run.selection import BadArgument, bare_touches_katas, select
 
 TESTS = "katas/k01_layers/test_layers.py"
 
@@ -42,7 +42,6 @@ def test_a_number_stands_for_the_katas_folder_from_anywhere(course: Course, arg:
     selection = select(course, [arg], course.root / here)
     assert selection.args == (str(course.katas[1].folder),)
     assert selection.touches_katas
-    assert not selection.by_node_id
 
 
 def test_an_absolute_path_may_end_in_a_number(course: Course):
@@ -71,8 +70,7 @@ def test_a_test_behind_a_number_gets_the_path_to_type(course: Course):
     with pytest.raises(BadArgument) as raised:
         select(course, ["katas/01::test_x"], course.root)
     assert str(raised.value) == (
-        "katas/01::test_x: a number stands for a kata's folder, not for its test file. "
-        f"Type: pytest {TESTS}::test_x"
+        f"katas/01::test_x: a number means a kata's folder, not its test file. Type: pytest {TESTS}::test_x"
     )
 
 
@@ -105,14 +103,6 @@ def test_the_harnesss_own_tests_do_not_touch_the_katas(course: Course, args: lis
 
 
 @pytest.mark.parametrize(
-    ("args", "by_node_id"),
-    [([f"{TESTS}::test_x"], True), (["docs", f"{TESTS}::test_x"], True), ([TESTS], False)],
-)
-def test_single_tests_are_told_from_whole_files(course: Course, args: list[str], by_node_id: bool):
-    assert select(course, args, course.root).by_node_id is by_node_id
-
-
-@pytest.mark.parametrize(
     ("here", "about_katas"),
     [(".", True), ("katas/k01_layers", True), ("docs", True), ("harness/tests", False)],
 )
@@ -124,5 +114,5 @@ def test_pytest_alone_is_about_the_katas_unless_typed_in_the_harness(
 
 @pytest.mark.parametrize(("here", "number"), [("katas/k01_layers", "01"), ("katas", None), (".", None)])
 def test_a_katas_folder_is_recognised_from_inside(course: Course, here: str, number: str | None):
-    kata = inside_kata(course, course.root / here)
+    kata = course.kata_of(course.root / here)
     assert (kata.number if kata else None) == number
