@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.shipped import copy_shipped
+from harness.tests import commands
 from harness.tests.miniature import Miniature, make_miniature
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -22,6 +23,10 @@ def pytest_configure() -> None:
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     if ignored and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    commands.close()
 
 
 @pytest.fixture

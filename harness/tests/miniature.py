@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
+from typing import Self
 
 from harness.course import Kata, load_course
 from harness.stubs import make_stub
 from harness.suite import manifest_text
+from harness.tests import commands
 
 # A learner has no hypothesis, whose plugin takes as long to import as torch.
 AS_A_LEARNER = "-p no:hypothesispytest"
@@ -141,6 +142,12 @@ class Miniature:
     """A course on disk, and a learner who types commands in it."""
 
     root: Path
+    is_cold: bool = False
+
+    @property
+    def cold(self) -> Self:
+        """The same, but each command starts a Python of its own: for what shows only then (commands.py)."""
+        return replace(self, is_cold=True)
 
     @property
     def doubles(self) -> Kata:
@@ -171,14 +178,9 @@ class Miniature:
         return self.run(sys.executable, "-m", "harness", *args, folder=folder, **environment)
 
     def run(self, *command: str, folder: str = ".", **environment: str) -> Result:
-        done = subprocess.run(
-            command,
-            cwd=self.root / folder,
-            env={**_clean_environment(), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=120,
-        )
+        """Type any command in a folder of the course."""
+        its_own = {**_clean_environment(), **environment}
+        done = commands.run(command, self.root / folder, its_own, cold=self.is_cold)
         return Result(
             done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode
         )

@@ -1,0 +1,184 @@
+"""A process that has imported what every command imports, and forks a child for each command.
+
+A fresh Python takes seconds to import torch and pytest, and the tests type several hundred commands. This
+one imports them once. Each child then takes the place of a fresh Python, and lives for one command: it gets
+the command's words, folder, environment, streams and signals, and leaves as Python does. torch, which a
+fresh Python has not imported yet, is kept out of `sys.modules` until somebody imports it.
+
+harness/tests/commands.py starts it and sends it orders. Linux only: it relies on pidfds, and on a fork
+being safe while there is a single thread.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+import warnings
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import NoReturn
+
+# Imported by some command, beyond what pytest and its plugins import.
+_HEAVY = ("numpy.random", "beartype", "jaxtyping", "click", "rich.console", "rich.table")
+_LONGEST_ORDER = 1 << 20
+
+
+class WithheldTorch(MetaPathFinder, Loader):
+    """torch, loaded but for the instant that it takes to put its modules in place.
+
+    Whether it is imported is something that the supervisor asks, and some tests too.
+    """
+
+    def __init__(self) -> None:
+        filters = list(warnings.filters)
+        importlib.import_module("torch.testing")
+        names = [name for name in sys.modules if name.split(".")[0] in ("torch", "functorch", "torchgen")]
+        self._modules = {name: sys.modules.pop(name) for name in names}
+        self._specs = {name: module.__spec__ for name, module in self._modules.items()}
+        self._filters = [each for each in warnings.filters if each not in filters]
+        warnings.filters[:] = filters
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in self._modules else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has been executed before; now let it be seen, with all that its import brings about."""
+        sys.meta_path.remove(self)
+        sys.modules.update(self._modules)
+        module.__spec__ = self._specs[module.__name__]
+        warnings.filters[:0] = self._filters
+        warnings._filters_mutated()
+        self._modules["torch"].default_generator.seed()  # from the system, as in every process
+
+
+class Child:
+    """One command under way, and the stream on which its exit status is awaited."""
+
+    def __init__(self, pid: int, report: int) -> None:
+        self.pid, self._report = pid, report
+        self.descriptor = os.pidfd_open(pid)
+        self._say(pid)
+
+    def end(self) -> None:
+        """Reap it and tell how it ended, as `subprocess` does: negative for a signal."""
+        _, status = os.waitpid(self.pid, 0)
+        self._say(os.waitstatus_to_exitcode(status))
+        os.close(self.descriptor)
+        os.close(self._report)
+
+    def _say(self, number: int) -> None:
+        with suppress(BrokenPipeError):  # nobody waits for it any more
+            os.write(self._report, f"{number}\n".encode())
+
+
+def serve(orders: socket.socket) -> dict[str, object]:
+    """Fork a child for each order. Returns in each child, with its order; the server itself never returns."""
+    children: dict[int, Child] = {}
+    while True:
+        ready, _, _ = select.select([orders, *children], [], [])
+        for descriptor in [each for each in ready if each is not orders]:
+            children.pop(descriptor).end()
+        if orders not in ready:
+            continue
+        data, streams, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, 4)
+        if not data:
+            _leave(children)
+        *own, report = streams
+        pid = os.fork()
+        if pid == 0:
+            return json.loads(data) | {"streams": own}
+        for stream in own:
+            os.close(stream)
+        child = Child(pid, report)
+        children[child.descriptor] = child
+
+
+def _leave(children: dict[int, Child]) -> NoReturn:
+    """The tests have ended."""
+    for child in children.values():
+        os.kill(child.pid, signal.SIGKILL)
+    sys.exit()
+
+
+def become(order: dict[str, object]) -> None:
+    """Make this process what a fresh Python would be with this command."""
+    import numpy
+
+    for target, stream in enumerate(order["streams"]):
+        os.dup2(stream, target)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    time.tzset()
+    tempfile.tempdir = None  # it may be another one in this environment
+    sys.orig_argv = [sys.executable, *order["words"]]
+    numpy.random.seed()  # from the system, as random does by itself after a fork
+    sys.path.insert(0, os.getcwd())
+    importlib.invalidate_caches()
+
+
+def run_module(words: list[str]) -> None:
+    """`python -m MODULE …`, by what Python itself calls for it."""
+    _, module, *arguments = words
+    sys.argv = ["-m", *arguments]
+    sys.modules["__main__"] = ModuleType("__main__")
+    runpy._run_module_as_main(module)
+
+
+def warm_up() -> None:
+    """Import what the commands will; pytest's plugins by pytest, which rewrites their assertions."""
+    import pytest
+
+    with ExitStack() as around:
+        folder = around.enter_context(tempfile.TemporaryDirectory())
+        around.enter_context(redirect_stdout(io.StringIO()))
+        around.enter_context(redirect_stderr(io.StringIO()))
+        pytest.main([folder, "--rootdir", folder, "-p", "no:cacheprovider", "-p", "no:hypothesispytest"])
+    for name in (*_HEAVY, *own_modules()):
+        importlib.import_module(name)
+    WithheldTorch()
+    threads = os.listdir("/proc/self/task")
+    assert len(threads) == 1, f"a fork is not safe: there are {len(threads)} threads"
+    gc.collect()
+    gc.freeze()  # so that a child that looks for garbage does not copy all that is here
+
+
+def own_modules() -> list[str]:
+    """The harness's own modules."""
+    import harness
+
+    found = [module.name for module in pkgutil.walk_packages(harness.__path__, "harness.")]
+    return [name for name in found if not name.startswith("harness.tests") and "__main__" not in name]
+
+
+def main() -> None:
+    orders = socket.socket(fileno=os.dup(0))
+    del sys.path[0]  # this file's folder, which is no place to import from
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then end this process
+    warm_up()
+    order = serve(orders)
+    become(order)
+    run_module(order["words"])
+
+
+if __name__ == "__main__":
+    main()
