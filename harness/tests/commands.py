@@ -1,8 +1,8 @@
 """How the tests type a command: in a fresh Python, or in the fork of a warm one where that is as good.
 
-A command is warm if it is `python -m pytest …` or `python -m harness …`, on Linux, and if its environment
-agrees with the tests' own in what Python and its packages read but once, as they start. Any other is cold,
-and so is what a test types with `mini.cold`: what shows only in a Python that starts.
+`python …` is warm on Linux, if its environment agrees with the tests' own in what Python and its packages
+read but once, as they start. Every other command is cold, and so is what a test types with `mini.cold`:
+what shows only as a Python starts, or in one that has imported nothing.
 """
 
 from __future__ import annotations
@@ -19,29 +19,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _SERVER = Path(__file__).with_name("warm_server.py")
-_WARM = ("pytest", "harness")
 _READ_ONCE = (
     *("PYTHON", "LANG", "LC_", "LD_", "COVERAGE_", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "PYTORCH_"),
     *("JAXTYPING_", "BEARTYPE_", "MPL"),
 )
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 AT_FIRST = dict(os.environ)  # before a test changes it
+# The runs of a learner compute with one thread in any case (harness/runs.py).
+_OF_THE_SERVER = {
+    **AT_FIRST,
+    **{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+}
 _servers: list[WarmServer] = []  # none before it is needed, then one
 
 
 def run(
-    command: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    *,
-    cold: bool = False,
-    timeout: float = 120,
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, timeout: float = 120
 ) -> subprocess.CompletedProcess[bytes]:
     """Type a command, with nothing on its standard input, and wait for its end."""
-    if not cold and may_be_warm(command, environment):
-        if not _servers:
-            _servers.append(WarmServer())
-        return _servers[0].run(command, folder, environment, timeout)
     return subprocess.run(
         command,
         cwd=folder,
@@ -52,16 +46,32 @@ def run(
     )
 
 
+def python(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    cold: bool = False,
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[bytes]:
+    """Type `python ARGUMENTS`, with `-m` or `-c`, likewise."""
+    if cold or not may_be_warm(environment):
+        return run([sys.executable, *arguments], folder, environment, timeout=timeout)
+    if not _servers:
+        _servers.append(WarmServer())
+    return _servers[0].run(arguments, folder, environment, timeout)
+
+
 def close() -> None:
     """End the warm process, if there is one, once it has saved its coverage."""
     while _servers:
         _servers.pop().close()
 
 
-def may_be_warm(command: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether a child of the warm process does for this command."""
-    is_ours = tuple(command[:2]) == (sys.executable, "-m") and command[2] in _WARM
-    return sys.platform == "linux" and is_ours and _read_once(environment) == _read_once(AT_FIRST)
+def may_be_warm(environment: Mapping[str, str]) -> bool:
+    """Whether a child of the warm process is as good as a fresh Python in this environment."""
+    wanted, needed = _read_once(environment).items(), _read_once(AT_FIRST).items()
+    return sys.platform == "linux" and needed <= wanted <= _read_once(_OF_THE_SERVER).items()
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
@@ -74,18 +84,18 @@ class WarmServer:
     def __init__(self) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command, environment = [sys.executable, str(_SERVER)], {**AT_FIRST, **_ONE_THREAD}
-            self._process = subprocess.Popen(command, stdin=theirs, env=environment)
+            command = [sys.executable, str(_SERVER)]
+            self._process = subprocess.Popen(command, stdin=theirs, env=_OF_THE_SERVER)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def run(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[bytes]:
-        """Have a child of the server carry out a command, and see it through as `subprocess.run` does."""
-        order = {"words": list(command[1:]), "folder": str(folder), "environment": dict(environment)}
+        """Have a child of the server be `python ARGUMENTS`, and see it through as `subprocess.run` does."""
+        order = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
         pipes = [os.pipe() for _ in range(3)]
         with open(os.devnull, "rb") as nothing:
             ends = [nothing.fileno(), *(inner for _, inner in pipes)]
@@ -97,8 +107,8 @@ class WarmServer:
         assert told, "the warm process has come to an end"
         if len(told) < 2:
             os.kill(told[0], signal.SIGKILL)
-            raise subprocess.TimeoutExpired(command, timeout, out, err)
-        return subprocess.CompletedProcess(command, told[1], out, err)
+            raise subprocess.TimeoutExpired(arguments, timeout, out, err)
+        return subprocess.CompletedProcess(arguments, told[1], out, err)
 
     def close(self) -> None:
         """Let it go, and wait until it is gone."""

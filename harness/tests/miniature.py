@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from textwrap import dedent
 from typing import Self
 
@@ -132,6 +132,12 @@ class Result:
     err: str
     code: int
 
+    @classmethod
+    def of(cls, done: CompletedProcess[bytes]) -> Self:
+        return cls(
+            done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode
+        )
+
     @property
     def text(self) -> str:
         return self.out + self.err
@@ -171,19 +177,20 @@ class Miniature:
 
     def pytest(self, *args: str, folder: str = ".", **environment: str) -> Result:
         """Type `pytest ARGS` in a folder of the course."""
-        return self.run(sys.executable, "-m", "pytest", *args, folder=folder, **environment)
+        return self.python("-m", "pytest", *args, folder=folder, **environment)
 
     def harness(self, *args: str, folder: str = ".", **environment: str) -> Result:
         """Type `harness ARGS` in a folder of the course."""
-        return self.run(sys.executable, "-m", "harness", *args, folder=folder, **environment)
+        return self.python("-m", "harness", *args, folder=folder, **environment)
+
+    def python(self, *args: str, folder: str = ".", **environment: str) -> Result:
+        """Type `python ARGS` in a folder of the course."""
+        its_own = {**_clean_environment(), **environment}
+        return Result.of(commands.python(args, self.root / folder, its_own, cold=self.is_cold))
 
     def run(self, *command: str, folder: str = ".", **environment: str) -> Result:
         """Type any command in a folder of the course."""
-        its_own = {**_clean_environment(), **environment}
-        done = commands.run(command, self.root / folder, its_own, cold=self.is_cold)
-        return Result(
-            done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode
-        )
+        return Result.of(commands.run(command, self.root / folder, {**_clean_environment(), **environment}))
 
 
 def make_miniature(root: Path) -> Miniature:

@@ -104,9 +104,8 @@ def test_a_command_that_takes_too_long_is_ended(mini: Miniature) -> None:
     (mini.root / "conftest.py").write_text(
         "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
     )
-    command = [sys.executable, "-m", "pytest"]
     with pytest.raises(subprocess.TimeoutExpired):
-        commands.run(command, mini.root, commands.AT_FIRST, timeout=2)
+        commands.python(["-m", "pytest"], mini.root, commands.AT_FIRST, timeout=2)
     assert _gone(int((mini.root / "pid").read_text()))
 
 
@@ -134,15 +133,23 @@ def test_no_two_commands_draw_the_same_numbers(mini: Miniature) -> None:
     "variable", ["PYTHONUTF8", "PYTHONPATH", "LC_ALL", "OMP_NUM_THREADS", "JAXTYPING_DISABLE"]
 )
 def test_what_is_read_but_once_makes_a_command_cold(variable: str) -> None:
-    command = [sys.executable, "-m", "pytest"]
-    assert commands.may_be_warm(command, commands.AT_FIRST)
-    assert not commands.may_be_warm(command, {**commands.AT_FIRST, variable: "elsewhere"})
+    assert commands.may_be_warm({**commands.AT_FIRST, "HARNESS_DATA_DIR": "elsewhere"})
+    assert not commands.may_be_warm({**commands.AT_FIRST, variable: "elsewhere"})
 
 
-def test_only_our_own_two_commands_are_warm() -> None:
-    assert not commands.may_be_warm([sys.executable, "-c", "pass"], commands.AT_FIRST)
-    assert not commands.may_be_warm([sys.executable, "-m", "pip"], commands.AT_FIRST)
-    assert not commands.may_be_warm(["pytest"], commands.AT_FIRST)
+@pytest.mark.parametrize(
+    "ending",
+    [
+        *("", "sys.exit(5)", "sys.exit(-1)", "sys.exit('no')", "1 / 0", "raise KeyboardInterrupt"),
+        "import atexit; atexit.register(print, 'at the end')",
+        "import threading, time; threading.Timer(0.3, print, 'a thread').start()",
+        "import os; os.close(1)",
+    ],
+)
+def test_code_runs_and_ends_as_in_a_fresh_python(mini: Miniature, ending: str) -> None:
+    begins = "import sys\nprint(sys.argv, sys.path, __name__)\n"
+    words = ["-c", begins + ending, "-x", "y"]
+    assert mini.python(*words) == mini.cold.python(*words)
 
 
 OWNER = """
@@ -152,8 +159,7 @@ from harness.tests import commands
 
 server = commands.WarmServer()
 print(server.pid, flush=True)
-command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-server.run(command, Path(sys.argv[1]), commands.AT_FIRST, 600)
+server.run(["-m", "pytest"], Path(sys.argv[1]), commands.AT_FIRST, 600)
 """
 
 

@@ -2,7 +2,7 @@
 
 A fresh Python takes seconds to import torch and pytest, and the tests type several hundred commands. This
 one imports them once. Each child then takes the place of a fresh Python, and lives for one command: it gets
-the command's words, folder, environment, streams and signals, and leaves as Python does. torch, which a
+the command's arguments, folder, environment, streams and signals, and leaves as Python does. torch, which a
 fresh Python has not imported yet, is kept out of `sys.modules` until somebody imports it.
 
 harness/tests/commands.py starts it and sends it orders. Linux only: it relies on pidfds, and on a fork
@@ -11,28 +11,35 @@ being safe while there is a single thread.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import io
 import json
 import os
 import pkgutil
+import posix
 import runpy
 import select
 import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import NoReturn
 
-# Imported by some command, beyond what pytest and its plugins import.
-_HEAVY = ("numpy.random", "beartype", "jaxtyping", "click", "rich.console", "rich.table")
+# What some command imports late, beyond what pytest imports, and torch.
+_HEAVY = (
+    *("beartype", "click", "filelock", "jaxtyping", "matplotlib.pyplot", "numpy.random", "PIL.Image"),
+    *("rich.console", "rich.table", "yaml"),
+)
 _LONGEST_ORDER = 1 << 20
 
 
@@ -44,12 +51,13 @@ class WithheldTorch(MetaPathFinder, Loader):
 
     def __init__(self) -> None:
         filters = list(warnings.filters)
-        importlib.import_module("torch.testing")
+        importlib.import_module("torch")
+        self._filters = warnings.filters[: -len(filters)]
+        importlib.import_module("torch._dynamo")  # for the optimizers
+        warnings.filters[:] = filters
         names = [name for name in sys.modules if name.split(".")[0] in ("torch", "functorch", "torchgen")]
         self._modules = {name: sys.modules.pop(name) for name in names}
         self._specs = {name: module.__spec__ for name, module in self._modules.items()}
-        self._filters = [each for each in warnings.filters if each not in filters]
-        warnings.filters[:] = filters
         sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
@@ -130,18 +138,60 @@ def become(order: dict[str, object]) -> None:
     os.environ.update(order["environment"])
     time.tzset()
     tempfile.tempdir = None  # it may be another one in this environment
-    sys.orig_argv = [sys.executable, *order["words"]]
-    numpy.random.seed()  # from the system, as random does by itself after a fork
-    sys.path.insert(0, os.getcwd())
+    sys.orig_argv = [sys.executable, *order["arguments"]]
     importlib.invalidate_caches()
+    numpy.random.seed()  # from the system, as random does by itself after a fork
 
 
-def run_module(words: list[str]) -> None:
-    """`python -m MODULE …`, by what Python itself calls for it."""
-    _, module, *arguments = words
-    sys.argv = ["-m", *arguments]
-    sys.modules["__main__"] = ModuleType("__main__")
-    runpy._run_module_as_main(module)
+def run(arguments: list[str]) -> None:
+    """`python -m MODULE …` or `python -c CODE …`, as Python itself goes about it."""
+    option, what, *further = arguments
+    sys.argv = [option, *further]
+    sys.modules["__main__"] = main = ModuleType("__main__")
+    if option == "-m":
+        sys.path.insert(0, os.getcwd())
+        runpy._run_module_as_main(what)
+    else:
+        sys.path.insert(0, "")
+        exec(compile(what, "<string>", "exec"), vars(main))
+
+
+def end_of(work: Callable[[], None]) -> int:
+    """Do the work, and tell what went wrong and with which exit status Python then ends."""
+    try:
+        work()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return (end.code or 0) & 0xFF
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        trace = beyond_this_file(error.__traceback__)
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+def beyond_this_file(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames that a fresh Python does not have."""
+    while trace and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
+
+
+def leave(status: int) -> NoReturn:
+    """Leave as Python does, but at once: taking torch apart in good order takes longer than most runs."""
+    threading._shutdown()  # waits for the threads
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = 120  # Python's own
+    if status == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    posix._exit(status)  # the flight recorder and coverage put something in the place of os._exit
 
 
 def warm_up() -> None:
@@ -177,7 +227,7 @@ def main() -> None:
     warm_up()
     order = serve(orders)
     become(order)
-    run_module(order["words"])
+    leave(end_of(lambda: run(order["arguments"])))
 
 
 if __name__ == "__main__":
