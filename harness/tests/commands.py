@@ -1,49 +1,140 @@
 """How the tests type a command: in a fresh Python, or in the fork of a warm one where that is as good.
 
 `python …` is warm on Linux, if its environment agrees with the tests' own in what Python and its packages
-read but once, as they start. Every other command is cold, and so is what a test types with `mini.cold`:
-what shows only as a Python starts, or in one that has imported nothing.
+read but once, as they start. Every other command is cold, and so is what a test types with `mini.cold` or
+starts by itself: what shows only as a Python starts, or in one that has imported nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import selectors
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _SERVER = Path(__file__).with_name("warm_server.py")
+_FLAGS = ("-u", "-P")  # those that the server knows
 _READ_ONCE = (
-    *("PYTHON", "LANG", "LC_", "LD_", "COVERAGE_", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "PYTORCH_"),
+    *("PYTHON", "LANG", "LC_", "LD_", "COVERAGE_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_"),
     *("JAXTYPING_", "BEARTYPE_", "MPL"),
 )
-AT_FIRST = dict(os.environ)  # before a test changes it
 # The runs of a learner compute with one thread in any case (harness/runs.py).
-_OF_THE_SERVER = {
-    **AT_FIRST,
-    **{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-}
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+AT_FIRST = dict(os.environ)  # before a test changes it
 _servers: list[WarmServer] = []  # none before it is needed, then one
 
 
-def run(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, timeout: float = 120
-) -> subprocess.CompletedProcess[bytes]:
-    """Type a command, with nothing on its standard input, and wait for its end."""
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=timeout,
-    )
+class WarmServer:
+    """The process of warm_server.py; it lives until this one lets it go, or is gone."""
+
+    def __init__(self) -> None:
+        address = f"\0harness-tests-{os.getpid()}-{os.urandom(8).hex()}"
+        theirs, self._lifeline = os.pipe()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as orders:
+            orders.bind(address)
+            orders.listen()
+            self._process = subprocess.Popen(
+                [sys.executable, str(_SERVER), str(orders.fileno())],
+                stdin=theirs,
+                env=AT_FIRST | _ONE_THREAD,
+                pass_fds=[orders.fileno()],
+            )
+        os.close(theirs)
+        WarmPython.server, WarmPython.session = address, os.getsid(0)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def close(self) -> None:
+        """Let it go, and wait until it is gone."""
+        os.close(self._lifeline)
+        self._process.wait()
+
+
+class WarmPython(subprocess.Popen):
+    """A Python that the server forks; a command that it cannot be is started as ever.
+
+    In what the server forks it takes the place of `subprocess.Popen`: the harness starts Pythons too.
+    """
+
+    server = ""  # the address
+    session = 0
+
+    def __init__(self, *args: Any, in_terminal: bool = False, **options: Any) -> None:
+        self._in_terminal = in_terminal  # its standard input, which is to send it signals
+        self._server: socket.socket | None = None
+        self._status: int | None = None
+        super().__init__(*args, **options)
+
+    def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others) -> None:  # type: ignore[no-untyped-def]
+        environment = dict(os.environ if env is None else env)
+        _, _, shell, *pipes = others[:9]
+        own_session = others[14]
+        stays = own_session or self._in_terminal or os.getsid(0) == self.session
+        plain = not (executable or preexec_fn or pass_fds or shell) and isinstance(args, list | tuple)
+        if not (stays and plain and _is_python(args) and may_be_warm(environment)):
+            super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others)
+            return
+        order = {
+            "arguments": [str(each) for each in args[1:]],
+            "folder": os.path.abspath(cwd or "."),
+            "environment": environment,
+            "group": 0 if own_session or self._in_terminal else os.getpgrp(),
+            "in_terminal": self._in_terminal,
+            "interruptible": signal.getsignal(signal.SIGINT) != signal.SIG_IGN,
+        }
+        inner = (pipes[0], pipes[3], pipes[5])
+        streams = [each if each >= 0 else inherited for inherited, each in enumerate(inner)]
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._server.connect(self.server)
+        socket.send_fds(self._server, [json.dumps(order).encode()], streams)
+        self.pid = int(self._server.recv(64))
+        self._child_created = True
+        self._close_pipe_fds(*pipes)
+
+    def _internal_poll(self, *args: Any, **options: Any) -> int | None:
+        if self._server is None:
+            return super()._internal_poll(*args, **options)
+        if self.returncode is None:
+            pid, status = self._try_wait(os.WNOHANG)
+            if pid:
+                self._handle_exitstatus(status)
+        return self.returncode
+
+    def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        if self._server is None:
+            return super()._try_wait(wait_flags)
+        if self._status is None:
+            try:
+                told = self._server.recv(64, socket.MSG_DONTWAIT if wait_flags else 0)
+            except BlockingIOError:
+                return 0, 0
+            self._status = int(told or signal.SIGKILL)  # nothing is told by a server that is gone
+            self._server.close()
+        return self.pid, self._status
+
+
+def start(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    cold: bool = False,
+    **options: Any,
+) -> subprocess.Popen[bytes]:
+    """Start `python ARGUMENTS`, with `-m` or `-c`; the options are those of `subprocess.Popen`."""
+    command, starts = [sys.executable, *arguments], {"cwd": folder, "env": environment}
+    if cold or not may_be_warm(environment):
+        return subprocess.Popen(command, **starts, **options)
+    if not _servers:
+        _servers.append(WarmServer())
+    return WarmPython(command, **starts, **options)
 
 
 def python(
@@ -54,12 +145,29 @@ def python(
     cold: bool = False,
     timeout: float = 120,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Type `python ARGUMENTS`, with `-m` or `-c`, likewise."""
-    if cold or not may_be_warm(environment):
-        return run([sys.executable, *arguments], folder, environment, timeout=timeout)
-    if not _servers:
-        _servers.append(WarmServer())
-    return _servers[0].run(arguments, folder, environment, timeout)
+    """Type `python ARGUMENTS`, with nothing on its standard input, and wait for its end."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start(arguments, folder, environment, cold=cold, **streams) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def run(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, timeout: float = 120
+) -> subprocess.CompletedProcess[bytes]:
+    """Type any command likewise."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+    )
 
 
 def close() -> None:
@@ -70,64 +178,17 @@ def close() -> None:
 
 def may_be_warm(environment: Mapping[str, str]) -> bool:
     """Whether a child of the warm process is as good as a fresh Python in this environment."""
-    wanted, needed = _read_once(environment).items(), _read_once(AT_FIRST).items()
-    return sys.platform == "linux" and needed <= wanted <= _read_once(_OF_THE_SERVER).items()
+    wanted, needed = _read_once(environment), _read_once(AT_FIRST)
+    known = needed | _ONE_THREAD
+    missing = needed.keys() - _ONE_THREAD.keys() - wanted.keys()
+    return sys.platform == "linux" and not missing and wanted.items() <= known.items()
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(_READ_ONCE)}
 
 
-class WarmServer:
-    """The process of warm_server.py; it lives until this end of the socket is closed."""
-
-    def __init__(self) -> None:
-        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            command = [sys.executable, str(_SERVER)]
-            self._process = subprocess.Popen(command, stdin=theirs, env=_OF_THE_SERVER)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def run(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Have a child of the server be `python ARGUMENTS`, and see it through as `subprocess.run` does."""
-        order = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
-        pipes = [os.pipe() for _ in range(3)]
-        with open(os.devnull, "rb") as nothing:
-            ends = [nothing.fileno(), *(inner for _, inner in pipes)]
-            socket.send_fds(self._orders, [json.dumps(order).encode()], ends)
-        for _, inner in pipes:
-            os.close(inner)
-        out, err, report = read_all([outer for outer, _ in pipes], time.monotonic() + timeout)
-        told = [int(number) for number in report.split()]  # its process id, then how it ended
-        assert told, "the warm process has come to an end"
-        if len(told) < 2:
-            os.kill(told[0], signal.SIGKILL)
-            raise subprocess.TimeoutExpired(arguments, timeout, out, err)
-        return subprocess.CompletedProcess(arguments, told[1], out, err)
-
-    def close(self) -> None:
-        """Let it go, and wait until it is gone."""
-        self._orders.close()
-        self._process.wait()
-
-
-def read_all(streams: Sequence[int], deadline: float) -> list[bytes]:
-    """What comes from each stream until all are closed, or until the time is up."""
-    found = {stream: bytearray() for stream in streams}
-    with selectors.DefaultSelector() as open_ones:
-        for stream in streams:
-            open_ones.register(stream, selectors.EVENT_READ)
-        while open_ones.get_map() and time.monotonic() < deadline:
-            for key, _ in open_ones.select(max(deadline - time.monotonic(), 0)):
-                data = os.read(key.fd, 1 << 16)
-                found[key.fd] += data
-                if not data:
-                    open_ones.unregister(key.fd)
-    for stream in streams:
-        os.close(stream)
-    return [bytes(found[stream]) for stream in streams]
+def _is_python(words: Sequence[str]) -> bool:
+    """Whether this is Python with a module or with code, and with no flags but those that are known."""
+    further = [word for word in words[1:] if word not in _FLAGS]
+    return words[0] == sys.executable and further[:1] in (["-m"], ["-c"])

@@ -143,7 +143,7 @@ def test_what_is_read_but_once_makes_a_command_cold(variable: str) -> None:
         *("", "sys.exit(5)", "sys.exit(-1)", "sys.exit('no')", "1 / 0", "raise KeyboardInterrupt"),
         "import atexit; atexit.register(print, 'at the end')",
         "import threading, time; threading.Timer(0.3, print, 'a thread').start()",
-        "import os; os.close(1)",
+        "import os; os.close(2)",
     ],
 )
 def test_code_runs_and_ends_as_in_a_fresh_python(mini: Miniature, ending: str) -> None:
@@ -153,13 +153,13 @@ def test_code_runs_and_ends_as_in_a_fresh_python(mini: Miniature, ending: str) -
 
 
 OWNER = """
-import sys, time
+import sys
 from pathlib import Path
 from harness.tests import commands
 
-server = commands.WarmServer()
-print(server.pid, flush=True)
-server.run(["-m", "pytest"], Path(sys.argv[1]), commands.AT_FIRST, 600)
+commands.python(["-c", "pass"], Path(sys.argv[1]), commands.AT_FIRST)
+print(commands._servers[0].pid, flush=True)
+commands.python(["-m", "pytest"], Path(sys.argv[1]), commands.AT_FIRST, timeout=600)
 """
 
 

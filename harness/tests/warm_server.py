@@ -12,9 +12,11 @@ being safe while there is a single thread.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import io
+import itertools
 import json
 import os
 import pkgutil
@@ -23,8 +25,10 @@ import runpy
 import select
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import warnings
@@ -33,7 +37,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType, TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # What some command imports late, beyond what pytest imports, and torch.
 _HEAVY = (
@@ -77,45 +81,45 @@ class WithheldTorch(MetaPathFinder, Loader):
 
 
 class Child:
-    """One command under way, and the stream on which its exit status is awaited."""
+    """One command under way, and who waits for its end."""
 
-    def __init__(self, pid: int, report: int) -> None:
-        self.pid, self._report = pid, report
+    def __init__(self, pid: int, client: socket.socket) -> None:
+        self.pid, self._client = pid, client
         self.descriptor = os.pidfd_open(pid)
         self._say(pid)
 
     def end(self) -> None:
-        """Reap it and tell how it ended, as `subprocess` does: negative for a signal."""
+        """Reap it, and tell how it ended."""
         _, status = os.waitpid(self.pid, 0)
-        self._say(os.waitstatus_to_exitcode(status))
+        self._say(status)
+        self._client.close()
         os.close(self.descriptor)
-        os.close(self._report)
 
     def _say(self, number: int) -> None:
-        with suppress(BrokenPipeError):  # nobody waits for it any more
-            os.write(self._report, f"{number}\n".encode())
+        with suppress(OSError):  # nobody waits for it any more
+            self._client.send(str(number).encode())
 
 
-def serve(orders: socket.socket) -> dict[str, object]:
+def serve(orders: socket.socket) -> dict[str, Any]:
     """Fork a child for each order. Returns in each child, with its order; the server itself never returns."""
     children: dict[int, Child] = {}
+    lifeline = 0  # the standard input, which the tests hold open
     while True:
-        ready, _, _ = select.select([orders, *children], [], [])
-        for descriptor in [each for each in ready if each is not orders]:
+        ready, _, _ = select.select([lifeline, orders, *children], [], [])
+        for descriptor in [each for each in ready if each in children and each != lifeline]:
             children.pop(descriptor).end()
-        if orders not in ready:
-            continue
-        data, streams, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, 4)
-        if not data:
+        if lifeline in ready:
             _leave(children)
-        *own, report = streams
-        pid = os.fork()
-        if pid == 0:
-            return json.loads(data) | {"streams": own}
-        for stream in own:
-            os.close(stream)
-        child = Child(pid, report)
-        children[child.descriptor] = child
+        if orders in ready:
+            client, _ = orders.accept()
+            data, streams, _, _ = socket.recv_fds(client, _LONGEST_ORDER, 3)
+            pid = os.fork()
+            if pid == 0:
+                return {**json.loads(data), "streams": streams}
+            for stream in streams:
+                os.close(stream)
+            child = Child(pid, client)
+            children[child.descriptor] = child
 
 
 def _leave(children: dict[int, Child]) -> NoReturn:
@@ -125,14 +129,16 @@ def _leave(children: dict[int, Child]) -> NoReturn:
     sys.exit()
 
 
-def become(order: dict[str, object]) -> None:
+def become(order: dict[str, Any]) -> None:
     """Make this process what a fresh Python would be with this command."""
     import numpy
 
     for target, stream in enumerate(order["streams"]):
         os.dup2(stream, target)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    join(order["group"], order["in_terminal"])
+    if order["interruptible"]:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -143,16 +149,31 @@ def become(order: dict[str, object]) -> None:
     numpy.random.seed()  # from the system, as random does by itself after a fork
 
 
+def join(group: int, in_terminal: bool) -> None:
+    """Join a group of processes; or (0) begin a session of one's own, if wanted in a terminal."""
+    if group:
+        os.setpgid(0, group)
+        return
+    os.setsid()
+    if in_terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def run(arguments: list[str]) -> None:
     """`python -m MODULE …` or `python -c CODE …`, as Python itself goes about it."""
-    option, what, *further = arguments
+    flags = list(itertools.takewhile(lambda word: word in ("-u", "-P"), arguments))
+    option, what, *further = arguments[len(flags) :]
     sys.argv = [option, *further]
     sys.modules["__main__"] = main = ModuleType("__main__")
+    if "-u" in flags:
+        sys.stdout.reconfigure(write_through=True)
+    if "-P" not in flags:
+        sys.path.insert(0, os.getcwd() if option == "-m" else "")
     if option == "-m":
-        sys.path.insert(0, os.getcwd())
+        if not hasattr(sys.modules.get(what), "__path__"):
+            sys.modules.pop(what, None)  # it runs afresh
         runpy._run_module_as_main(what)
     else:
-        sys.path.insert(0, "")
         exec(compile(what, "<string>", "exec"), vars(main))
 
 
@@ -221,12 +242,16 @@ def own_modules() -> list[str]:
 
 
 def main() -> None:
-    orders = socket.socket(fileno=os.dup(0))
+    orders = socket.socket(fileno=int(sys.argv[1]))
     del sys.path[0]  # this file's folder, which is no place to import from
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then end this process
     warm_up()
+    from harness.tests.commands import WarmPython  # only now: pytest has to be the first to import a plugin
+
+    WarmPython.server, WarmPython.session = orders.getsockname().decode(), os.getsid(0)
     order = serve(orders)
     become(order)
+    subprocess.Popen = WarmPython
     leave(end_of(lambda: run(order["arguments"])))
 
 
