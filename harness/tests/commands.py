@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _READ_ONCE = (
     *("PYTHON", "LANG", "LC_", "LD_", "COVERAGE_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_"),
     *("JAXTYPING_", "BEARTYPE_", "MPL"),
 )
+_READ_LATER = ("TORCH_NCCL_", "PYTHONFAULTHANDLER")  # the latter by the server, in place of Python
 # The runs of a learner compute with one thread in any case (harness/runs.py).
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 AT_FIRST = dict(os.environ)  # before a test changes it
@@ -60,43 +62,49 @@ class WarmServer:
 class WarmPython(subprocess.Popen):
     """A Python that the server forks; a command that it cannot be is started as ever.
 
-    In what the server forks it takes the place of `subprocess.Popen`: the harness starts Pythons too.
+    In what the server forks it takes the place of `subprocess.Popen`: the harness starts Pythons too. The
+    parent of such a process is the server, not the one who starts it.
     """
 
     server = ""  # the address
     session = 0
 
-    def __init__(self, *args: Any, in_terminal: bool = False, **options: Any) -> None:
-        self._in_terminal = in_terminal  # its standard input, which is to send it signals
+    def __init__(self, *args: Any, **options: Any) -> None:
         self._server: socket.socket | None = None
         self._status: int | None = None
         super().__init__(*args, **options)
 
-    def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others) -> None:  # type: ignore[no-untyped-def]
-        environment = dict(os.environ if env is None else env)
-        _, _, shell, *pipes = others[:9]
-        own_session = others[14]
-        stays = own_session or self._in_terminal or os.getsid(0) == self.session
-        plain = not (executable or preexec_fn or pass_fds or shell) and isinstance(args, list | tuple)
-        if not (stays and plain and _is_python(args) and may_be_warm(environment)):
-            super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *others)
+    def _execute_child(self, *arguments: Any) -> None:
+        asked = signature(super()._execute_child).bind(*arguments).arguments
+        environment = dict(os.environ if asked["env"] is None else asked["env"])
+        if not (self._is_plain(asked) and is_python(asked["args"]) and may_be_warm(environment)):
+            super()._execute_child(*arguments)
             return
         order = {
-            "arguments": [str(each) for each in args[1:]],
-            "folder": os.path.abspath(cwd or "."),
+            "arguments": [str(each) for each in asked["args"][1:]],
+            "folder": os.path.abspath(asked["cwd"] or "."),
             "environment": environment,
-            "group": 0 if own_session or self._in_terminal else os.getpgrp(),
-            "in_terminal": self._in_terminal,
+            "group": 0 if asked["start_new_session"] else os.getpgrp(),
+            "takes_terminal": asked["preexec_fn"] is not None,
             "interruptible": signal.getsignal(signal.SIGINT) != signal.SIG_IGN,
         }
-        inner = (pipes[0], pipes[3], pipes[5])
-        streams = [each if each >= 0 else inherited for inherited, each in enumerate(inner)]
+        given = (asked["p2cread"], asked["c2pwrite"], asked["errwrite"])
+        self._send(order, [inherited if each < 0 else each for inherited, each in enumerate(given)])
+        pipes = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+        self._close_pipe_fds(*(asked[each] for each in pipes))
+
+    def _is_plain(self, asked: Mapping[str, Any]) -> bool:
+        """Whether nothing is asked for that only a start gives."""
+        special = asked["executable"] or asked["pass_fds"] or asked["shell"]
+        in_reach = asked["start_new_session"] or os.getsid(0) == self.session
+        return not special and in_reach and asked["preexec_fn"] in (None, take_terminal)
+
+    def _send(self, order: Mapping[str, Any], streams: Sequence[int]) -> None:
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._server.connect(self.server)
         socket.send_fds(self._server, [json.dumps(order).encode()], streams)
         self.pid = int(self._server.recv(64))
         self._child_created = True
-        self._close_pipe_fds(*pipes)
 
     def _internal_poll(self, *args: Any, **options: Any) -> int | None:
         if self._server is None:
@@ -120,54 +128,40 @@ class WarmPython(subprocess.Popen):
         return self.pid, self._status
 
 
-def start(
-    arguments: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    *,
-    cold: bool = False,
-    **options: Any,
-) -> subprocess.Popen[bytes]:
-    """Start `python ARGUMENTS`, with `-m` or `-c`; the options are those of `subprocess.Popen`."""
-    command, starts = [sys.executable, *arguments], {"cwd": folder, "env": environment}
-    if cold or not may_be_warm(environment):
-        return subprocess.Popen(command, **starts, **options)
+def take_terminal() -> None:
+    """Make the terminal that is this process's standard input the one whose Ctrl-C is its signal."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def start(command: Sequence[str], *, cold: bool = False, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a command, warm if it can be; the options are those of `subprocess.Popen`."""
+    if cold or sys.platform != "linux":
+        return subprocess.Popen(command, **options)
     if not _servers:
         _servers.append(WarmServer())
-    return WarmPython(command, **starts, **options)
+    return WarmPython(command, **options)
 
 
-def python(
-    arguments: Sequence[str],
+def run(
+    command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
     *,
     cold: bool = False,
     timeout: float = 120,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Type `python ARGUMENTS`, with nothing on its standard input, and wait for its end."""
+    """Type a command, with nothing on its standard input, and wait for its end."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with start(arguments, folder, environment, cold=cold, **streams) as process:
+    with start(command, cold=cold, cwd=folder, env=environment, **streams) as process:
         try:
             out, err = process.communicate(timeout=timeout)
         except BaseException:
             process.kill()
             raise
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-
-def run(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, timeout: float = 120
-) -> subprocess.CompletedProcess[bytes]:
-    """Type any command likewise."""
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=timeout,
-    )
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def close() -> None:
@@ -181,14 +175,15 @@ def may_be_warm(environment: Mapping[str, str]) -> bool:
     wanted, needed = _read_once(environment), _read_once(AT_FIRST)
     known = needed | _ONE_THREAD
     missing = needed.keys() - _ONE_THREAD.keys() - wanted.keys()
-    return sys.platform == "linux" and not missing and wanted.items() <= known.items()
+    return not missing and wanted.items() <= known.items()
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_ONCE)}
+    names = [name for name in environment if name.startswith(_READ_ONCE)]
+    return {name: environment[name] for name in names if not name.startswith(_READ_LATER)}
 
 
-def _is_python(words: Sequence[str]) -> bool:
+def is_python(words: Sequence[str] | str) -> bool:
     """Whether this is Python with a module or with code, and with no flags but those that are known."""
     further = [word for word in words[1:] if word not in _FLAGS]
-    return words[0] == sys.executable and further[:1] in (["-m"], ["-c"])
+    return words[:1] in ([sys.executable], (sys.executable,)) and further[:1] in (["-m"], ["-c"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from textwrap import dedent
-from typing import Self
+from typing import Any, Self
 
 from harness.course import Kata, load_course
 from harness.stubs import make_stub
@@ -185,12 +186,16 @@ class Miniature:
 
     def python(self, *args: str, folder: str = ".", **environment: str) -> Result:
         """Type `python ARGS` in a folder of the course."""
-        its_own = {**_clean_environment(), **environment}
-        return Result.of(commands.python(args, self.root / folder, its_own, cold=self.is_cold))
+        return self.run(sys.executable, *args, folder=folder, **environment)
 
     def run(self, *command: str, folder: str = ".", **environment: str) -> Result:
         """Type any command in a folder of the course."""
-        return Result.of(commands.run(command, self.root / folder, {**_clean_environment(), **environment}))
+        environment = {**_clean_environment(), **environment}
+        return Result.of(commands.run(command, self.root / folder, environment, cold=self.is_cold))
+
+    def start(self, *command: str, **options: Any) -> Popen[bytes]:
+        """Type a command and do not wait for its end; the options are those of `subprocess.Popen`."""
+        return commands.start(command, cold=self.is_cold, cwd=self.root, env=_clean_environment(), **options)
 
 
 def make_miniature(root: Path) -> Miniature:

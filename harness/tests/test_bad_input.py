@@ -184,7 +184,7 @@ def test_an_edit_of_equal_length_within_the_same_second_is_seen(mini: Miniature)
 def test_byte_code_left_by_another_program_is_not_loaded(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * x")
     stamp = os.stat(mini.doubles.stub)
-    mini.run(sys.executable, "-c", "import katas.k00_doubles.doubles")
+    mini.cold.python("-c", "import katas.k00_doubles.doubles")
     mini.write_doubles(double="return 3 * x")
     os.utime(mini.doubles.stub, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert_one_block(mini.pytest("katas/00"), FIRST_TEST)

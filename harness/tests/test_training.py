@@ -158,12 +158,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(text: Path, tmp_path: Path) ->
 def test_ctrl_c_saves_and_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     endless = train_arguments(text, run_dir, 1_000_000, "--set", "training.eval_interval=1000000")
-    process = subprocess.Popen(
-        [sys.executable, *endless],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = Miniature(REPOSITORY).start(sys.executable, *endless, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not ((run_dir / "steps.csv").exists() and len(losses(run_dir)) > 3):
         assert time.monotonic() < deadline

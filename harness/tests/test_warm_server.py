@@ -105,7 +105,7 @@ def test_a_command_that_takes_too_long_is_ended(mini: Miniature) -> None:
         "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
     )
     with pytest.raises(subprocess.TimeoutExpired):
-        commands.python(["-m", "pytest"], mini.root, commands.AT_FIRST, timeout=2)
+        commands.run([sys.executable, "-m", "pytest"], mini.root, commands.AT_FIRST, timeout=2)
     assert _gone(int((mini.root / "pid").read_text()))
 
 
@@ -157,9 +157,9 @@ import sys
 from pathlib import Path
 from harness.tests import commands
 
-commands.python(["-c", "pass"], Path(sys.argv[1]), commands.AT_FIRST)
+commands.run([sys.executable, "-c", "pass"], Path(sys.argv[1]), commands.AT_FIRST)
 print(commands._servers[0].pid, flush=True)
-commands.python(["-m", "pytest"], Path(sys.argv[1]), commands.AT_FIRST, timeout=600)
+commands.run([sys.executable, "-m", "pytest"], Path(sys.argv[1]), commands.AT_FIRST, timeout=600)
 """
 
 

@@ -12,7 +12,7 @@ being safe while there is a single thread.
 from __future__ import annotations
 
 import atexit
-import fcntl
+import faulthandler
 import gc
 import importlib
 import io
@@ -28,7 +28,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 import warnings
@@ -133,30 +132,29 @@ def become(order: dict[str, Any]) -> None:
     """Make this process what a fresh Python would be with this command."""
     import numpy
 
+    from harness.tests.commands import take_terminal
+
     for target, stream in enumerate(order["streams"]):
         os.dup2(stream, target)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    join(order["group"], order["in_terminal"])
+    if order["group"]:
+        os.setpgid(0, order["group"])
+    else:
+        os.setsid()
+    if order["takes_terminal"]:
+        take_terminal()
     if order["interruptible"]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
     time.tzset()
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
     tempfile.tempdir = None  # it may be another one in this environment
     sys.orig_argv = [sys.executable, *order["arguments"]]
     importlib.invalidate_caches()
     numpy.random.seed()  # from the system, as random does by itself after a fork
-
-
-def join(group: int, in_terminal: bool) -> None:
-    """Join a group of processes; or (0) begin a session of one's own, if wanted in a terminal."""
-    if group:
-        os.setpgid(0, group)
-        return
-    os.setsid()
-    if in_terminal:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def run(arguments: list[str]) -> None:
