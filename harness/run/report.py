@@ -65,7 +65,8 @@ class RunReport:
         if about.locked:
             _add(self.locked, case.kata)
             return
-        _add(self.ran, case.kata)
+        if report.failed or report.skipped or report.when == "call":  # a locked test has a tear-down too
+            _add(self.ran, case.kata)
         if report.failed:
             self._add_failure(report, about)
         elif report.skipped:

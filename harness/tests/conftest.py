@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.course.shipped import copy_shipped
+from harness.tests.support import commands
 from harness.tests.support.miniature import Miniature, make_miniature
 
+LONGEST = ("test_journey.py", "test_pictures.py", "test_capstone.py", "test_loop.py")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -22,6 +24,15 @@ def pytest_configure() -> None:
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     if ignored and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that several workers end at the same time."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_unconfigure() -> None:
+    commands.close()
 
 
 @pytest.fixture

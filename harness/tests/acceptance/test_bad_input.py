@@ -40,7 +40,7 @@ def assert_one_block(result, *texts: str) -> None:
         ),
         ("return 3 * x", ["expected", "actual", "2.0000", "3.0000*"]),
         ("return 2 * y", ["NameError: name 'y' is not defined"]),
-        ("return double(x)", ["The function calls itself without end"]),
+        ("return double(x)", ["The function calls itself forever"]),
         ("return x * float(input())", ["Your code reads from the keyboard"]),
         ("import sys; sys.exit()", ["Your code calls sys.exit()"]),
     ],
@@ -95,19 +95,19 @@ def test_a_renamed_function_is_found(mini: Miniature) -> None:
     assert_one_block(result, "doubles.py does not define double", "It does define twice: was it renamed?")
 
 
-def test_a_changed_signature_is_shown_beside_the_shipped_one(mini: Miniature) -> None:
+def test_a_changed_signature_is_shown_with_the_original(mini: Miniature) -> None:
     mini.write_doubles()
     source = mini.doubles.stub.read_text().replace('"*batch n"]) ->', '"*batch n"], factor: float) ->', 1)
     mini.doubles.stub.write_text(source)
     assert_one_block(
-        mini.pytest("katas/00"), "shipped  double(x)", "yours    double(x, factor)", "doubles.py:8"
+        mini.pytest("katas/00"), "original  double(x)", "yours     double(x, factor)", "doubles.py:8"
     )
 
 
-def test_sys_exit_at_import_is_told_and_ends_nothing(mini: Miniature) -> None:
+def test_sys_exit_at_import_is_reported_and_ends_nothing(mini: Miniature) -> None:
     mini.doubles.stub.write_text("import sys\nsys.exit(0)\n")
     assert_one_block(
-        mini.pytest("katas/00"), "ends the program (sys.exit) while it is imported", "doubles.py:2"
+        mini.pytest("katas/00"), "ends the program (sys.exit) when imported", "doubles.py:2"
     )
 
 
@@ -184,7 +184,7 @@ def test_an_edit_of_equal_length_within_the_same_second_is_seen(mini: Miniature)
 def test_byte_code_left_by_another_program_is_not_loaded(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * x")
     stamp = os.stat(mini.doubles.stub)
-    mini.run(sys.executable, "-c", "import katas.k00_doubles.doubles")
+    mini.cold.python("-c", "import katas.k00_doubles.doubles")
     mini.write_doubles(double="return 3 * x")
     os.utime(mini.doubles.stub, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert_one_block(mini.pytest("katas/00"), FIRST_TEST)

@@ -57,7 +57,7 @@ def test_a_debugger_has_the_tests_in_its_own_process(mini: Miniature) -> None:
         "import os, sys, types, pytest\nsys.modules['pydevd'] = types.ModuleType('pydevd')\n"
         "pytest.main(['katas/00'])\nassert open('ran').read() == str(os.getpid())"
     )
-    assert mini.run(sys.executable, "-c", code).code == 0
+    assert mini.python("-c", code).code == 0
 
 
 @pytest.mark.parametrize(

@@ -332,7 +332,7 @@ def test_a_run_that_changes_nothing_writes_nothing(mini: Miniature) -> None:
 def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     command = [sys.executable, "-m", "pytest", "katas/00"]
-    runs = [subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL) for _ in range(2)]
+    runs = [mini.start(*command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
     stored = read_receipts(progress_path(mini.root))
     assert stored.unreadable == ()
@@ -358,7 +358,7 @@ sys.exit(pytest.main(["katas/00", "--time-limit", "2"]))
 
 def test_where_a_fork_is_not_safe_a_new_process_is_supervised(mini: Miniature) -> None:
     mini.write_doubles(outer="import os; os._exit(0)")
-    result = mini.run(sys.executable, "-c", ANOTHER_THREAD)
+    result = mini.python("-c", ANOTHER_THREAD)
     assert result.code == 1
     assert "kata 00 doubles · 3/4" in result.out
     assert "os._exit(0)" in result.out
@@ -368,7 +368,7 @@ def test_where_a_fork_is_not_safe_a_new_process_is_supervised(mini: Miniature) -
 def test_ctrl_c_stops_an_endless_loop_and_keeps_what_passed(mini: Miniature) -> None:
     mini.write_doubles(outer="while True:\n    open('looping', 'w').close()")
     command = [sys.executable, "-m", "pytest", "katas/00"]
-    run = subprocess.Popen(command, cwd=mini.root, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    run = mini.start(*command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     while not (mini.root / "looping").exists():
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGINT)

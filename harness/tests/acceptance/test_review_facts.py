@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import yaml
 
 from harness.tests.conftest import REPOSITORY
+from harness.tests.support.miniature import Miniature
 
 MEASURE = """
 from pathlib import Path
@@ -37,9 +36,9 @@ for step in range(200):
 
 
 def measured() -> list[float]:
-    command = [sys.executable, "-c", MEASURE]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return list(map(float, done.stdout.split()))
+    done = Miniature(REPOSITORY).python("-c", MEASURE)
+    assert done.code == 0, done.err
+    return list(map(float, done.out.split()))
 
 
 def test_models_and_optimizers_do_what_the_answers_say() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
+from harness.tests.support.miniature import Miniature
 
 KATAS = load_course(REPOSITORY).katas
 RUN_EXAMPLES = """
@@ -36,6 +34,5 @@ PAGES = sorted(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_the_worked_example_is_true(page) -> None:
-    command = [sys.executable, "-c", RUN_EXAMPLES, str(page)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = Miniature(REPOSITORY).python("-c", RUN_EXAMPLES, str(page))
+    assert done.code == 0, done.text

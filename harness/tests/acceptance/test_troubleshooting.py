@@ -56,8 +56,8 @@ class Clone(Miniature):
     def type(self, command: str, **environment: str) -> Result:
         """Type a command that may begin with `pytest`, `harness` or `git`."""
         words = shlex.split(command)
-        own = {"pytest", "harness"} & {words[0]}
-        return self.run(*([sys.executable, "-m"] if own else []), *words, **environment)
+        own = words[0] in ("pytest", "harness")
+        return self.python("-m", *words, **environment) if own else self.run(*words, **environment)
 
     def edit(self, path: Path, old: str, new: str) -> None:
         text = (self.root / path).read_text(encoding="utf-8")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,15 +18,9 @@ UNDONE = (
 
 
 def said(folder: Path, code: str = USE, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = Miniature(folder).python("-c", code, **environment)
+    assert done.code == 0, done.err
+    return done.out
 
 
 def test_it_says_that_its_kata_is_not_done_and_what_to_type(mini: Miniature) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from harness.authoring.pictures import read_record, record
 from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
+from harness.tests.support import commands
 
 COMMAND = "python -m harness.authoring.pictures"
 KATAS = load_course(REPOSITORY).katas
@@ -37,13 +40,21 @@ def name_of(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all pictures as the code draws them now."""
-    folder = tmp_path_factory.mktemp("drawn")
-    done = subprocess.run(
-        [sys.executable, "-c", DRAW, str(folder)], cwd=REPOSITORY, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    """A folder with all pictures as the code draws them now: drawn once for all workers of pytest-xdist."""
+    ours = tmp_path_factory.getbasetemp()
+    folder = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / "drawn"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            draw_all(folder)
     return folder
+
+
+def draw_all(folder: Path) -> None:
+    """Draw the pictures, in a process of their own, into a folder that is there once all are."""
+    unfinished = folder.with_suffix(".unfinished")
+    done = commands.run([sys.executable, "-c", DRAW, str(unfinished)], REPOSITORY, os.environ, timeout=600)
+    assert done.returncode == 0, done.stderr.decode()
+    unfinished.rename(folder)
 
 
 def maker(svg: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -207,5 +206,5 @@ def test_publishing_needs_no_package_but_click(repo: Miniature) -> None:
         "print({name.split('.')[0] for name in sys.modules} - own - before)"
     )
     clean = "import sys\nbefore = {name.split('.')[0] for name in sys.modules}\n"
-    result = repo.run(sys.executable, "-c", clean + code)
+    result = repo.cold.python("-c", clean + code)
     assert result.out.splitlines()[-1] == "set()", result.text

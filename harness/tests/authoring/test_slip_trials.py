@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from harness.course.slips import BadSlip, Slip, alternative_sources, read_slips
@@ -64,7 +62,7 @@ def proven(mini: Miniature) -> Miniature:
 
 def problems(mini: Miniature) -> list[str]:
     """What the proof finds wrong with kata 00, without the number of slips, of which it has too few."""
-    result = mini.run(sys.executable, "-c", CHECK)
+    result = mini.python("-c", CHECK)
     assert result.code == 0, result.text
     return [line for line in result.out.splitlines() if line and "a kata has at least 8" not in line]
 
@@ -215,7 +213,7 @@ def test_a_decorator_belongs_to_its_alternative() -> None:
 
 
 def test_too_few_slips_are_refused(proven: Miniature) -> None:
-    out = proven.run(sys.executable, "-c", CHECK).out
+    out = proven.python("-c", CHECK).out
     assert "slips.toml: has 2 slips. Remedy: a kata has at least 8" in out
 
 

@@ -7,8 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -84,9 +82,8 @@ def test_the_list_fits_a_narrow_terminal(mini: Miniature) -> None:
 
 
 def test_the_list_of_this_repository_finds_the_committed_sequences(repository: Path) -> None:
-    root = repository / "harness"  # from a sub-folder
-    done = subprocess.run([sys.executable, "-m", "harness", "data"], cwd=root, capture_output=True, text=True)
-    assert "here: data/simple_sequences.txt" in done.stdout
+    listed = Miniature(repository).harness("data", folder="harness")  # from a sub-folder
+    assert "here: data/simple_sequences.txt" in listed.out
 
 
 # --- getting one ---------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_a_thread_that_never_ends_does_not_hold_the_run(mini: Miniature) -> None
 def test_the_child_ends_with_its_parent(mini: Miniature, name: str) -> None:
     mini.write_doubles(double=f"open('child', 'w').write(str(__import__('os').getpid()))\n{LOOP}")
     command = [sys.executable, "-m", "pytest", "katas/00"]
-    run = subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL)
+    run = mini.start(*command, stdout=subprocess.DEVNULL)
     while not (mini.root / "child").exists() or not (mini.root / "child").read_text():
         time.sleep(0.02)
     child = int((mini.root / "child").read_text())

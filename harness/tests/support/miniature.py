@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import CompletedProcess, Popen
 from textwrap import dedent
+from typing import Any, Self
 
 from harness.course.kata_tests import manifest_text
 from harness.course.katas import Kata, load_course
 from harness.course.stubs import make_stub
+from harness.tests.support import commands
 
 # A learner has no hypothesis, whose plugin takes as long to import as torch.
 AS_A_LEARNER = "-p no:hypothesispytest"
@@ -131,6 +133,12 @@ class Result:
     err: str
     code: int
 
+    @classmethod
+    def of(cls, done: CompletedProcess[bytes]) -> Self:
+        return cls(
+            done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode
+        )
+
     @property
     def text(self) -> str:
         return self.out + self.err
@@ -141,6 +149,12 @@ class Miniature:
     """A course on disk, and a learner who types commands in it."""
 
     root: Path
+    is_cold: bool = False
+
+    @property
+    def cold(self) -> Self:
+        """The same, but each command starts a Python of its own: for what shows only then (commands.py)."""
+        return replace(self, is_cold=True)
 
     @property
     def doubles(self) -> Kata:
@@ -164,24 +178,24 @@ class Miniature:
 
     def pytest(self, *args: str, folder: str = ".", **environment: str) -> Result:
         """Type `pytest ARGS` in a folder of the course."""
-        return self.run(sys.executable, "-m", "pytest", *args, folder=folder, **environment)
+        return self.python("-m", "pytest", *args, folder=folder, **environment)
 
     def harness(self, *args: str, folder: str = ".", **environment: str) -> Result:
         """Type `harness ARGS` in a folder of the course."""
-        return self.run(sys.executable, "-m", "harness", *args, folder=folder, **environment)
+        return self.python("-m", "harness", *args, folder=folder, **environment)
+
+    def python(self, *args: str, folder: str = ".", **environment: str) -> Result:
+        """Type `python ARGS` in a folder of the course."""
+        return self.run(sys.executable, *args, folder=folder, **environment)
 
     def run(self, *command: str, folder: str = ".", **environment: str) -> Result:
-        done = subprocess.run(
-            command,
-            cwd=self.root / folder,
-            env={**_clean_environment(), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=120,
-        )
-        return Result(
-            done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode
-        )
+        """Type any command in a folder of the course."""
+        environment = {**_clean_environment(), **environment}
+        return Result.of(commands.run(command, self.root / folder, environment, cold=self.is_cold))
+
+    def start(self, *command: str, **options: Any) -> Popen[bytes]:
+        """Type a command and do not wait for its end; the options are those of `subprocess.Popen`."""
+        return commands.start(command, cold=self.is_cold, cwd=self.root, env=_clean_environment(), **options)
 
 
 def make_miniature(root: Path) -> Miniature:

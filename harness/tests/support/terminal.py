@@ -8,10 +8,11 @@ import pty
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
 from pathlib import Path
+
+from harness.tests.support import commands
 
 PATIENCE = 120.0  # seconds; a test that waits longer has failed
 
@@ -19,20 +20,21 @@ PATIENCE = 120.0  # seconds; a test that waits longer has failed
 class Terminal:
     """A program that runs in a terminal, and everything that it has printed."""
 
-    def __init__(self, command: list[str], folder: Path, **environment: str) -> None:
+    def __init__(self, command: list[str], folder: Path, *, cold: bool = False, **environment: str) -> None:
         self._master, self._slave = pty.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.modes = termios.tcgetattr(self._slave)
         inner = self._slave
-        self.process = subprocess.Popen(
+        self.process = commands.start(
             command,
+            cold=cold,
             cwd=folder,
             env={**os.environ, "TERM": "xterm-256color", "PYTHONFAULTHANDLER": "1", **environment},
             stdin=inner,
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is its signal
+            preexec_fn=commands.take_terminal,  # so that Ctrl-C is its signal
         )
         self.printed = ""
         self._read_up_to = 0

@@ -17,7 +17,7 @@ import pytest
 
 from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
-from harness.tests.support.miniature import Miniature
+from harness.tests.support.miniature import Miniature, Result
 from harness.training.capstone import CAPSTONE, CannotTrain, TrainingRequest, newest_run, train
 from harness.training.run_folder import RunFolder, read_losses
 
@@ -30,28 +30,27 @@ TINY = [
     *("training.learning_rate=1e-2", "training.min_lr=1e-2", "training.warmup_steps=0"),
 ]
 SETTINGS = [part for change in TINY for part in ("--set", change)]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
 
 
-def command(*args: str) -> list[str]:
-    return [sys.executable, "-m", "harness", *args]
-
-
-def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=120,
-    )
+def run(*arguments: str, **environment: str) -> Result:
+    """Type `python ARGUMENTS` in this repository."""
+    return Miniature(REPOSITORY).python(*arguments, OMP_NUM_THREADS="1", **environment)
 
 
 def train_arguments(text: Path, run_dir: Path, steps: int, *more: str) -> list[str]:
     settings = [*SETTINGS, "--set", f"training.max_steps={steps}", *more]
-    return ["train", "--solutions", "--data", str(text), "--run-dir", str(run_dir), *settings]
+    return [
+        "-m",
+        "harness",
+        "train",
+        "--solutions",
+        "--data",
+        str(text),
+        "--run-dir",
+        str(run_dir),
+        *settings,
+    ]
 
 
 def losses(run_dir: Path) -> list[float]:
@@ -70,9 +69,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A run of 12 steps with dropout: its folder, and what was printed."""
     run_dir = tmp_path_factory.mktemp("runs") / "through"
-    done = run(*command(*train_arguments(text, run_dir, 12, "--set", "model.dropout=0.2")))
-    assert done.returncode == 0, done.stderr
-    return run_dir, done.stdout + done.stderr
+    done = run(*train_arguments(text, run_dir, 12, "--set", "model.dropout=0.2"))
+    assert done.code == 0, done.err
+    return run_dir, done.text
 
 
 def test_a_run_tells_its_losses_samples_and_what_to_type_next(finished: tuple[Path, str]) -> None:
@@ -86,10 +85,10 @@ def test_a_run_tells_its_losses_samples_and_what_to_type_next(finished: tuple[Pa
 
 def test_sample_continues_the_prompt(finished: tuple[Path, str]) -> None:
     options = ["--prompt", "line 7", "--max-new-tokens", "9", "--top-k", "3", "--seed", "4"]
-    done = run(*command("sample", "--solutions", "--run-dir", str(finished[0]), *options))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("line 7")
-    assert len(done.stdout) == len("line 7") + 9 + 1
+    done = run("-m", "harness", "sample", "--solutions", "--run-dir", str(finished[0]), *options)
+    assert done.code == 0, done.err
+    assert done.out.startswith("line 7")
+    assert len(done.out) == len("line 7") + 9 + 1
 
 
 def test_seven_steps_and_five_equal_twelve_through_the_command_line(
@@ -99,18 +98,10 @@ def test_seven_steps_and_five_equal_twelve_through_the_command_line(
 
     stopped = tmp_path / "stopped"
     dropout = ("--set", "model.dropout=0.2")
-    run(*command(*train_arguments(text, stopped, 7, *dropout)))
-    resumed = [
-        "train",
-        "--solutions",
-        "--resume",
-        "--run-dir",
-        str(stopped),
-        "--set",
-        "training.max_steps=12",
-    ]
-    done = run(*command(*resumed))
-    assert done.returncode == 0, done.stderr
+    run(*train_arguments(text, stopped, 7, *dropout))
+    resumed = ["--solutions", "--resume", "--run-dir", str(stopped), "--set", "training.max_steps=12"]
+    done = run("-m", "harness", "train", *resumed)
+    assert done.code == 0, done.err
     assert losses(stopped) == losses(finished[0])
     states = [torch.load(folder / "last.pt", weights_only=True)["model"] for folder in (stopped, finished[0])]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
@@ -129,7 +120,7 @@ def interrupted(state, file):
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 torch.save = interrupted
-main(sys.argv[1:])
+main(sys.argv[3:])
 """
 
 
@@ -139,39 +130,35 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_exactly(
 ) -> None:
     killed = tmp_path / "killed"
     arguments = train_arguments(text, killed, 12, "--set", "model.dropout=0.2")
-    assert run(sys.executable, "-c", KILLED_IN_A_WRITE, *arguments).returncode == -signal.SIGKILL
+    assert run("-c", KILLED_IN_A_WRITE, *arguments).code == -signal.SIGKILL
     assert len(losses(killed)) < 12
-    done = run(*command(*arguments, "--resume"))
-    assert done.returncode == 0, done.stderr
+    done = run(*arguments, "--resume")
+    assert done.code == 0, done.err
     assert losses(killed) == losses(finished[0])
 
 
 def test_two_workers_take_the_steps_of_one(text: Path, tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
-    assert run(*command(*train_arguments(text, alone, 6))).returncode == 0
-    done = run(*TORCHRUN, "-m", "harness", *train_arguments(text, together, 6))
-    assert done.returncode == 0, done.stderr
+    assert run(*train_arguments(text, alone, 6)).code == 0
+    done = run(*TORCHRUN, *train_arguments(text, together, 6))
+    assert done.code == 0, done.err
     # Means of halves in float32; AdamW makes of 1e-7 in a gradient up to 1e-4 in a loss.
     assert losses(together) == pytest.approx(losses(alone), rel=1e-3)
-    assert done.stdout.count("6 steps: validation loss") == 1
+    assert done.out.count("6 steps: validation loss") == 1
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(text: Path, tmp_path: Path) -> None:
     uneven = train_arguments(text, tmp_path / "run", 2, "--set", "training.batch_size=3")
-    done = run(*TORCHRUN, "-m", "harness", *uneven)
-    assert done.returncode != 0
-    assert "3 sequences cannot be shared among 2 workers" in done.stdout + done.stderr
+    done = run(*TORCHRUN, *uneven)
+    assert done.code != 0
+    assert "3 sequences cannot be shared among 2 workers" in done.text
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_saves_and_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    process = subprocess.Popen(
-        command(*train_arguments(text, run_dir, 1_000_000, "--set", "training.eval_interval=1000000")),
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    endless = train_arguments(text, run_dir, 1_000_000, "--set", "training.eval_interval=1000000")
+    process = Miniature(REPOSITORY).start(sys.executable, *endless, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not ((run_dir / "steps.csv").exists() and len(losses(run_dir)) > 3):
         assert time.monotonic() < deadline
@@ -194,10 +181,10 @@ def test_ctrl_c_saves_and_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(arguments: list[str], message: str) -> None:
-    done = run(*command(*arguments), NO_COLOR="1")
-    assert done.returncode != 0
-    assert message in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    done = run("-m", "harness", *arguments, NO_COLOR="1")
+    assert done.code != 0
+    assert message in done.text
+    assert "Traceback" not in done.err
 
 
 def test_a_course_without_a_run_says_how_to_make_one(mini) -> None:
@@ -221,8 +208,8 @@ def test_the_logs_are_json_lines_and_csv(finished: tuple[Path, str]) -> None:
 def test_smoke_configuration_learns_the_simple_sequences_in_seconds(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     arguments = ["--config", "smoke", "--data", "simple_sequences", "--run-dir", str(run_dir)]
-    done = run(*command("train", "--solutions", *arguments))
-    assert done.returncode == 0, done.stderr
+    done = run("-m", "harness", "train", "--solutions", *arguments)
+    assert done.code == 0, done.err
     evaluated = read_losses(RunFolder(run_dir))[1]
     assert evaluated[0][1] == pytest.approx(math.log(40), abs=0.2)  # 40 characters, and nothing learned yet
     # Guessing each character by the one before it costs 1.79 nats; runs end near 1.2.

@@ -31,11 +31,11 @@ def begin(mini: Miniature) -> Iterator[Begin]:
     """Types `harness watch ARGS` in a terminal."""
     terminals: list[Terminal] = []
 
-    def run(*arguments: str, crashes_on_s: bool = False, **environment: str) -> Terminal:
+    def run(*arguments: str, crashes_on_s: bool = False, cold: bool = False, **environment: str) -> Terminal:
         program = ["-c", CRASHING] if crashes_on_s else ["-m", "harness"]
         command = [sys.executable, *program, "watch", *arguments]
         options = f"{AS_A_LEARNER} {environment.pop('PYTEST_ADDOPTS', '')}"
-        terminals.append(Terminal(command, mini.root, PYTEST_ADDOPTS=options, **environment))
+        terminals.append(Terminal(command, mini.root, cold=cold, PYTEST_ADDOPTS=options, **environment))
         return terminals[-1]
 
     yield run
@@ -44,7 +44,7 @@ def begin(mini: Miniature) -> Iterator[Begin]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started (Linux)."""
+    """The processes that a process has started (Linux), if that is a cold one."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
@@ -127,7 +127,7 @@ def test_a_save_during_a_run_starts_it_over(mini: Miniature, begin: Begin) -> No
 
 
 def test_a_process_that_is_killed_is_replaced(mini: Miniature, begin: Begin) -> None:
-    terminal = begin("00")
+    terminal = begin("00", cold=True)
     terminal.wait_for(FOOT)
     time.sleep(1)
     for child in children(terminal.process.pid):
@@ -146,7 +146,7 @@ def test_a_process_that_is_killed_is_replaced(mini: Miniature, begin: Begin) -> 
 def test_every_way_out_restores_the_terminal_and_ends_every_process(
     begin: Begin, way: str, status: int
 ) -> None:
-    terminal = begin("00", crashes_on_s=True)
+    terminal = begin("00", crashes_on_s=True, cold=True)
     terminal.wait_for(FOOT)  # the first verdict is told, and the successor warms up
     assert not terminal.is_as_it_was
     started = children(terminal.process.pid)
