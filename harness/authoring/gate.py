@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from harness.authoring import links, pages, slip_trials
+from harness.authoring import forks, links, pages, slip_trials
 from harness.authoring.slip_trials import Problem
-from harness.commands.review_words import SCREEN, height
 from harness.course.hints import LEVELS, read_hints
+from harness.commands.review_words import SCREEN, height
 from harness.course.kata_tests import MANIFEST, manifest_text, read_tests
 from harness.course.katas import Course, Kata, load_course, resolve_kata
 from harness.course.questions import BadReview, cards, review_path
@@ -43,13 +43,15 @@ def check(course: Course, katas: Sequence[Kata] = ()) -> Iterator[Problem]:
 
 
 def _side_by_side(course: Course, katas: Sequence[Kata]) -> Iterator[list[Problem]]:
-    """What running each kata's tests finds, in order; as many katas at a time as there are processors."""
+    """What running each kata's tests finds, in order, with all processors."""
     from rich.console import Console
     from rich.progress import track
 
-    processes = multiprocessing.get_context("spawn")  # never a fork of what has imported torch
+    processes = multiprocessing.get_context("spawn")  # this one may have threads, which no fork survives
+    # Where each forks as many as there are processors, a second one has work while the first one waits.
+    count = 2 if forks.IS_SAFE else os.cpu_count()
     console = Console(stderr=True)
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=processes) as pool:
+    with ProcessPoolExecutor(count, mp_context=processes) as pool:
         # The last one first: it uses what all the others are made of, and takes the longest.
         begun = {kata: pool.submit(_strength, course.root, kata.name) for kata in reversed(katas)}
         yield from track(

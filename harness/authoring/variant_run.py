@@ -26,13 +26,14 @@ class Verdict:
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     problem: str = ""  # why the tests could not run at all
+    dependent: list[str] = field(default_factory=list)  # those that pass, but not without the others
 
     @property
     def first_failure(self) -> str | None:
         return self.failed[0] if self.failed else None
 
 
-class _Listener:
+class Listener:
     """Collects the verdict from pytest's reports."""
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class _Listener:
         self.problem = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = report.nodeid.split("::", 1)[-1].split("[")[0]
+        name = test_name(report.nodeid)
         if report.failed:
             self.failed.add(name)
         elif report.when == "call" and report.passed:
@@ -59,6 +60,15 @@ class _Listener:
         self.problem = excinfo.exconly()
         return True  # told as the verdict's problem, not printed
 
+    def verdict(self, kata: Kata) -> Verdict:
+        """What has been heard, in the order of the kata's tests."""
+        names = [test.name for test in read_tests(kata)]
+        return Verdict(
+            [name for name in names if name in self.passed - self.failed],
+            [name for name in names if name in self.failed],
+            self.problem,
+        )
+
 
 def run(
     course: Course,
@@ -75,20 +85,25 @@ def run(
     `listeners` are further plugins; where there are any, failing assertions keep their values.
     With `only_collect` the tests are collected and not run.
     """
-    listener = _Listener()
-    arguments = [str(kata.tests), "--solutions", "--time-limit", str(time_limit), *_QUIET]
-    arguments += ["--assert=rewrite"] if listeners else []
-    arguments += ["--collect-only"] if only_collect else []
+    listener = Listener()
+    options = ["--assert=rewrite"] if listeners else []
+    options += ["--collect-only"] if only_collect else []
+    options += ["-x"] if stop else []
     with katas_forgotten(), contextlib.redirect_stdout(io.StringIO()):
         pytest.main(
-            [*arguments, *(["-x"] if stop else [])], plugins=[listener, ReplacedSources(sources), *listeners]
+            [*arguments(kata, time_limit), *options], plugins=[listener, ReplacedSources(sources), *listeners]
         )
-    names = [test.name for test in read_tests(kata)]
-    return Verdict(
-        [name for name in names if name in listener.passed - listener.failed],
-        [name for name in names if name in listener.failed],
-        listener.problem,
-    )
+    return listener.verdict(kata)
+
+
+def arguments(kata: Kata, time_limit: float) -> list[str]:
+    """Pytest's, to run a kata's tests against its solution in silence."""
+    return [str(kata.tests), "--solutions", "--time-limit", str(time_limit), *_QUIET]
+
+
+def test_name(node: str) -> str:
+    """The test that a node of pytest's belongs to: its cases count as one."""
+    return node.split("::", 1)[-1].split("[")[0]
 
 
 # Only the verdict counts. Looking for exceptions that nobody can raise collects the garbage of all of torch,

@@ -106,9 +106,7 @@ def test_a_changed_signature_is_shown_with_the_original(mini: Miniature) -> None
 
 def test_sys_exit_at_import_is_reported_and_ends_nothing(mini: Miniature) -> None:
     mini.doubles.stub.write_text("import sys\nsys.exit(0)\n")
-    assert_one_block(
-        mini.pytest("katas/00"), "ends the program (sys.exit) when imported", "doubles.py:2"
-    )
+    assert_one_block(mini.pytest("katas/00"), "ends the program (sys.exit) when imported", "doubles.py:2")
 
 
 @pytest.mark.parametrize(

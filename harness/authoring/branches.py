@@ -1,0 +1,232 @@
+"""Tries many versions of a kata, each in a fork of a process that has imported and collected everything.
+
+What happens in one fork reaches no other. Most versions need no more than some functions changed, and those
+tests run that enter them (harness/authoring/reach.py). To know which do, each test is first run alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import inspect
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from harness.authoring import forks
+from harness.authoring.reach import ENTERED, Difference, codes, difference, looks_at_code, marked
+from harness.authoring.variant_run import Listener, Verdict, arguments, katas_forgotten, run, test_name
+from harness.course.katas import Course, Kata
+from harness.run.plan import ReplacedSources
+
+_TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # pytest's own variable: where it makes the folders of tmp_path
+
+
+@dataclass(frozen=True)
+class Version:
+    """Texts in place of modules, the kata's own first, and whether the first failing test is enough."""
+
+    sources: tuple[tuple[str, str], ...]
+    stop: bool = True
+
+    @property
+    def text(self) -> str:
+        """What stands in place of the kata's own module."""
+        return self.sources[0][1]
+
+
+def try_all(
+    course: Course, kata: Kata, versions: Sequence[Version], time_limit: float
+) -> dict[Version, Verdict]:
+    """The verdict on each version, of which the first is the solution.
+
+    If the solution fails, only the verdicts on what is to run all tests mean anything.
+    """
+    if forks.IS_SAFE:
+        return _Trunk(course, kata, versions, time_limit).verdicts()
+    found: dict[Version, Verdict] = {}
+    for version in sorted(versions, key=lambda each: each.stop):
+        if not version.stop or not found[versions[0]].failed:
+            texts = dict(version.sources)
+            found[version] = run(course, kata, texts, stop=version.stop, time_limit=time_limit)
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a child sends."""
+
+    verdict: Verdict
+    entered: Collection[str] = ()  # functions of the solution
+    modules: Sequence[str] = ()  # that are imported by now
+
+
+class _Trunk:
+    """What branches: a plugin of the pytest run in which it does so.
+
+    Before the tests are collected it branches into the versions that are imported as a whole, and after that
+    into those of which some functions are changed. It runs no test itself.
+    """
+
+    def __init__(self, course: Course, kata: Kata, versions: Sequence[Version], time_limit: float) -> None:
+        self.course, self.kata, self.time_limit = course, kata, time_limit
+        self.solution = versions[0]
+        self.versions = {each: self._difference(each) for each in versions}
+        self.texts = {kata.module: marked(self.solution.text)}
+        self.forks = forks.Forks(os.cpu_count() or 1)
+        self.cases: dict[str, list[pytest.Item]] = {}  # of each test
+
+    def _difference(self, version: Version) -> Difference | None:
+        """What is to be changed; None for what is imported as a whole."""
+        if not version.stop or len(version.sources) > 1 or looks_at_code(self.kata.tests.read_text("utf-8")):
+            return None
+        return difference(self.solution.text, version.text)
+
+    def verdicts(self) -> dict[Version, Verdict]:
+        """Those of the children."""
+        listener = Listener()
+        with tempfile.TemporaryDirectory(prefix="harness-") as self.folder, katas_forgotten():
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    plugins = [listener, ReplacedSources(self.texts), self]
+                    pytest.main(arguments(self.kata, self.time_limit), plugins=plugins)
+            finally:
+                if self.forks.key is not None:
+                    self.forks.leave(Outcome(listener.verdict(self.kata), set(ENTERED), _imported_by_now()))
+            self.forks.wait(self.versions)
+        silent = Verdict(problem=listener.problem or "its process ended early")
+        found = {version: self._verdict(version, silent) for version in self.versions}
+        dependent = [name for name in self.cases if self._verdict(name, silent).passed != [name]]
+        return found | {self.solution: replace(found[self.solution], dependent=dependent)}
+
+    def _verdict(self, key: Hashable, otherwise: Verdict) -> Verdict:
+        outcome: Outcome = self.forks.results.get(key, Outcome(otherwise))
+        return outcome.verdict
+
+    def _fork(self, key: Hashable) -> bool:
+        """Make a child that is to send a verdict. True in the child."""
+        if not self.forks.fork(key):
+            return False
+        os.environ[_TEMPORARY] = tempfile.mkdtemp(dir=self.folder)
+        ENTERED.clear()
+        return True
+
+    # --- before the tests are collected ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> None:
+        """Branch into the versions that are imported as a whole."""
+        _import(kata.module for kata in self.course.katas[: self.course.katas.index(self.kata)])
+        if self._branch_whole(self.solution, session):
+            return
+        self.forks.wait({self.solution})
+        if self.solution in self.forks.results:
+            _import(self.forks.results[self.solution].modules)  # what is not needed before tests are run
+        gc.collect()
+        gc.freeze()  # all this is there to stay, and a child that looked through it would have to copy it
+        whole = [version for version, changed in self.versions.items() if changed is None]
+        any(self._branch_whole(version, session) for version in whole if version != self.solution)
+
+    def _branch_whole(self, version: Version, session: pytest.Session) -> bool:
+        """True in the child."""
+        if not self._fork(version):
+            return False
+        self.texts.update(version.sources)
+        for module in self.texts:
+            sys.modules.pop(module, None)
+        session.config.option.maxfail = int(version.stop)
+        return True
+
+    # --- when they are collected ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Let the children run their tests, and nobody else."""
+        is_child = self.forks.key is not None or (not session.testsfailed and self._branch(session))
+        return None if is_child else True
+
+    def _branch(self, session: pytest.Session) -> bool:
+        """Branch into each test alone, and then into the versions that change functions. True in a child."""
+        entered_by_import = set(ENTERED)
+        for item in session.items:
+            self.cases.setdefault(test_name(item.nodeid), []).append(item)
+        for name, items in self.cases.items():
+            if self._fork(name):
+                session.items[:] = items
+                return True
+        self.forks.wait({self.solution, *self.cases})
+        changes = {version: changed for version, changed in self.versions.items() if changed}
+        return self._is_sound() and any(
+            self._branch_into(version, changed, entered_by_import, session)
+            for version, changed in changes.items()
+        )
+
+    def _is_sound(self) -> bool:
+        """Whether the solution passes every test, and every test of it alone."""
+        silent = Verdict(problem="silent")
+        whole = self._verdict(self.solution, silent)
+        return not (whole.failed or whole.problem) and all(
+            self._verdict(name, silent).passed == [name] for name in self.cases
+        )
+
+    def _branch_into(
+        self, version: Version, changed: Difference, entered_by_import: set[str], session: pytest.Session
+    ) -> bool:
+        """True in the child."""
+        names = [name for name in self.cases if changed.names & self.forks.results[name].entered]
+        if entered_by_import & changed.names:
+            names = [*self.cases]
+        if not names:
+            self.forks.results[version] = Outcome(Verdict())  # to every test it is the solution
+            return False
+        if not self._fork(version):
+            return False
+        if entered_by_import & changed.names:
+            texts = dict(version.sources)
+            verdict = run(self.course, self.kata, texts, stop=True, time_limit=self.time_limit)
+            self.forks.leave(Outcome(verdict))
+        hooks: Any = session.config.pluginmanager.get_plugin("katas")
+        code = hooks.importer.compiler(self.kata)(version.text)
+        change(sys.modules[self.kata.module], code, changed)
+        session.items[:] = [item for name in names for item in self.cases[name]]
+        session.config.option.maxfail = 1
+        return True
+
+
+def _imported_by_now() -> list[str]:
+    """The modules that are imported, without those of the katas."""
+    return [name for name in sys.modules if name.partition(".")[0] != "katas"]
+
+
+def _import(names: Iterable[str]) -> None:
+    """Import what can be; what cannot fails where it is used."""
+    for name in names:
+        if name in sys.modules:
+            continue
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def change(module: ModuleType, version: CodeType, difference: Difference) -> None:
+    """Give the functions of a module that differ the code that they have in another version of it."""
+    exec(difference.imports, vars(module))
+    for name, code in codes(version, difference.names).items():
+        _function(module, name).__code__ = code
+
+
+def _function(module: ModuleType, name: str) -> FunctionType:
+    """A function or method as it was written, without what checks and watches its calls."""
+    owner, _, attribute = name.rpartition(".")
+    found = vars(vars(module)[owner] if owner else module)[attribute]
+    found = getattr(found, "fget", None) or getattr(found, "__func__", found)
+    function = inspect.unwrap(found)
+    assert isinstance(function, FunctionType) and function.__code__.co_qualname == name, name
+    return function
