@@ -23,8 +23,9 @@ import pytest
 
 from harness.authoring import forks
 from harness.authoring.reach import ENTERED, Difference, codes, difference, looks_at_code, marked
-from harness.authoring.variant_run import Listener, Verdict, arguments, katas_forgotten, run, test_name
+from harness.authoring.variant_run import Listener, Verdict, arguments, run, test_name
 from harness.course.katas import Course, Kata
+from harness.isolation.importer import katas_forgotten
 from harness.run.plan import ReplacedSources
 
 _TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # pytest's own variable: where it makes the folders of tmp_path

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from harness.authoring import forks, links, pages, slip_trials
 from harness.authoring.slip_trials import Problem
-from harness.course.hints import LEVELS, read_hints
 from harness.commands.review_words import SCREEN, height
+from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import MANIFEST, manifest_text, read_tests
 from harness.course.katas import Course, Kata, load_course, resolve_kata
 from harness.course.questions import BadReview, cards, review_path

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from harness.course.kata_tests import read_tests
 from harness.course.katas import Course, Kata
+from harness.isolation.importer import katas_forgotten
 from harness.isolation.standins import CannotImport
 from harness.run.plan import ReplacedSources
 
@@ -113,21 +113,3 @@ _QUIET = (
     *("-q", "-q", "--no-header", "--no-summary", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
     *("-p", "no:xdist", "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "no:logging"),
 )
-
-
-@contextlib.contextmanager
-def katas_forgotten() -> Iterator[None]:
-    """Every module of the katas imported anew inside, and what was there before put back."""
-    path, finders = list(sys.path), list(sys.meta_path)
-    before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_katas(name)}
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if _is_of_katas(name)]:
-            del sys.modules[name]
-        sys.modules.update(before)
-        sys.path[:], sys.meta_path[:] = path, finders
-
-
-def _is_of_katas(name: str) -> bool:
-    return name == "katas" or name.startswith("katas.")

@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -189,3 +189,21 @@ def _modules(kata: Kata) -> list[Path]:
 def _prefer_solution(kata: Kata) -> None:
     package = importlib.import_module(kata.package)
     package.__path__ = [str(kata.solution_folder), *package.__path__]
+
+
+@contextlib.contextmanager
+def katas_forgotten() -> Iterator[None]:
+    """Every module of the katas imported anew inside, and what was there before put back."""
+    path, finders = list(sys.path), list(sys.meta_path)
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_katas(name)}
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if _is_of_katas(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        sys.path[:], sys.meta_path[:] = path, finders
+
+
+def _is_of_katas(name: str) -> bool:
+    return name == "katas" or name.startswith("katas.")

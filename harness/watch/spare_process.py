@@ -23,7 +23,7 @@ from typing import BinaryIO, NoReturn
 
 import pytest
 
-from harness.authoring.variant_run import katas_forgotten
+from harness.isolation.importer import katas_forgotten
 from harness.isolation.supervisor import FLIGHT_VARIABLE, die_with_parent
 from harness.run.plan import IDE_VARIABLES, ReplacedSources
 from harness.watch.spare import READY, RunOrder
