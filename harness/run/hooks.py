@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.isolation.importer import KataImporter
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
 from harness.run.child import prepare_imports
@@ -25,6 +26,7 @@ class KataRun:
         selected = selected_names(run.course, run.args)
         self._report = RunReport(run.course, Ledger(run.course), selected, records=run.records)
         self.end = EndOfRun(config, run, self._report)
+        self.importer: KataImporter | None = None  # in a process that runs tests
 
     def pytest_configure(self, config: pytest.Config) -> None:
         run, report = self._run, self._report
@@ -33,8 +35,8 @@ class KataRun:
         items = KataItems(run)
         plugins: list[object] = [items, Finish(recorder), Locking(items, report, enforces=run.enforces_locks)]
         if run.imports:
-            importer = prepare_imports(config, run, recorder)
-            plugins += [Recording(items, recorder, importer), Explaining(run, items, importer)]
+            self.importer = prepare_imports(config, run, recorder)
+            plugins += [Recording(items, recorder, self.importer), Explaining(run, items, self.importer)]
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.
         plugins.append(Gathering(config, run.course, report, stops=run.stops_at_first_failure))
