@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from harness.terminal.lines import Line, encodable, wrap_lines
@@ -29,3 +32,14 @@ def test_lines_fit_a_narrow_terminal() -> None:
 def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
     assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
     assert encodable("é…", "ascii") == "?..."
+
+
+@pytest.mark.parametrize("module", ["lines", "show", "pytest_writer", "chart", "keys"])
+def test_the_terminal_needs_nothing_else_of_the_harness(module: str) -> None:
+    code = (
+        f"import sys, harness.terminal.{module}; print(*(n for n in sys.modules if n.startswith('harness')))"
+    )
+    loaded = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode().split()
+    )
+    assert all(name == "harness" or name.startswith("harness.terminal") for name in loaded), loaded
