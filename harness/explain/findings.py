@@ -26,9 +26,9 @@ from harness.explain.places import (
     learner_place,
     place_at,
     place_of_a_step,
+    place_under_test,
     return_place,
     steps_of_test,
-    place_under_test,
 )
 from harness.explain.statements import read_statement, statement_at_fault, value_in_test
 from harness.explain.type_errors import read_type_error
