@@ -179,8 +179,8 @@ def _download(corpus: Corpus, target: Path) -> None:
     _say(downloading(corpus.name, corpus.size, corpus.url))
     try:
         download.fetch(download.Source(corpus.url, corpus.size, corpus.sha256, corpus.name), target)
-    except download.DownloadFailed as failure:
-        raise NoCorpus(not_downloaded(failure.kind, corpus.name, corpus.url, failure.facts)) from None
+    except download.DownloadFailed as error:
+        raise NoCorpus(not_downloaded(error.failure, corpus.name, corpus.url)) from None
 
 
 def _set_aside(root: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from requests import RequestException, Response
@@ -26,13 +26,43 @@ _CHUNK = 8 * 1024  # bytes; less than one chunk is lost when the connection brea
 Moved = Callable[[int], None]  # told how many bytes are here now
 
 
-class DownloadFailed(Exception):
-    """It did not arrive: `kind` is offline, refused, truncated or checksum; `facts` are for the words."""
+@dataclass(frozen=True)
+class Offline:
+    """No server answered."""
 
-    def __init__(self, kind: str, **facts: Any) -> None:
-        super().__init__(kind, facts)
-        self.kind = kind
-        self.facts = facts
+    error: RequestException
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The server answered with an error."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """The connection broke after `received` of `size` bytes."""
+
+    received: int
+    size: int
+
+
+@dataclass(frozen=True)
+class WrongDigest:
+    """The downloaded file is another one."""
+
+    actual: str
+    expected: str
+
+
+class DownloadFailed(Exception):
+    """A file was not downloaded; `failure` holds the reason."""
+
+    def __init__(self, failure: Offline | Refused | Truncated | WrongDigest) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 @dataclass(frozen=True)
@@ -63,7 +93,7 @@ def fetch(source: Source, target: Path) -> None:
             downloader=downloader,
         )
     except ValueError:  # pooch's own for a wrong digest, after deleting the file
-        raise DownloadFailed("checksum", expected=source.sha256, actual=downloader.digest) from None
+        raise DownloadFailed(WrongDigest(downloader.digest, source.sha256)) from None
 
 
 def part_of(target: Path) -> Path:
@@ -113,14 +143,14 @@ class _Resuming:
         try:
             response = requests.get(self.source.url, headers=headers, stream=True, timeout=timeout)
         except requests.RequestException as error:
-            raise DownloadFailed("offline", why=_why(error)) from None
+            raise DownloadFailed(Offline(error)) from None
         with response:
             if start and not _resumes(response, start):
                 if response.status_code in (206, 416):  # another part than the one asked for, or none
                     return self._ask_for(0)
                 start = 0
             if not response.ok:
-                raise DownloadFailed("refused", status=response.status_code, reason=response.reason or "")
+                raise DownloadFailed(Refused(response.status_code, response.reason or ""))
             self._receive(response, start)
         return start
 
@@ -140,7 +170,7 @@ class _Resuming:
         except requests.RequestException:
             pass  # the connection broke: the count says where
         if here < self._announced(response, start):
-            raise DownloadFailed("truncated", received=here, size=self.source.size)
+            raise DownloadFailed(Truncated(here, self.source.size))
 
     def _announced(self, response: Response, start: int) -> int:
         """How many bytes there are when all has come."""
@@ -153,20 +183,6 @@ def _resumes(response: Response, start: int) -> bool:
     """Whether the server sends what comes after byte `start`, and not all of it again."""
     content_range = str(response.headers.get("Content-Range", ""))
     return bool(response.status_code == 206) and content_range.startswith(f"bytes {start}-")
-
-
-def _why(error: RequestException) -> str:
-    """In a few words, why there is no connection; requests' own words name its internals."""
-    from requests import exceptions
-
-    reasons = {
-        exceptions.SSLError: "the server's certificate cannot be verified",
-        exceptions.ProxyError: "the proxy lets nothing through",
-        exceptions.ConnectTimeout: f"no answer within {CONNECT_TIMEOUT:g} s",
-        exceptions.ReadTimeout: f"no answer within {READ_TIMEOUT:g} s",
-        exceptions.ConnectionError: "no connection",  # after its own kinds above
-    }
-    return next((why for kind, why in reasons.items() if isinstance(error, kind)), str(error))
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from harness.corpora.words import rule_without_forms, unknown_form, unknown_rule, wrong_forms
+
 _BRACES = re.compile(r"\{(\w+)(!|\.\w+)?\}")
 
 Rules = Mapping[str, Mapping[str, int]]
@@ -155,9 +157,7 @@ class Grammar:
             return Option(tuple(self._pieces(text, rules)), (), probability)
         forms = tuple(text.split("|"))
         if len(forms) != len(self._form_names[name]) or "{" in text:
-            raise ValueError(
-                f"{text!r} of {name} does not have the forms {', '.join(self._form_names[name])}"
-            )
+            raise ValueError(wrong_forms(text, name, self._form_names[name]))
         return Option((forms[0],), forms, probability)
 
     def _pieces(self, text: str, rules: Rules) -> Iterator[Piece]:
@@ -171,12 +171,14 @@ class Grammar:
             yield text[end:]
 
     def _place(self, name: str, suffix: str, rules: Rules) -> Piece:
-        forms = self._form_names.get(name, ())
-        if name not in rules or (suffix == "!" and not forms):
-            raise ValueError(f"{{{name}{suffix}}} names no rule{' with forms' if name in rules else ''}")
+        forms, place = self._form_names.get(name, ()), f"{{{name}{suffix}}}"
+        if name not in rules:
+            raise ValueError(unknown_rule(place))
+        if suffix == "!" and not forms:
+            raise ValueError(rule_without_forms(place))
         if not suffix.startswith("."):
             return Draw(name, kept=suffix == "!")
         form = suffix[1:]
         if form.lower() not in forms:
-            raise ValueError(f"{{{name}{suffix}}} names no form of {name}: {', '.join(forms)}")
+            raise ValueError(unknown_form(place, name, forms))
         return Recall(name, forms.index(form.lower()), capital=form[0].isupper())

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from harness.corpora.download import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    Offline,
+    Refused,
+    Truncated,
+    WrongDigest,
+)
 from harness.terminal.lines import Line
+
+if TYPE_CHECKING:
+    from requests import RequestException
 
 
 def corpus_entry(
@@ -67,47 +78,58 @@ def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
     return f"There is no corpus {name!r}; there are {', '.join(names)}.{guess}"
 
 
-def not_downloaded(kind: str, name: str, url: str, facts: Mapping[str, Any]) -> str:
-    """Why a download failed, by the kinds of harness.corpora.download, and what to do."""
-    return "\n".join(_NOT_DOWNLOADED[kind](name, url, facts))
+def not_downloaded(failure: Offline | Refused | Truncated | WrongDigest, name: str, url: str) -> str:
+    """Why a download failed, and what to do."""
+    match failure:
+        case Offline(error):
+            return _join(
+                f"{name} cannot be downloaded: {_why_offline(error)}.", f"  {url}", *_without_network(name)
+            )
+        case Refused(status, reason):
+            return _refused(name, url, status, reason)
+        case Truncated(received, size):
+            return _join(
+                f"The connection broke. {received:,} of {size:,} bytes of {name} came, and are kept.",
+                f"Next: harness data {name}   (it asks for the rest only)",
+            )
+        case WrongDigest(actual, expected):
+            return _wrong_digest(name, url, actual, expected)
 
 
-def _offline(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    return [f"{name} cannot be downloaded: {facts['why']}.", f"  {url}", *_without_network(name)]
+def _why_offline(error: RequestException) -> str:
+    """Why no server answered, in a few words; the text of requests names its internals."""
+    from requests import exceptions
+
+    match error:
+        case exceptions.SSLError():
+            return "the server's certificate cannot be verified"
+        case exceptions.ProxyError():
+            return "the proxy lets nothing through"
+        case exceptions.ConnectTimeout():
+            return f"no answer within {CONNECT_TIMEOUT:g} s"
+        case exceptions.ReadTimeout():
+            return f"no answer within {READ_TIMEOUT:g} s"
+        case exceptions.ConnectionError():  # after its own subclasses above
+            return "no connection"
+    return str(error)
 
 
-def _refused(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    answer = f"{facts['status']} {facts['reason']}".strip()
-    later = ["Try again later."] if facts["status"] == 429 or facts["status"] >= 500 else []
-    said = f"{name} cannot be downloaded: the server answers {answer}."
-    return [said, f"  {url}", *later, *_without_network(name)]
+def _refused(name: str, url: str, status: int, reason: str) -> str:
+    answer = f"{status} {reason}".strip()
+    later = ["Try again later."] if status == 429 or status >= 500 else []
+    refusal = f"{name} cannot be downloaded: the server answers {answer}."
+    return _join(refusal, f"  {url}", *later, *_without_network(name))
 
 
-def _truncated(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    received, size = facts["received"], facts["size"]
-    return [
-        f"The connection broke. {received:,} of {size:,} bytes of {name} came, and are kept.",
-        f"Next: harness data {name}   (it asks for the rest only)",
-    ]
-
-
-def _wrong_digest(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    return [
+def _wrong_digest(name: str, url: str, actual: str, expected: str) -> str:
+    return _join(
         f"What came is not {name}, and was deleted. Its SHA-256 is",
-        f"  {facts['actual']}, expected",
-        f"  {facts['expected']}",
+        f"  {actual}, expected",
+        f"  {expected}",
         f"  {url}",
         "Does a network that asks for a login answer in its place? Open the address in a browser.",
         *_without_network(name),
-    ]
-
-
-_NOT_DOWNLOADED: dict[str, Callable[[str, str, Mapping[str, Any]], list[str]]] = {
-    "offline": _offline,
-    "refused": _refused,
-    "truncated": _truncated,
-    "checksum": _wrong_digest,
-}
+    )
 
 
 def _without_network(name: str) -> list[str]:
@@ -118,22 +140,18 @@ def _without_network(name: str) -> list[str]:
 
 
 def not_that_corpus(name: str, path: str, actual: str, expected: str) -> str:
-    return "\n".join(
-        [
-            f"{path} is not {name}; nothing was changed. Its SHA-256 is",
-            f"  {actual}, expected",
-            f"  {expected}",
-            "Was it saved as a web page, with other line endings, or only in part? Download it again.",
-        ]
+    return _join(
+        f"{path} is not {name}; nothing was changed. Its SHA-256 is",
+        f"  {actual}, expected",
+        f"  {expected}",
+        "Was it saved as a web page, with other line endings, or only in part? Download it again.",
     )
 
 
 def data_not_written(name: str, folder: str, problem: str) -> str:
-    return "\n".join(
-        [
-            f"{name} cannot be written to {folder}: {problem}.",
-            "Make room, or the folder writable; or set HARNESS_DATA_DIR to a folder of yours.",
-        ]
+    return _join(
+        f"{name} cannot be written to {folder}: {problem}.",
+        "Make room, or the folder writable; or set HARNESS_DATA_DIR to a folder of yours.",
     )
 
 
@@ -146,12 +164,30 @@ def data_folder_missing(folder: str) -> str:
 
 
 def made_otherwise(name: str) -> str:
-    return "\n".join(
-        [
-            f"{name}, as made here, has another checksum than it should.",
-            "Was harness/ changed? See:  git status harness",
-        ]
+    return _join(
+        f"{name}, as made here, has another checksum than it should.",
+        "Was harness/ changed? See:  git status harness",
     )
+
+
+def wrong_forms(option: str, rule: str, forms: Sequence[str]) -> str:
+    return f"{option!r} of {rule} does not have the forms {', '.join(forms)}"
+
+
+def unknown_rule(place: str) -> str:
+    return f"{place} does not name a rule"
+
+
+def rule_without_forms(place: str) -> str:
+    return f"{place} does not name a rule with forms"
+
+
+def unknown_form(place: str, rule: str, forms: Sequence[str]) -> str:
+    return f"{place} does not name a form of {rule}: {', '.join(forms)}"
+
+
+def _join(*lines: str) -> str:
+    return "\n".join(lines)
 
 
 def _megabytes(size: int) -> str:

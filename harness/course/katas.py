@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.course.words import unknown_kata
+
 _FOLDER = re.compile(r"k(\d\d)_([a-z][a-z0-9_]*)")
 _ARGUMENT = re.compile(r"k?(\d{1,2})")
 
@@ -119,9 +121,8 @@ def _unknown(course: Course, argument: str) -> str:
     names = [kata.name for kata in course.katas]
     topics = {kata.topic: kata.name for kata in course.katas}
     close = difflib.get_close_matches(argument, [*names, *topics], n=1, cutoff=0.5)
-    guess = f" Did you mean {topics.get(close[0], close[0])}?" if close else ""
-    known = f"{course.katas[0].number} to {course.katas[-1].number}"
-    return f"There is no kata {argument!r}; the katas are {known}.{guess}"
+    nearest = topics.get(close[0], close[0]) if close else ""
+    return unknown_kata(argument, course.katas[0].number, course.katas[-1].number, nearest)
 
 
 def _kata_names(root: Path) -> list[str]:

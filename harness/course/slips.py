@@ -9,6 +9,12 @@ from pathlib import Path
 
 from harness.course.katas import Kata
 from harness.course.stubs import contract
+from harness.course.words import (
+    slip_fields_not_text,
+    slip_not_found_once,
+    slips_not_toml,
+    wrong_slip_fields,
+)
 
 SLIPS = "slips.toml"
 ALTERNATIVES = "alternatives.py"
@@ -33,7 +39,7 @@ class Slip:
         """The solution's source with this mistake in it. Raises BadSlip."""
         count = source.count(self.find)
         if count != 1:
-            raise BadSlip(f"{self.id}: its `find` occurs {count} times in the solution, not once")
+            raise BadSlip(slip_not_found_once(self.id, count))
         return source.replace(self.find, self.replace)
 
 
@@ -50,17 +56,17 @@ def read_slips(kata: Kata) -> list[Slip]:
     try:
         rows = tomllib.loads(slips_path(kata).read_text(encoding="utf-8")).get("slip", [])
     except tomllib.TOMLDecodeError as error:
-        raise BadSlip(f"not valid TOML: {error}") from None
+        raise BadSlip(slips_not_toml(str(error))) from None
     return [_slip(row) for row in rows]
 
 
 def _slip(row: dict[str, str]) -> Slip:
     wanted = {field.name for field in fields(Slip)}
     if not all(isinstance(value, str) for value in row.values()):
-        raise BadSlip(f"{row.get('id', 'a slip without id')}: every field is a text")
+        raise BadSlip(slip_fields_not_text(row.get("id")))
     if row.keys() != wanted:
         wrong = ", ".join(sorted(row.keys() ^ wanted))
-        raise BadSlip(f"{row.get('id', 'a slip without id')}: missing or unknown: {wrong}")
+        raise BadSlip(wrong_slip_fields(row.get("id"), wrong))
     return Slip(**row)
 
 

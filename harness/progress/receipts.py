@@ -7,6 +7,7 @@ atomic between processes, and on network disks, a lock file keeps writers apart.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import AbstractContextManager
@@ -81,7 +82,7 @@ def append_line(path: Path, fact: dict[str, object]) -> None:
         finally:
             os.close(descriptor)
     if written < len(line):
-        raise OSError(28, "No space left on device", str(path))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:

@@ -79,10 +79,10 @@ def test_the_same_seed_draws_the_same_text() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{nobody}", "{nobody} names no rule"),
-        ("{pet!}", "{pet!} names no rule with forms"),
-        ("{hero.her}", "{hero.her} names no form of hero: name, he"),
-        ("{pet.name}", "{pet.name} names no form of pet: "),
+        ("{nobody}", "{nobody} does not name a rule"),
+        ("{pet!}", "{pet!} does not name a rule with forms"),
+        ("{hero.her}", "{hero.her} does not name a form of hero: name, he"),
+        ("{pet.name}", "{pet.name} does not name a form of pet: "),
     ],
 )
 def test_a_place_for_nothing_is_refused(text: str, message: str) -> None:
