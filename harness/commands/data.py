@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from harness.corpora import catalogue
-from harness.corpora.catalogue import Corpus, NoCorpus, corpus_named, display_path, locate
+from harness.corpora.catalogue import Corpus, NoCorpus, corpus_named, locate
 from harness.corpora.words import (
     corpus_entry,
     corpus_has_come,
@@ -15,6 +15,7 @@ from harness.corpora.words import (
     not_read,
     not_that_corpus,
 )
+from harness.course.katas import display_path
 from harness.terminal.lines import Line
 
 DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name

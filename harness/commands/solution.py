@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.course.katas import Course, Kata
 from harness.course.stubs import contract
-from harness.progress.receipts import FOLDER, append_line, read_lines
+from harness.progress.receipts import append_line, read_lines
 
 FILE = "given_up.jsonl"
 NARROWEST = 80  # columns; in a narrower terminal the two stand one below the other
@@ -25,13 +25,13 @@ class Passage:
 
 def gave_up(course: Course, kata: Kata) -> bool:
     """Whether the solution was asked for before the kata was complete."""
-    notes = read_lines(course.root / FOLDER / FILE)
+    notes = read_lines(course.state / FILE)
     return any(note.get("kata") == kata.name for note in notes)
 
 
 def give_up(course: Course, kata: Kata, time: str) -> None:
     """Record that. Raises OSError."""
-    append_line(course.root / FOLDER / FILE, {"kata": kata.name, "time": time})
+    append_line(course.state / FILE, {"kata": kata.name, "time": time})
 
 
 def pairs(yours: str, reference: str) -> Iterator[Passage]:

@@ -27,6 +27,7 @@ from harness.corpora.words import (
     set_aside,
     unknown_corpus,
 )
+from harness.course.katas import display_path
 from harness.terminal.lines import Line, encodable
 
 DATA_VARIABLE = "HARNESS_DATA_DIR"
@@ -134,11 +135,6 @@ def get(root: Path, corpus: Corpus) -> Path:
 def put(root: Path, corpus: Corpus, text: bytes) -> Path:
     """Place the text of a corpus that is not here. Raises NoCorpus."""
     return _put(root, corpus, lambda target: _place(target, text))
-
-
-def display_path(root: Path, path: Path) -> str:
-    """`path` as it is typed from the root, if it is below it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _put(root: Path, corpus: Corpus, write: Callable[[Path], None]) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.course.words import unknown_kata
 
+STATE = ".harness"  # the folder of everything that is recorded about a learner's progress
 _FOLDER = re.compile(r"k(\d\d)_([a-z][a-z0-9_]*)")
 _ARGUMENT = re.compile(r"k?(\d{1,2})")
 
@@ -76,6 +77,10 @@ class Course:
     root: Path
     katas: tuple[Kata, ...]
 
+    @property
+    def state(self) -> Path:
+        return self.root / STATE
+
     def kata_of(self, path: Path) -> Kata | None:
         """The kata whose folder (or solution) contains `path`, if one does."""
         for kata in self.katas:
@@ -85,11 +90,16 @@ class Course:
 
     def relative(self, path: Path) -> str:
         """`path` as a learner types it from the root, with forward slashes."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return display_path(self.root, path)
 
 
 class UnknownKata(ValueError):
     """A KATA argument that names no kata; the message says which there are."""
+
+
+def display_path(root: Path, path: Path) -> str:
+    """`path` as a learner types it from the root, with forward slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def find_root(start: Path) -> Path | None:

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-FOLDER = ".harness"
+from harness.course.katas import Course
+
 FILE = "progress.jsonl"
 
 
@@ -45,8 +46,8 @@ class Receipts:
     problem: str = ""  # why the file could not be read at all, else empty
 
 
-def progress_path(root: Path) -> Path:
-    return root / FOLDER / FILE
+def progress_path(course: Course) -> Path:
+    return course.state / FILE
 
 
 def read_receipts(path: Path) -> Receipts:

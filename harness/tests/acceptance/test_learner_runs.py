@@ -304,7 +304,7 @@ def test_deleting_a_test_does_not_complete_a_kata(mini: Miniature) -> None:
 def test_torn_and_foreign_lines_are_ignored_with_a_notice(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
-    with progress_path(mini.root).open("ab") as file:
+    with progress_path(mini.course).open("ab") as file:
         file.write(b'{"kata": "k00_num\n\xff\xfe\n')
     result = mini.pytest("katas/00")
     assert result.code == 0
@@ -324,9 +324,9 @@ def test_progress_that_cannot_be_saved_is_a_notice_not_a_failure(mini: Miniature
 def test_a_run_that_changes_nothing_writes_nothing(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
-    before = progress_path(mini.root).read_bytes()
+    before = progress_path(mini.course).read_bytes()
     mini.pytest("katas/00")
-    assert progress_path(mini.root).read_bytes() == before
+    assert progress_path(mini.course).read_bytes() == before
 
 
 def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
@@ -334,7 +334,7 @@ def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
     command = [sys.executable, "-m", "pytest", "katas/00"]
     runs = [subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
-    stored = read_receipts(progress_path(mini.root))
+    stored = read_receipts(progress_path(mini.course))
     assert stored.unreadable == ()
     assert {name for receipt in stored.entries for name in receipt.passed} == set(
         status(mini)["k00_doubles"]["tests"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from harness.course.kata_tests import manifest_text
-from harness.course.katas import Kata, load_course
+from harness.course.katas import Course, Kata, load_course
 from harness.course.stubs import make_stub
 
 # A learner has no hypothesis, whose plugin takes as long to import as torch.
@@ -143,12 +143,16 @@ class Miniature:
     root: Path
 
     @property
+    def course(self) -> Course:
+        return load_course(self.root)
+
+    @property
     def doubles(self) -> Kata:
-        return load_course(self.root).katas[0]
+        return self.course.katas[0]
 
     @property
     def layers(self) -> Kata:
-        return load_course(self.root).katas[1]
+        return self.course.katas[1]
 
     def solve(self, kata: Kata) -> None:
         """Put the solution in place of the stub."""
