@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.course.definitions import (
+    Definition,
+    docstring_lines,
+    find_definition,
+    first_line,
+    last_line,
+    split_lines,
+)
 from harness.course.katas import Course, Kata
 from harness.course.stubs import contract
 from harness.progress.receipts import append_line, read_lines
@@ -76,17 +84,12 @@ def _definition(source: str, name: str) -> str:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):
         return source if name in source else ""
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return _without_docstrings(node, source.splitlines())
-    return ""
+    node = find_definition(body, name)
+    return _without_docstrings(node, split_lines(source)) if node else ""
 
 
-def _without_docstrings(node: ast.FunctionDef | ast.ClassDef, lines: list[str]) -> str:
-    dropped: set[int] = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner) is not None:
-            docstring = inner.body[0]
-            dropped.update(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
-    first, last = node.lineno, node.end_lineno or node.lineno
-    return "\n".join(lines[number - 1] for number in range(first, last + 1) if number not in dropped)
+def _without_docstrings(node: Definition, lines: Sequence[str]) -> str:
+    inside = [each for each in ast.walk(node) if isinstance(each, Definition)]
+    dropped = {number for each in inside for number in docstring_lines(each)}
+    kept = (number for number in range(first_line(node), last_line(node) + 1) if number not in dropped)
+    return "\n".join(lines[number - 1] for number in kept)

@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from harness.course.definitions import first_line, split_lines
 from harness.course.katas import Kata
 from harness.course.stubs import contract
 from harness.course.words import (
@@ -99,6 +100,5 @@ def _imports_names_of(node: ast.stmt, solution: str) -> bool:
 
 
 def _renamed(node: ast.FunctionDef | ast.ClassDef, source: str) -> str:
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+    text = "\n".join(split_lines(source)[first_line(node) - 1 : node.end_lineno])
     return text.replace(node.name, replaced_name(node.name))
