@@ -16,7 +16,7 @@ from harness.explain.findings import Finding
 from harness.explain.observation_words import seen_lines
 from harness.run.words import failure_block
 from harness.shapes import Step, shape_trace, step_lines
-from harness.terminal.pytest_writer import put
+from harness.terminal.pytest_writer import write_lines
 
 NAMES = ["batch", "heads", "queries", "keys"]
 SHAPE = [2, 3, 5, 7]
@@ -233,7 +233,7 @@ def printed(finding: Finding, *, colour: bool) -> str:
     screen = io.BytesIO()
     writer = TerminalWriter(io.TextIOWrapper(screen, encoding="utf-8", newline="\n"))
     writer.hasmarkup, writer.fullwidth = colour, 80
-    put(writer, lines)
+    write_lines(writer, lines)
     return screen.getvalue().decode()
 
 

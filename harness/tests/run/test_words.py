@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from harness.corpora.words import unknown_corpus
 from harness.course.katas import Kata
 from harness.explain.findings import Finding
 from harness.explain.places import Place
@@ -16,7 +15,6 @@ from harness.explain.words import headline
 from harness.progress.standing import KataProgress
 from harness.run import words
 from harness.run.words import failure_block
-from harness.terminal.lines import Line, encodable, wrap_lines
 
 KATA = Kata(Path("/course"), "k00_doubles")
 FILE = "katas/k00_doubles/doubles.py"
@@ -388,42 +386,9 @@ def test_a_flood_of_output_is_cut() -> None:
     assert len(lines) == start + 9
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("shakespear", "corpus"), ("notes.txt", "file"), ("../my texts/a", "file")]
-)
-def test_what_is_not_there_to_train_on_is_told_by_what_its_name_looks_like(name: str, kind: str) -> None:
-    told = unknown_corpus(name, "tiny_shakespeare", ["tiny_tales", "tiny_shakespeare"])
-    assert told.startswith(f"There is no {kind} {name!r}")
-    assert told.endswith("tiny_tales, tiny_shakespeare. Did you mean tiny_shakespeare?")
-
-
 @pytest.mark.parametrize(("done", "unlocks"), [("k00_doubles", True), ("k02_later", False)])
 def test_only_a_later_kata_is_unlocked(done: str, unlocks: bool) -> None:
     kata = Kata(Path("/course"), "k01_layers")
     following = KataProgress(kata, ("test_doubler",), (), "test_doubler", False, False, False, None)
     told = [line.text for line in words.after_completion(following, done, unlocked=True)]
     assert ("Unlocked: kata 01 layers" in told) == unlocks
-
-
-def test_lines_fit_a_narrow_terminal() -> None:
-    lines = [Line(), Line("short"), Line("  " + "word " * 20, "bad"), Line(" " * 30 + "deep " * 9)]
-    fit = wrap_lines(lines, 40)
-    assert max(len(line.text) for line in fit) <= 40
-    assert fit[:2] == lines[:2]
-    assert fit[3] == Line("    " + "word " * 6 + "word", "bad")
-    assert sum(line.text.count("word") for line in fit) == 20
-    assert wrap_lines(lines, 200) == lines
-
-
-@pytest.mark.parametrize(
-    ("encoding", "text"),
-    [
-        ("utf-8", "✓ √2 · x → …"),
-        ("ascii", "+ sqrt 2 - x -> ..."),
-        (None, "+ sqrt 2 - x -> ..."),
-        ("no", None),
-    ],
-)
-def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
-    assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
-    assert encodable("é…", "ascii") == "?..."

@@ -1,45 +1,23 @@
-"""The corpora that are made here: the same bytes everywhere, and an entropy that is exact."""
+"""tiny_tales has the same bytes everywhere, and an exact entropy."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import random
 import re
 import statistics
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from harness.corpora import simple_sequences, tiny_tales
+from harness.corpora import tiny_tales
 from harness.tests.support.ambiguity import ambiguities
 
 
-@pytest.mark.parametrize("corpus", [simple_sequences, tiny_tales], ids=["simple_sequences", "tiny_tales"])
-def test_the_text_has_the_digest_and_the_size_that_are_kept(corpus: ModuleType) -> None:
-    text = corpus.generate().encode("ascii")
-    assert (hashlib.sha256(text).hexdigest(), len(text)) == (corpus.SHA256, corpus.SIZE)
-
-
-def test_the_committed_sequences_are_the_generated_ones(repository: Path) -> None:
-    assert (repository / "data" / "simple_sequences.txt").read_bytes() == simple_sequences.generate().encode()
-
-
-def test_every_line_of_the_sequences_keeps_its_rule() -> None:
-    lines = simple_sequences.generate().splitlines()
-    kinds = {kind for kind, _ in (line.split(": ") for line in lines)}
-    assert kinds == {"count", "count by 2", "count by 3", "down", "alphabet", "copy", "reverse"}
-    for kind, rest in (line.split(": ") for line in lines):
-        if kind in ("copy", "reverse"):
-            word, answer = rest.split(" > ")
-            assert answer == (word if kind == "copy" else word[::-1])
-        else:
-            numbers = [ord(item) if kind == "alphabet" else int(item) for item in rest.split()]
-            step = {"down": -1, "count by 2": 2, "count by 3": 3}.get(kind, 1)
-            assert {b - a for a, b in itertools.pairwise(numbers)} == {step}
+def test_the_text_has_the_digest_and_the_size_that_are_kept() -> None:
+    text = tiny_tales.generate().encode("ascii")
+    assert (hashlib.sha256(text).hexdigest(), len(text)) == (tiny_tales.SHA256, tiny_tales.SIZE)
 
 
 def test_no_two_ways_of_telling_give_the_same_tale() -> None:

@@ -1,0 +1,31 @@
+"""Lines fit the width and the encoding of a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.terminal.lines import Line, encodable, wrap_lines
+
+
+def test_lines_fit_a_narrow_terminal() -> None:
+    lines = [Line(), Line("short"), Line("  " + "word " * 20, "bad"), Line(" " * 30 + "deep " * 9)]
+    fit = wrap_lines(lines, 40)
+    assert max(len(line.text) for line in fit) <= 40
+    assert fit[:2] == lines[:2]
+    assert fit[3] == Line("    " + "word " * 6 + "word", "bad")
+    assert sum(line.text.count("word") for line in fit) == 20
+    assert wrap_lines(lines, 200) == lines
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", "✓ √2 · x → …"),
+        ("ascii", "+ sqrt 2 - x -> ..."),
+        (None, "+ sqrt 2 - x -> ..."),
+        ("no", None),
+    ],
+)
+def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
+    assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
+    assert encodable("é…", "ascii") == "?..."
