@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 NOT_A_COURSE = "No katas here: neither this folder nor one above it holds katas/kNN_*/. Go to your clone."
-NOT_QUESTIONS = "it holds something else than [[question]] tables"
+NOT_QUESTIONS = "it must contain only [[question]] tables"
 
 
 def unknown_kata(argument: str, first: str, last: str, nearest: str) -> str:
@@ -28,7 +28,7 @@ def slips_not_toml(problem: str) -> str:
 
 
 def slip_fields_not_text(slip: str | None) -> str:
-    return f"{slip or _NAMELESS}: every field is a text"
+    return f"{slip or _NAMELESS}: every field must be text"
 
 
 def wrong_slip_fields(slip: str | None, fields: str) -> str:

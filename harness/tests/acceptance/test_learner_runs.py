@@ -87,7 +87,7 @@ def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
     assert result.code == 0
     assert "kata 00 doubles · 4/4 complete ✓" in result.out
     assert "kata 01 layers · 2/2 complete ✓" in result.out
-    assert "Every kata that there is, is complete: you have built a language model." in result.out
+    assert "All katas are complete. You have built a language model!" in result.out
 
 
 def test_an_edit_makes_a_complete_kata_stale_but_keeps_the_next_unlocked(mini: Miniature) -> None:
@@ -288,7 +288,7 @@ def test_a_run_by_an_ide_does_not_stop_at_the_first_failure(mini: Miniature, var
 
 def test_an_edited_test_file_is_pointed_out(mini: Miniature) -> None:
     mini.doubles.tests.write_text(mini.doubles.tests.read_text() + "\n# mine\n")
-    note = "katas/k00_doubles/test_doubles.py differs from the shipped tests"
+    note = "katas/k00_doubles/test_doubles.py differs from the original tests"
     assert note in mini.pytest("katas/00").out
     assert note in mini.harness("status").out
 

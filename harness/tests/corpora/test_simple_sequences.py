@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.corpora import simple_sequences
 
 
-def test_the_text_has_the_digest_and_the_size_that_are_kept() -> None:
+def test_the_text_has_the_recorded_digest_and_size() -> None:
     text = simple_sequences.generate().encode("ascii")
     assert (hashlib.sha256(text).hexdigest(), len(text)) == (simple_sequences.SHA256, simple_sequences.SIZE)
 
@@ -18,7 +18,7 @@ def test_the_committed_sequences_are_the_generated_ones(repository: Path) -> Non
     assert (repository / "data" / "simple_sequences.txt").read_bytes() == simple_sequences.generate().encode()
 
 
-def test_every_line_of_the_sequences_keeps_its_rule() -> None:
+def test_every_line_follows_its_rule() -> None:
     lines = simple_sequences.generate().splitlines()
     kinds = {kind for kind, _ in (line.split(": ") for line in lines)}
     assert kinds == {"count", "count by 2", "count by 3", "down", "alphabet", "copy", "reverse"}

@@ -15,12 +15,12 @@ from harness.corpora import tiny_tales
 from harness.tests.support.ambiguity import ambiguities
 
 
-def test_the_text_has_the_digest_and_the_size_that_are_kept() -> None:
+def test_the_text_has_the_recorded_digest_and_size() -> None:
     text = tiny_tales.generate().encode("ascii")
     assert (hashlib.sha256(text).hexdigest(), len(text)) == (tiny_tales.SHA256, tiny_tales.SIZE)
 
 
-def test_no_two_ways_of_telling_give_the_same_tale() -> None:
+def test_the_grammar_is_unambiguous() -> None:
     assert list(ambiguities(tiny_tales.grammar())) == []
 
 
@@ -28,7 +28,7 @@ def test_the_entropy_leaves_something_to_learn_and_something_to_guess() -> None:
     assert 0.25 < tiny_tales.entropy().nats_per_character < 0.6
 
 
-def test_the_entropy_and_the_length_are_those_of_many_tales() -> None:
+def test_the_entropy_and_the_length_match_those_of_many_tales() -> None:
     source = random.Random(5)
     amounts = [tiny_tales.grammar().draw(source)[1] for _ in range(5_000)]
     for name in ("nats", "characters"):
@@ -44,7 +44,7 @@ def tales() -> list[str]:
     return tiny_tales.generate().removesuffix("\n").split("\n\n")
 
 
-def test_tales_are_ascii_and_stand_apart() -> None:
+def test_tales_are_ascii_and_separated_by_empty_lines() -> None:
     text = tiny_tales.generate()
     assert text.isascii()
     assert text.endswith(".\n\n")
@@ -52,7 +52,7 @@ def test_tales_are_ascii_and_stand_apart() -> None:
     assert all(len(tale.strip().splitlines()) == 3 for tale in tales())
 
 
-def test_no_tale_is_told_twice_and_their_lengths_vary() -> None:
+def test_no_tale_occurs_twice_and_their_lengths_vary() -> None:
     lengths = {len(re.findall(r"[.!?]\"? |[.!?]\"?\n", tale + "\n")) for tale in tales()}
     assert len(set(tales())) == len(tales()) > 1_000
     assert len(lengths) > 8
