@@ -1,4 +1,4 @@
-"""For notebooks: the katas importable, type-checked, and the learner's own unless told otherwise."""
+"""Katas for notebooks: importable, type-checked, the learner's own by default."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TIME_LIMIT = 60.0  # seconds for the import of one kata
 
 
 def use_katas(solutions: bool | None = None) -> None:
-    """Make `katas.…` importable here: your own, or with `solutions` the reference.
+    """Make `katas.…` importable in this notebook: your own, or the reference with `solutions`.
 
-    Without an argument the environment decides: HARNESS_SOLUTIONS=1 takes the reference. Restart the
-    kernel after editing a kata. In the folder of a kata that is not done yet it says so.
-    Raises FileNotFoundError outside of a repository of katas.
+    By default the environment decides: HARNESS_SOLUTIONS=1 selects the reference. Restart the kernel after
+    editing a kata. In the folder of an incomplete kata, a notice is printed.
+    Raises FileNotFoundError outside a clone of the katas.
     """
     root = find_root(Path.cwd().resolve())
     if root is None:

@@ -1,7 +1,7 @@
-"""The shapes that lines of code make: `with trace() as shapes: …`, then look at `shapes`.
+"""The shapes that lines of code produce: `with trace() as shapes: …`.
 
-Every call of torch is noted with the line it was made on, also those inside of layers and functions that
-come from elsewhere. In a notebook or a debugger:
+Every call of torch is recorded with the line that led to it, including calls inside layers and library
+functions. In a notebook or a debugger:
 
     from harness.shapes import trace
 
@@ -27,43 +27,40 @@ from typing import Any, TypeVar
 from harness.terminal.lines import WIDTH
 
 _MOST_STEPS = 1000  # the last ones: a loop over a whole epoch must not fill the memory
-_WIDTH = WIDTH - 4  # lines stand indented below a failure
+_WIDTH = WIDTH - 4  # lines are indented below a failure
 _MOST_LINES = 200  # that are printed
+_NO_STEPS = "None of your lines called torch."
+_HEADING = "Shapes that your lines produced (line: call, shape):"
 _T = TypeVar("_T", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Step:
-    """One call of torch: the line it was made on, and the shapes of what it gave."""
+    """One call of torch: the line that made it, and the resulting shapes."""
 
     file: str
     line: int
-    name: str  # "softmax"; "attention_weights", if the line called a function of one's own that did it
+    name: str  # "softmax"; "attention_weights" if the line called the learner's function of that name
     shapes: tuple[tuple[int, ...], ...]  # of the result; of the arguments, if the call failed
     settings: str = ""  # "dim=-2"
     failed: bool = False
-    called: bool = False  # whether the name is that of a function of one's own
-
-
-def trace(inside: Callable[[CodeType], bool] | None = None) -> Trace:
-    """A context manager, and a decorator, that notes the shapes which lines of code make.
-
-    A step is noted for the innermost line of a file that is not Python's, installed or the harness's.
-    With `inside`, only steps within functions for which that is true are, for a line of the outermost one.
-    """
-    return Trace(inside)
+    called: bool = False  # the name is that of the learner's function
 
 
 class Trace:
-    """The steps that were taken; its text is one step a line."""
+    """A context manager and decorator that records the shapes lines of code produce.
 
-    def __init__(self, inside: Callable[[CodeType], bool] | None) -> None:
+    A step is recorded for the innermost line outside Python, installed packages and the harness. With
+    `inside`, only steps inside matching functions are recorded, attributed to the outermost one.
+    """
+
+    def __init__(self, inside: Callable[[CodeType], bool] | None = None) -> None:
         self.steps: deque[Step] = deque(maxlen=_MOST_STEPS)
         self._inside = inside
         self._mode: Any = None
 
     def __enter__(self) -> Trace:
-        self._mode = _mode(self._note)
+        self._mode = _torch_mode(self._record)
         self._mode.__enter__()
         return self
 
@@ -79,19 +76,19 @@ class Trace:
                 finally:
                     print(shapes)
 
-        return traced  # type: ignore[return-value]  # it takes and gives what the function does
+        return traced  # type: ignore[return-value]  # it has the signature of the function
 
     def __repr__(self) -> str:
-        return "\n".join(self.lines(_MOST_LINES)) or "No torch call was made by a line of yours."
+        return "\n".join(self.lines(_MOST_LINES)) or _NO_STEPS
 
     def lines(self, most: int) -> list[str]:
-        """The last steps as text, one a line."""
+        """Return the last steps as text, one a line."""
         return step_lines(list(self.steps), most)
 
-    def _note(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
+    def _record(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         failed = isinstance(result, BaseException)
         shapes = _shapes([*args, *kwargs.values()] if failed else result)
-        found = self._line() if shapes else None
+        found = self._find_line() if shapes else None
         if found is None:
             return
         frame, callee = found
@@ -99,13 +96,13 @@ class Trace:
         name = callee or _name(function)
         step = Step(frame.f_code.co_filename, frame.f_lineno, name, shapes, settings, failed, bool(callee))
         if callee and self.steps and _is_same_call(self.steps[-1], step):
-            self.steps.pop()  # of a function that the line calls, only where it has got to
+            self.steps.pop()  # only the latest step of a function that the line calls
         self.steps.append(step)
 
-    def _line(self) -> tuple[FrameType, str] | None:
-        """The frame whose line led here, and the function of one's own that it has called, if any."""
+    def _find_line(self) -> tuple[FrameType, str] | None:
+        """Return the frame whose line led here, and the learner's function that it called, if any."""
         own: list[FrameType] = []  # the innermost first
-        frame: FrameType | None = sys._getframe(3)
+        frame: FrameType | None = sys._getframe(3)  # the caller of torch
         while frame is not None:
             if is_own(frame.f_code.co_filename):
                 own.append(frame)
@@ -115,15 +112,18 @@ class Trace:
         chosen = [number for number, each in enumerate(own) if self._inside(each.f_code)]
         if not chosen:
             return None
-        return own[chosen[-1]], _called(own[chosen[-1] - 1].f_code) if chosen[-1] else ""
+        return own[chosen[-1]], _callable_name(own[chosen[-1] - 1].f_code) if chosen[-1] else ""
+
+
+trace = Trace  # reads better in a `with`
 
 
 def _is_same_call(one: Step, other: Step) -> bool:
     return (one.line, one.name, one.called, one.failed) == (other.line, other.name, other.called, False)
 
 
-def _mode(note: Callable[..., None]) -> Any:
-    """What torch hands every call to while it is entered."""
+def _torch_mode(record: Callable[..., None]) -> Any:
+    """Return a context manager in which torch passes every call to `record`."""
     from torch.overrides import TorchFunctionMode
 
     class Mode(TorchFunctionMode):  # type: ignore[misc]  # torch is not typed here
@@ -132,22 +132,22 @@ def _mode(note: Callable[..., None]) -> Any:
             try:
                 result = func(*args, **kwargs)
             except Exception as error:
-                note(func, args, kwargs, error)
+                record(func, args, kwargs, error)
                 raise
-            note(func, args, kwargs, result)
+            record(func, args, kwargs, result)
             return result
 
     return Mode()
 
 
-def _called(code: CodeType) -> str:
-    """A function by its name, a layer by that of its class."""
+def _callable_name(code: CodeType) -> str:
+    """Return the name of a function, or of a layer's class."""
     owner, _, name = code.co_qualname.split(".<locals>")[0].rpartition(".")
     return owner if name == "forward" and owner else name
 
 
 def _shapes(value: Any) -> tuple[tuple[int, ...], ...]:
-    """The shapes of the tensors in a result or among arguments."""
+    """Return the shapes of the tensors in a result or among arguments."""
     if isinstance(value, tuple | list):
         return tuple(shape for each in value for shape in _shapes(each))
     return (tuple(value.shape),) if hasattr(value, "untyped_storage") else ()
@@ -161,7 +161,7 @@ def _name(function: Any) -> str:
 
 
 def _settings(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-    """The numbers among the arguments: axes and sizes."""
+    """Return the numbers among the arguments: axes and sizes."""
     positional = [_text(value) for value in args if _is_plain(value)]
     named = [f"{name}={_text(value)}" for name, value in kwargs.items() if _is_plain(value)]
     return ", ".join(positional + named)
@@ -179,7 +179,7 @@ def _text(value: Any) -> str:
 
 @functools.cache
 def is_own(filename: str) -> bool:
-    """Whether a file is neither Python's, nor installed, nor of the harness, nor made up on the way."""
+    """True if a file belongs to neither Python, an installed package nor the harness, and exists."""
     if filename.startswith("<"):
         return filename.startswith(("<ipython", "<stdin>"))
     path = Path(filename)
@@ -198,9 +198,9 @@ _OPERATORS = {
 
 
 def step_lines(steps: Sequence[Step], most: int) -> list[str]:
-    """One line for each step, the last `most` of them: "18: softmax (2, 4, 8, 8) dim=-2"."""
+    """Return a line for each of the last steps: "18: softmax (2, 4, 8, 8) dim=-2"."""
     several = len({step.file for step in steps}) > 1
-    texts = [_step(step, several) for step in steps]
+    texts = [_step_line(step, several) for step in steps]
     counted: list[list[Any]] = []
     for text in texts:
         if counted and counted[-1][0] == text:
@@ -211,21 +211,17 @@ def step_lines(steps: Sequence[Step], most: int) -> list[str]:
     return lines if len(lines) <= most else ["…", *lines[1 - most :]]
 
 
-def _step(step: Step, several: bool) -> str:
+def _step_line(step: Step, several: bool) -> str:
     where = f"{step.file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{step.line}" if several else step.line
     name = _OPERATORS.get(step.name, step.name)
-    shapes = (" and " if step.failed else " ").join(_shape(shape) for shape in step.shapes[:4])
+    shapes = (" and " if step.failed else " ").join(str(shape) for shape in step.shapes[:4])
     text = f"{where}: {name} {shapes} {step.settings}".rstrip()
     return f"{text} failed" if step.failed else text
 
 
-def _shape(shape: Sequence[int]) -> str:
-    return str(tuple(shape))
-
-
 def shape_trace(steps: Sequence[Step]) -> list[str]:
-    """The shapes that a learner's lines made before a failure, the last few."""
+    """Return the last few shapes before a failure, under a heading."""
     if not steps:
         return []
     lines = [line if len(line) <= _WIDTH - 2 else f"{line[: _WIDTH - 3]}…" for line in step_lines(steps, 8)]
-    return ["", "What your lines made (line: call, shape):", *(f"  {line}" for line in lines)]
+    return ["", _HEADING, *(f"  {line}" for line in lines)]

@@ -6,15 +6,16 @@ import hashlib
 from pathlib import Path
 
 from harness.corpora import catalogue
-from harness.corpora.catalogue import Corpus, NoCorpus, corpus_named, display_path, locate
+from harness.corpora.catalogue import Corpus, NoCorpus, corpus_named, locate
 from harness.corpora.words import (
+    corpus_already_here,
     corpus_entry,
-    corpus_has_come,
-    corpus_is_here,
+    corpus_obtained,
     data_folders,
     not_read,
     not_that_corpus,
 )
+from harness.course.katas import display_path
 from harness.terminal.lines import Line
 
 DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name
@@ -31,8 +32,8 @@ def obtain(root: Path, name: str) -> list[Line]:
     corpus = corpus_named(name)
     here = locate(root, corpus)
     if here:
-        return corpus_is_here(name, display_path(root, here))
-    return corpus_has_come(name, display_path(root, catalogue.get(root, corpus)))
+        return corpus_already_here(name, display_path(root, here))
+    return corpus_obtained(name, display_path(root, catalogue.get(root, corpus)))
 
 
 def take(root: Path, name: str, source: Path) -> list[Line]:
@@ -41,8 +42,8 @@ def take(root: Path, name: str, source: Path) -> list[Line]:
     text = _text_of(corpus, source)
     here = locate(root, corpus)
     if here:
-        return corpus_is_here(name, display_path(root, here))
-    return corpus_has_come(name, display_path(root, catalogue.put(root, corpus, text)))
+        return corpus_already_here(name, display_path(root, here))
+    return corpus_obtained(name, display_path(root, catalogue.put(root, corpus, text)))
 
 
 def _text_of(corpus: Corpus, source: Path) -> bytes:

@@ -9,7 +9,7 @@ from harness.commands.words import hint_block, hint_locked, no_hint, nothing_to_
 from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import requirement_named
 from harness.course.katas import Course, Kata
-from harness.progress.receipts import FOLDER, append_line, read_lines
+from harness.progress.receipts import append_line, read_lines
 from harness.progress.standing import KataProgress, bare_run
 from harness.progress.words import not_saved
 from harness.terminal.lines import Line
@@ -55,12 +55,12 @@ def _read(kata: Kata, test: str) -> dict[str, str]:
 
 def _shown(course: Course, kata: Kata, test: str) -> int:
     """How many levels have been shown, from the notes of earlier calls."""
-    notes = read_lines(course.root / FOLDER / FILE)
+    notes = read_lines(course.state / FILE)
     return sum(1 for note in notes if note.get("kata") == kata.name and note.get("test") == test)
 
 
 def _remember(course: Course, kata: Kata, test: str, level: int) -> list[Line]:
-    path = course.root / FOLDER / FILE
+    path = course.state / FILE
     try:
         append_line(path, {"kata": kata.name, "test": test, "level": level})
     except OSError as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from harness.course.katas import Course, Kata
 from harness.course.shipped import shipped_stub
-from harness.progress.receipts import FOLDER
 
 BACKUPS = "backups"
 
@@ -55,7 +54,7 @@ def _current(kata: Kata) -> bytes:
 
 
 def _folder(course: Course, kata: Kata) -> Path:
-    return course.root / FOLDER / BACKUPS / kata.name
+    return course.state / BACKUPS / kata.name
 
 
 def _back_up(course: Course, kata: Kata, now: datetime) -> Path:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.course.definitions import (
+    Definition,
+    docstring_lines,
+    find_definition,
+    first_line,
+    last_line,
+    split_lines,
+)
 from harness.course.katas import Course, Kata
 from harness.course.stubs import contract
-from harness.progress.receipts import FOLDER, append_line, read_lines
+from harness.progress.receipts import append_line, read_lines
 
 FILE = "given_up.jsonl"
 NARROWEST = 80  # columns; in a narrower terminal the two stand one below the other
@@ -25,13 +33,13 @@ class Passage:
 
 def gave_up(course: Course, kata: Kata) -> bool:
     """Whether the solution was asked for before the kata was complete."""
-    notes = read_lines(course.root / FOLDER / FILE)
+    notes = read_lines(course.state / FILE)
     return any(note.get("kata") == kata.name for note in notes)
 
 
 def give_up(course: Course, kata: Kata, time: str) -> None:
     """Record that. Raises OSError."""
-    append_line(course.root / FOLDER / FILE, {"kata": kata.name, "time": time})
+    append_line(course.state / FILE, {"kata": kata.name, "time": time})
 
 
 def pairs(yours: str, reference: str) -> Iterator[Passage]:
@@ -76,17 +84,12 @@ def _definition(source: str, name: str) -> str:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):
         return source if name in source else ""
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return _without_docstrings(node, source.splitlines())
-    return ""
+    node = find_definition(body, name)
+    return _without_docstrings(node, split_lines(source)) if node else ""
 
 
-def _without_docstrings(node: ast.FunctionDef | ast.ClassDef, lines: list[str]) -> str:
-    dropped: set[int] = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner) is not None:
-            docstring = inner.body[0]
-            dropped.update(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
-    first, last = node.lineno, node.end_lineno or node.lineno
-    return "\n".join(lines[number - 1] for number in range(first, last + 1) if number not in dropped)
+def _without_docstrings(node: Definition, lines: Sequence[str]) -> str:
+    inside = [each for each in ast.walk(node) if isinstance(each, Definition)]
+    dropped = {number for each in inside for number in docstring_lines(each)}
+    kept = (number for number in range(first_line(node), last_line(node) + 1) if number not in dropped)
+    return "\n".join(lines[number - 1] for number in kept)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.corpora import catalogue
 from harness.corpora.catalogue import DATA_VARIABLE
-from harness.progress.receipts import FOLDER
+from harness.course.katas import STATE
 from harness.training.devices import choose_device
 
 DISTRIBUTION = "transformer-katas"
@@ -95,8 +95,8 @@ def training(root: Path) -> Result:
 
 def folders(root: Path) -> Result:
     """The folders in which progress and runs are kept."""
-    blocked = [name for name in (FOLDER, "runs") if not _writable(root / name)]
-    found = f"cannot write to {', '.join(blocked)}" if blocked else f"{FOLDER}/ and runs/ are writable"
+    blocked = [name for name in (STATE, "runs") if not _writable(root / name)]
+    found = f"cannot write to {', '.join(blocked)}" if blocked else f"{STATE}/ and runs/ are writable"
     return Result("folders", not blocked, found, f"Give yourself the right to write in {root}.")
 
 

@@ -1,1 +1,1 @@
-"""The texts to train on: listed, downloaded or generated."""
+"""Texts to train on: listed, downloaded or generated."""

@@ -1,14 +1,14 @@
-"""A probabilistic grammar: texts drawn from it, and exactly how surprising they are.
+"""A probabilistic grammar that draws texts and measures their information.
 
-A rule has options, each with a weight. An option is text in which braces stand for something else:
+A rule has options, each with a weight. An option is text with placeholders in braces:
 
-    {colour}    an option of the rule `colour`, drawn anew
-    {hero!}     an option of `hero`, drawn and remembered
-    {hero.his}  a form of the remembered one; {hero.His} begins with a capital letter
+    {colour}    a new draw from the options of the rule `colour`
+    {hero!}     a draw from the options of `hero`, which is remembered
+    {hero.his}  a form of the remembered option; {hero.His} begins with a capital letter
 
-What is remembered is plain text: its forms, separated by `|`, the first being the one that a draw writes.
-Which option is drawn never depends on what was drawn before. So, if no two ways of drawing give the same
-text, the information in a text is the sum of that of its draws, and its expectation is the exact entropy.
+Options that can be remembered are plain text: their forms, separated by `|`. A draw writes the first form.
+Draws are independent of earlier draws. Therefore, if every text can be drawn in only one way, the
+information in a text is the sum over its draws, and its expectation is the exact entropy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from harness.corpora.words import rule_without_forms, unknown_form, unknown_rule, wrong_forms
+
 _BRACES = re.compile(r"\{(\w+)(!|\.\w+)?\}")
 
 Rules = Mapping[str, Mapping[str, int]]
@@ -30,7 +32,7 @@ Forms = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Draw:
-    """A place for an option of a rule, which is remembered if it is to be `kept`."""
+    """A placeholder for an option of a rule, which is remembered if `kept`."""
 
     rule: str
     kept: bool = False
@@ -38,7 +40,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Recall:
-    """A place for a form of the option of `rule` that is remembered."""
+    """A placeholder for a form of the remembered option of `rule`."""
 
     rule: str
     form: int
@@ -53,12 +55,12 @@ class Option:
     """One way to expand a rule."""
 
     pieces: tuple[Piece, ...]
-    forms: tuple[str, ...]  # of what can be remembered, else empty
+    forms: tuple[str, ...]  # empty if the option cannot be remembered
     probability: float
 
     @property
     def nats(self) -> float:
-        """How surprising it is that this option was drawn."""
+        """Return the information in drawing this option."""
         return -math.log(self.probability)
 
     def form(self, recall: Recall) -> str:
@@ -81,8 +83,8 @@ class Amount:
 class Grammar:
     """The texts that `start` expands to, each followed by `separator`.
 
-    `forms` names the forms of every rule whose options can be remembered. Raises ValueError where an option
-    names no rule or no form. A rule cannot contain itself.
+    `forms` names the forms of every rule whose options can be remembered. Raises ValueError if an option
+    names an unknown rule or form. A rule cannot contain itself.
     """
 
     def __init__(self, rules: Rules, forms: Forms, start: str, separator: str = "") -> None:
@@ -95,7 +97,7 @@ class Grammar:
         }
 
     def draw(self, source: random.Random) -> tuple[str, Amount]:
-        """One text with its separator, and how much is in it. Only `source.random()` is called."""
+        """Return a text with its separator, and its information and length; call only `source.random()`."""
         text: list[str] = []
         nats = 0.0
         remembered: dict[str, Option] = {}
@@ -107,7 +109,7 @@ class Grammar:
             elif isinstance(piece, Recall):
                 text.append(remembered[piece.rule].form(piece))
             else:
-                option = self._drawn(piece.rule, source.random())
+                option = self._pick(piece.rule, source.random())
                 nats += option.nats
                 to_do += reversed(option.pieces)
                 if piece.kept:
@@ -117,7 +119,7 @@ class Grammar:
 
     @cached_property
     def expected(self) -> Amount:
-        """The entropy of one text and the expected number of its characters, separator included: exact."""
+        """Return the exact entropy and expected length of one text, including its separator."""
         known: dict[str, Amount] = {}
         amount = self._of_rule(self.start, known)
         return Amount(amount.nats, amount.characters + len(self.separator))
@@ -137,12 +139,12 @@ class Grammar:
             return Amount(0, len(piece))
         if isinstance(piece, Draw):
             return self._of_rule(piece.rule, known)
-        # What is recalled says nothing new. Its length is the expected one wherever it stands, since
-        # no draw, and so no place, depends on which option is remembered.
+        # Recalling adds no information. Its expected length is the same everywhere, because no draw
+        # depends on the remembered option.
         return Amount(0, sum(each.probability * len(each.form(piece)) for each in self.options[piece.rule]))
 
-    def _drawn(self, rule: str, number: float) -> Option:
-        """The option at `number`, from 0 up to 1, of the probabilities laid end to end."""
+    def _pick(self, rule: str, number: float) -> Option:
+        """Return the option whose share of the interval from 0 to 1 contains `number`."""
         options = self.options[rule]
         return options[bisect(self._cumulative[rule], number, hi=len(options) - 1)]
 
@@ -155,9 +157,7 @@ class Grammar:
             return Option(tuple(self._pieces(text, rules)), (), probability)
         forms = tuple(text.split("|"))
         if len(forms) != len(self._form_names[name]) or "{" in text:
-            raise ValueError(
-                f"{text!r} of {name} does not have the forms {', '.join(self._form_names[name])}"
-            )
+            raise ValueError(wrong_forms(text, name, self._form_names[name]))
         return Option((forms[0],), forms, probability)
 
     def _pieces(self, text: str, rules: Rules) -> Iterator[Piece]:
@@ -171,12 +171,14 @@ class Grammar:
             yield text[end:]
 
     def _place(self, name: str, suffix: str, rules: Rules) -> Piece:
-        forms = self._form_names.get(name, ())
-        if name not in rules or (suffix == "!" and not forms):
-            raise ValueError(f"{{{name}{suffix}}} names no rule{' with forms' if name in rules else ''}")
+        forms, place = self._form_names.get(name, ()), f"{{{name}{suffix}}}"
+        if name not in rules:
+            raise ValueError(unknown_rule(place))
+        if suffix == "!" and not forms:
+            raise ValueError(rule_without_forms(place))
         if not suffix.startswith("."):
             return Draw(name, kept=suffix == "!")
         form = suffix[1:]
         if form.lower() not in forms:
-            raise ValueError(f"{{{name}{suffix}}} names no form of {name}: {', '.join(forms)}")
+            raise ValueError(unknown_form(place, name, forms))
         return Recall(name, forms.index(form.lower()), capital=form[0].isupper())

@@ -1,4 +1,4 @@
-"""`simple_sequences`: lines that follow simple rules, so few that a model knows them by heart in seconds."""
+"""The corpus `simple_sequences`: short lines that follow simple rules."""
 
 from __future__ import annotations
 
@@ -18,52 +18,56 @@ _WORDS = (
 
 
 def generate() -> str:
-    """The whole corpus, the same on every machine."""
+    """Return the whole corpus, which is the same on every machine."""
     source = random.Random(SEED)
-    return "".join(f"{_line(source)}\n" for _ in range(LINES))
+    return "".join(f"{_random_line(source)}\n" for _ in range(LINES))
 
 
-def _line(source: random.Random) -> str:
+def _random_line(source: random.Random) -> str:
     kinds = (_counting_up, _counting_down, _alphabet, _copy, _reversal)
-    return kinds[_below(len(kinds), source)](source)
+    return kinds[_random_below(len(kinds), source)](source)
 
 
 def _counting_up(source: random.Random) -> str:
-    start, step, length = _below(20, source), 1 + _below(3, source), 4 + _below(4, source)
+    start, step, length = (
+        _random_below(20, source),
+        1 + _random_below(3, source),
+        4 + _random_below(4, source),
+    )
     numbers = range(start, start + step * length, step)
-    return f"{'count' if step == 1 else f'count by {step}'}: {_spaced(numbers)}"
+    return f"{'count' if step == 1 else f'count by {step}'}: {_join(numbers)}"
 
 
 def _counting_down(source: random.Random) -> str:
-    length = 4 + _below(4, source)
-    start = length + _below(20, source)
-    return f"down: {_spaced(range(start, start - length, -1))}"
+    length = 4 + _random_below(4, source)
+    start = length + _random_below(20, source)
+    return f"down: {_join(range(start, start - length, -1))}"
 
 
 def _alphabet(source: random.Random) -> str:
-    length = 4 + _below(5, source)
-    start = _below(len(ascii_lowercase) - length + 1, source)
-    return f"alphabet: {_spaced(ascii_lowercase[start : start + length])}"
+    length = 4 + _random_below(5, source)
+    start = _random_below(len(ascii_lowercase) - length + 1, source)
+    return f"alphabet: {_join(ascii_lowercase[start : start + length])}"
 
 
 def _copy(source: random.Random) -> str:
-    word = _word(source)
+    word = _random_word(source)
     return f"copy: {word} > {word}"
 
 
 def _reversal(source: random.Random) -> str:
-    word = _word(source)
+    word = _random_word(source)
     return f"reverse: {word} > {word[::-1]}"
 
 
-def _word(source: random.Random) -> str:
-    return _WORDS[_below(len(_WORDS), source)]
+def _random_word(source: random.Random) -> str:
+    return _WORDS[_random_below(len(_WORDS), source)]
 
 
-def _spaced(items: range | str) -> str:
+def _join(items: range | str) -> str:
     return " ".join(map(str, items))
 
 
-def _below(end: int, source: random.Random) -> int:
-    """A number from 0 up to `end`, by `random()` alone: only that draws the same in every Python."""
+def _random_below(end: int, source: random.Random) -> int:
+    """Draw an integer below `end` with `random()`, the only draw that is stable across Pythons."""
     return int(source.random() * end)

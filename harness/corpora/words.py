@@ -1,28 +1,40 @@
-"""What a learner reads about the texts to train on."""
+"""Messages about the texts to train on."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from harness.corpora.download import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    Offline,
+    Refused,
+    Truncated,
+    WrongDigest,
+)
 from harness.terminal.lines import Line
+
+if TYPE_CHECKING:
+    from requests import RequestException
 
 
 def corpus_entry(
     name: str, about: str, size: int, *, path: str, good: bool, limit: float | None
 ) -> list[Line]:
-    """A corpus in the list: `path` is empty if it is nowhere, `good` whether it is what it should be.
+    """Return a corpus as the list shows it.
 
-    `limit` is the entropy in nats per character, where that is known.
+    `path` is empty if the corpus is not here, and `good` is true if its checksum is right. `limit` is the
+    entropy in nats per character, if known.
     """
     lines = [Line(f"{name} · {_megabytes(size)} · {about}", "title")]
     if path and good:
         lines.append(Line(f"  here: {path}", "good"))
     elif path:
         lines.append(
-            Line(f"  {path} is another text (its checksum differs). Type: harness data {name}", "bad")
+            Line(f"  {path} is a different text (its checksum differs). Type: harness data {name}", "bad")
         )
     else:
         lines.append(Line(f"  not here yet. Type: harness data {name}"))
@@ -36,12 +48,12 @@ def data_folders(folders: Sequence[str]) -> list[Line]:
     return [Line(), Line(f"Looked for in {', then in '.join(folders)}.", "dim")]
 
 
-def corpus_is_here(name: str, path: str) -> list[Line]:
-    return [Line(f"{name} is here already, its checksum is right: {path}", "good")]
+def corpus_already_here(name: str, path: str) -> list[Line]:
+    return [Line(f"{name} is already here (checksum verified): {path}", "good")]
 
 
-def corpus_has_come(name: str, path: str) -> list[Line]:
-    return [Line(f"{name} is here now, its checksum is right: {path}", "good")]
+def corpus_obtained(name: str, path: str) -> list[Line]:
+    return [Line(f"{name} is now here (checksum verified): {path}", "good")]
 
 
 def downloading(name: str, size: int, url: str) -> Line:
@@ -49,109 +61,136 @@ def downloading(name: str, size: int, url: str) -> Line:
 
 
 def making(name: str, size: int) -> Line:
-    return Line(f"Making {name} ({_megabytes(size)}) …")
+    return Line(f"Generating {name} ({_megabytes(size)}) …")
 
 
 def set_aside(path: str, kept: str) -> Line:
-    return Line(f"Note: {path} was another text (its checksum differs); it is kept as {kept}")
+    return Line(f"Note: {path} was a different text (its checksum differs); it was kept as {kept}")
 
 
 def download_interrupted(name: str) -> str:
-    return f"Interrupted. What has come is kept. Next: harness data {name}"
+    return f"Interrupted. The partial download was kept. Next: harness data {name}"
 
 
 def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
     guess = f" Did you mean {nearest}?" if nearest else ""
-    if not re.fullmatch(r"\w+", name):  # no name, but a path
-        return f"There is no file {name!r}. Give a text file of yours, or one of {', '.join(names)}.{guess}"
-    return f"There is no corpus {name!r}; there are {', '.join(names)}.{guess}"
+    if not re.fullmatch(r"\w+", name):  # a path, not a name
+        return (
+            f"There is no file {name!r}. Give the path of a text file, or one of {', '.join(names)}.{guess}"
+        )
+    return f"There is no corpus {name!r}; the corpora are {', '.join(names)}.{guess}"
 
 
-def not_downloaded(kind: str, name: str, url: str, facts: Mapping[str, Any]) -> str:
-    """Why a download failed, by the kinds of harness.corpora.download, and what to do."""
-    return "\n".join(_NOT_DOWNLOADED[kind](name, url, facts))
+def not_downloaded(failure: Offline | Refused | Truncated | WrongDigest, name: str, url: str) -> str:
+    """Explain why a download failed and what to do."""
+    match failure:
+        case Offline(error):
+            return _join(
+                f"{name} cannot be downloaded: {_why_offline(error)}.", f"  {url}", *_without_network(name)
+            )
+        case Refused(status, reason):
+            return _refused(name, url, status, reason)
+        case Truncated(received, size):
+            return _join(
+                f"The connection broke. {received:,} of {size:,} bytes of {name} were downloaded and kept.",
+                f"Next: harness data {name}   (it requests only the rest)",
+            )
+        case WrongDigest(actual, expected):
+            return _wrong_digest(name, url, actual, expected)
 
 
-def _offline(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    return [f"{name} cannot be downloaded: {facts['why']}.", f"  {url}", *_without_network(name)]
+def _why_offline(error: RequestException) -> str:
+    """Explain in a few words why no server answered; the text of requests names its internals."""
+    from requests import exceptions
+
+    match error:
+        case exceptions.SSLError():
+            return "the server's certificate cannot be verified"
+        case exceptions.ProxyError():
+            return "the proxy blocks the connection"
+        case exceptions.ConnectTimeout():
+            return f"no answer within {CONNECT_TIMEOUT:g} s"
+        case exceptions.ReadTimeout():
+            return f"no answer within {READ_TIMEOUT:g} s"
+        case exceptions.ConnectionError():  # after its own subclasses above
+            return "no connection"
+    return str(error)
 
 
-def _refused(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    answer = f"{facts['status']} {facts['reason']}".strip()
-    later = ["Try again later."] if facts["status"] == 429 or facts["status"] >= 500 else []
-    said = f"{name} cannot be downloaded: the server answers {answer}."
-    return [said, f"  {url}", *later, *_without_network(name)]
+def _refused(name: str, url: str, status: int, reason: str) -> str:
+    answer = f"{status} {reason}".strip()
+    later = ["Try again later."] if status == 429 or status >= 500 else []
+    refusal = f"{name} cannot be downloaded: the server answers {answer}."
+    return _join(refusal, f"  {url}", *later, *_without_network(name))
 
 
-def _truncated(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    received, size = facts["received"], facts["size"]
-    return [
-        f"The connection broke. {received:,} of {size:,} bytes of {name} came, and are kept.",
-        f"Next: harness data {name}   (it asks for the rest only)",
-    ]
-
-
-def _wrong_digest(name: str, url: str, facts: Mapping[str, Any]) -> list[str]:
-    return [
-        f"What came is not {name}, and was deleted. Its SHA-256 is",
-        f"  {facts['actual']}, expected",
-        f"  {facts['expected']}",
+def _wrong_digest(name: str, url: str, actual: str, expected: str) -> str:
+    return _join(
+        f"The downloaded file is not {name} and was deleted. Its SHA-256 is",
+        f"  {actual}, expected",
+        f"  {expected}",
         f"  {url}",
-        "Does a network that asks for a login answer in its place? Open the address in a browser.",
+        "Did a login page of your network answer instead? Open the address in a browser.",
         *_without_network(name),
-    ]
-
-
-_NOT_DOWNLOADED: dict[str, Callable[[str, str, Mapping[str, Any]], list[str]]] = {
-    "offline": _offline,
-    "refused": _refused,
-    "truncated": _truncated,
-    "checksum": _wrong_digest,
-}
+    )
 
 
 def _without_network(name: str) -> list[str]:
     return [
-        f"Have you a copy?  harness data {name} --from FILE",
+        f"Do you already have a copy?  harness data {name} --from FILE",
         "A text that needs no network:  harness data tiny_tales",
     ]
 
 
 def not_that_corpus(name: str, path: str, actual: str, expected: str) -> str:
-    return "\n".join(
-        [
-            f"{path} is not {name}; nothing was changed. Its SHA-256 is",
-            f"  {actual}, expected",
-            f"  {expected}",
-            "Was it saved as a web page, with other line endings, or only in part? Download it again.",
-        ]
+    return _join(
+        f"{path} is not {name}; nothing was changed. Its SHA-256 is",
+        f"  {actual}, expected",
+        f"  {expected}",
+        "Was it saved as a web page, with other line endings, or only in part? Download it again.",
     )
 
 
 def data_not_written(name: str, folder: str, problem: str) -> str:
-    return "\n".join(
-        [
-            f"{name} cannot be written to {folder}: {problem}.",
-            "Make room, or the folder writable; or set HARNESS_DATA_DIR to a folder of yours.",
-        ]
+    return _join(
+        f"{name} cannot be written to {folder}: {problem}.",
+        "Free some space or make the folder writable; or set HARNESS_DATA_DIR to another folder.",
     )
 
 
 def not_read(path: str, problem: str) -> str:
-    return f"{path} cannot be read: {problem}. Give the path of a text file that you may read."
+    return f"{path} cannot be read: {problem}. Give the path of a text file that you can read."
 
 
 def data_folder_missing(folder: str) -> str:
-    return f"HARNESS_DATA_DIR is {folder}, which is not a folder. Make it, or unset HARNESS_DATA_DIR."
+    return f"HARNESS_DATA_DIR is {folder}, which is not a folder. Create it, or unset HARNESS_DATA_DIR."
 
 
-def made_otherwise(name: str) -> str:
-    return "\n".join(
-        [
-            f"{name}, as made here, has another checksum than it should.",
-            "Was harness/ changed? See:  git status harness",
-        ]
+def wrong_generated_text(name: str) -> str:
+    return _join(
+        f"{name} was generated with the wrong checksum.",
+        "Have you changed harness/? See:  git status harness",
     )
+
+
+def wrong_forms(option: str, rule: str, forms: Sequence[str]) -> str:
+    return f"{option!r} of {rule} does not have the forms {', '.join(forms)}"
+
+
+def unknown_rule(place: str) -> str:
+    return f"{place} does not name a rule"
+
+
+def rule_without_forms(place: str) -> str:
+    return f"{place} does not name a rule with forms"
+
+
+def unknown_form(place: str, rule: str, forms: Sequence[str]) -> str:
+    return f"{place} does not name a form of {rule}: {', '.join(forms)}"
+
+
+def _join(*lines: str) -> str:
+    return "\n".join(lines)
 
 
 def _megabytes(size: int) -> str:

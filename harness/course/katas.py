@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.course.words import unknown_kata
+
+STATE = ".harness"  # the folder of everything that is recorded about a learner's progress
 _FOLDER = re.compile(r"k(\d\d)_([a-z][a-z0-9_]*)")
 _ARGUMENT = re.compile(r"k?(\d{1,2})")
 
@@ -74,6 +77,10 @@ class Course:
     root: Path
     katas: tuple[Kata, ...]
 
+    @property
+    def state(self) -> Path:
+        return self.root / STATE
+
     def kata_of(self, path: Path) -> Kata | None:
         """The kata whose folder (or solution) contains `path`, if one does."""
         for kata in self.katas:
@@ -83,11 +90,16 @@ class Course:
 
     def relative(self, path: Path) -> str:
         """`path` as a learner types it from the root, with forward slashes."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return display_path(self.root, path)
 
 
 class UnknownKata(ValueError):
     """A KATA argument that names no kata; the message says which there are."""
+
+
+def display_path(root: Path, path: Path) -> str:
+    """`path` as a learner types it from the root, with forward slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def find_root(start: Path) -> Path | None:
@@ -119,9 +131,8 @@ def _unknown(course: Course, argument: str) -> str:
     names = [kata.name for kata in course.katas]
     topics = {kata.topic: kata.name for kata in course.katas}
     close = difflib.get_close_matches(argument, [*names, *topics], n=1, cutoff=0.5)
-    guess = f" Did you mean {topics.get(close[0], close[0])}?" if close else ""
-    known = f"{course.katas[0].number} to {course.katas[-1].number}"
-    return f"There is no kata {argument!r}; the katas are {known}.{guess}"
+    nearest = topics.get(close[0], close[0]) if close else ""
+    return unknown_kata(argument, course.katas[0].number, course.katas[-1].number, nearest)
 
 
 def _kata_names(root: Path) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course.katas import Kata
+from harness.course.words import NOT_QUESTIONS, empty_question, wrong_question_keys
 
 FILE = "review.toml"
 
@@ -53,7 +54,7 @@ def read_questions(kata: Kata) -> tuple[Question, ...]:
         raise BadReview(kata, str(error)) from None
     rows = table.get("question")
     if set(table) != {"question"} or not isinstance(rows, list):
-        raise BadReview(kata, "it holds something else than [[question]] tables")
+        raise BadReview(kata, NOT_QUESTIONS)
     return tuple(_question(kata, number, row) for number, row in enumerate(rows, start=1))
 
 
@@ -77,8 +78,8 @@ def paragraphs(text: str, width: int) -> list[str]:
 
 def _question(kata: Kata, number: int, row: object) -> Question:
     if not isinstance(row, dict) or set(row) != {"ask", "answer"}:
-        raise BadReview(kata, f"question {number} needs ask and answer, and nothing else")
+        raise BadReview(kata, wrong_question_keys(number))
     texts = [str(row[name]).strip("\n") for name in ("ask", "answer")]
     if not all(text.strip() for text in texts):
-        raise BadReview(kata, f"question {number} has an empty ask or answer")
+        raise BadReview(kata, empty_question(number))
     return Question(*texts)

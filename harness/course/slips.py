@@ -7,8 +7,15 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from harness.course.definitions import first_line, split_lines
 from harness.course.katas import Kata
 from harness.course.stubs import contract
+from harness.course.words import (
+    slip_fields_not_text,
+    slip_not_found_once,
+    slips_not_toml,
+    wrong_slip_fields,
+)
 
 SLIPS = "slips.toml"
 ALTERNATIVES = "alternatives.py"
@@ -33,7 +40,7 @@ class Slip:
         """The solution's source with this mistake in it. Raises BadSlip."""
         count = source.count(self.find)
         if count != 1:
-            raise BadSlip(f"{self.id}: its `find` occurs {count} times in the solution, not once")
+            raise BadSlip(slip_not_found_once(self.id, count))
         return source.replace(self.find, self.replace)
 
 
@@ -50,17 +57,17 @@ def read_slips(kata: Kata) -> list[Slip]:
     try:
         rows = tomllib.loads(slips_path(kata).read_text(encoding="utf-8")).get("slip", [])
     except tomllib.TOMLDecodeError as error:
-        raise BadSlip(f"not valid TOML: {error}") from None
+        raise BadSlip(slips_not_toml(str(error))) from None
     return [_slip(row) for row in rows]
 
 
 def _slip(row: dict[str, str]) -> Slip:
     wanted = {field.name for field in fields(Slip)}
     if not all(isinstance(value, str) for value in row.values()):
-        raise BadSlip(f"{row.get('id', 'a slip without id')}: every field is a text")
+        raise BadSlip(slip_fields_not_text(row.get("id")))
     if row.keys() != wanted:
         wrong = ", ".join(sorted(row.keys() ^ wanted))
-        raise BadSlip(f"{row.get('id', 'a slip without id')}: missing or unknown: {wrong}")
+        raise BadSlip(wrong_slip_fields(row.get("id"), wrong))
     return Slip(**row)
 
 
@@ -93,6 +100,5 @@ def _imports_names_of(node: ast.stmt, solution: str) -> bool:
 
 
 def _renamed(node: ast.FunctionDef | ast.ClassDef, source: str) -> str:
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+    text = "\n".join(split_lines(source)[first_line(node) - 1 : node.end_lineno])
     return text.replace(node.name, replaced_name(node.name))

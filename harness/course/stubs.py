@@ -7,13 +7,21 @@ imports, constants and whatever is marked with a comment `# given` stay; private
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.course.definitions import (
+    Definition,
+    Function,
+    docstring_lines,
+    find_definition,
+    first_line,
+    last_line,
+    split_lines,
+)
+
 GIVEN = "# given"
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ def make_stub(source: str, solved: Collection[str] = ()) -> str:
 
     What is named in `solved` stays as it is in the solution, with the private names that it may use.
     """
-    lines = _lines(source)
+    lines = split_lines(source)
     nodes = [node for node in ast.parse(source).body if not _stays(getattr(node, "name", ""), solved)]
     edits = [edit for node in nodes for edit in _edits(node, lines)]
     for first, last, replacement in sorted(edits, reverse=True):
@@ -41,9 +49,9 @@ def make_stub(source: str, solved: Collection[str] = ()) -> str:
 
 def contract(source: str) -> dict[str, Signature]:
     """The public functions and classes of a module by name, in the order they are written."""
-    nodes = [node for node in ast.parse(source).body if isinstance(node, _Function | ast.ClassDef)]
+    nodes = [node for node in ast.parse(source).body if isinstance(node, Definition)]
     public = [node for node in nodes if not node.name.startswith("_")]
-    return {node.name: _signature(node, _lines(source)) for node in public}
+    return {node.name: _signature(node, split_lines(source)) for node in public}
 
 
 def read_contract(path: Path) -> dict[str, Signature]:
@@ -56,8 +64,8 @@ def read_contract(path: Path) -> dict[str, Signature]:
 
 def declaration(source: str, name: str) -> Signature | None:
     """The signature of a function, a class, or a method ("Linear.forward") of a module."""
-    node = _defined(ast.parse(source).body, name)
-    return _signature(node, _lines(source)) if node else None
+    node = find_definition(ast.parse(source).body, name)
+    return _signature(node, split_lines(source)) if node else None
 
 
 def definition_line(source: str, name: str) -> int | None:
@@ -66,17 +74,8 @@ def definition_line(source: str, name: str) -> int | None:
         body = ast.parse(source.removeprefix("\ufeff")).body
     except (SyntaxError, ValueError):
         return None
-    node = _defined(body, name)
+    node = find_definition(body, name)
     return node.lineno if node else None
-
-
-def _defined(body: list[ast.stmt], name: str) -> _Function | ast.ClassDef | None:
-    """The function, class or method ("Linear.forward") of this name."""
-    owner, _, rest = name.partition(".")
-    for node in body:
-        if isinstance(node, _Function | ast.ClassDef) and node.name == owner:
-            return _defined(node.body, rest) if rest else node
-    return None
 
 
 def _stays(name: str, solved: Collection[str]) -> bool:
@@ -85,21 +84,16 @@ def _stays(name: str, solved: Collection[str]) -> bool:
 
 def _edits(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]:
     """What to replace for one top-level statement: (first line, last line, new lines)."""
-    if not isinstance(node, _Function | ast.ClassDef) or is_given(_header(node, lines)):
+    if not isinstance(node, Definition) or is_given(_header(node, lines)):
         return []
     if node.name.startswith("_"):
         return [_removal(node, lines)]
-    if isinstance(node, _Function):
+    if isinstance(node, Function):
         return [_emptied(node, lines)]
     methods = [
-        item for item in node.body if isinstance(item, _Function) and not is_given(_header(item, lines))
+        item for item in node.body if isinstance(item, Function) and not is_given(_header(item, lines))
     ]
     return [_removal(m, lines) if _is_private(m.name) else _emptied(m, lines) for m in methods]
-
-
-def _lines(source: str) -> list[str]:
-    """The lines that `ast` counts: a form feed or a line separator inside one does not end it."""
-    return re.split(r"\r\n|\r|\n", source)
 
 
 def _is_private(name: str) -> bool:
@@ -108,8 +102,8 @@ def _is_private(name: str) -> bool:
 
 def given(source: str) -> set[str]:
     """The names at top level that are marked as given: they are not the learner's to write."""
-    lines = _lines(source)
-    nodes = [node for node in ast.parse(source).body if isinstance(node, _Function | ast.ClassDef)]
+    lines = split_lines(source)
+    nodes = [node for node in ast.parse(source).body if isinstance(node, Definition)]
     return {node.name for node in nodes if is_given(_header(node, lines))}
 
 
@@ -118,33 +112,27 @@ def is_given(declaration: str) -> bool:
     return any(line.rstrip().endswith(GIVEN) for line in declaration.splitlines())
 
 
-def _first_line(node: _Function | ast.ClassDef) -> int:
-    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-
-
-def _removal(node: _Function | ast.ClassDef, lines: list[str]) -> tuple[int, int, list[str]]:
+def _removal(node: Definition, lines: list[str]) -> tuple[int, int, list[str]]:
     """Take a definition out, with the comment lines and the blank lines above it."""
-    first = _first_line(node)
+    first = first_line(node)
     while first > 1 and (not lines[first - 2].strip() or lines[first - 2].lstrip().startswith("#")):
         first -= 1
-    return (first, node.end_lineno or first, [])
+    return (first, last_line(node), [])
 
 
-def _emptied(node: _Function, lines: list[str]) -> tuple[int, int, list[str]]:
+def _emptied(node: Function, lines: list[str]) -> tuple[int, int, list[str]]:
     """Replace what follows the docstring (comments included) by `raise NotImplementedError`."""
     first = node.body[0]
     header = lines[first.lineno - 1].encode()[: first.col_offset].decode()  # ast counts bytes
     if header.strip():  # `def f(): ...`, all on one line
         indent = " " * (node.col_offset + 4)
         replacement = [header.rstrip(), f"{indent}raise NotImplementedError"]
-        return (first.lineno, node.end_lineno or first.lineno, replacement)
-    has_docstring = ast.get_docstring(node, clean=False) is not None
-    kept_until = (node.body[0].end_lineno or node.lineno) if has_docstring else node.body[0].lineno - 1
-    indent = " " * node.body[0].col_offset
-    return (kept_until + 1, node.end_lineno or kept_until, [f"{indent}raise NotImplementedError"])
+        return (first.lineno, last_line(node), replacement)
+    start = docstring_lines(node).stop or first.lineno
+    return (start, last_line(node), [f"{' ' * first.col_offset}raise NotImplementedError"])
 
 
-def _signature(node: _Function | ast.ClassDef, lines: list[str]) -> Signature:
+def _signature(node: Definition, lines: list[str]) -> Signature:
     summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
     function = _constructor(node) if isinstance(node, ast.ClassDef) else node
     if function is None:
@@ -154,16 +142,15 @@ def _signature(node: _Function | ast.ClassDef, lines: list[str]) -> Signature:
     return Signature(node.name, f"{node.name}({bare})", summary, _header(node, lines))
 
 
-def _header(node: _Function | ast.ClassDef, lines: list[str]) -> str:
+def _header(node: Definition, lines: list[str]) -> str:
     """The lines from `def` or `class` to the colon, as they are written."""
     first = node.body[0]
-    body = _first_line(first) if isinstance(first, _Function | ast.ClassDef) else first.lineno
-    return "\n".join(lines[node.lineno - 1 : max(node.lineno, body - 1)])
+    return "\n".join(lines[node.lineno - 1 : max(node.lineno, first_line(first) - 1)])
 
 
-def _constructor(node: ast.ClassDef) -> _Function | None:
+def _constructor(node: ast.ClassDef) -> Function | None:
     for item in node.body:
-        if isinstance(item, _Function) and item.name == "__init__":
+        if isinstance(item, Function) and item.name == "__init__":
             return item
     return None
 

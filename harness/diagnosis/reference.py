@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import CodeType, ModuleType
 
+from harness.course.definitions import Definition
+from harness.course.definitions import first_line as start_of
+from harness.course.definitions import last_line as end_of
 from harness.course.katas import Kata
 from harness.course.slips import Slip
 from harness.diagnosis.time_budget import TimeBudget
 
 _VERSIONS = itertools.count()
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Reference:
@@ -86,17 +88,17 @@ def patched_source(source: str, slip: Slip) -> str:
     start = source.index(slip.find)
     body = _parsed(source)
     first_line, last_line = _line_of(source, start), _line_of(source, start + len(slip.find) - 1)
-    hit = [node for node in body if _start(node) <= last_line and first_line <= _end(node)]
+    hit = [node for node in body if start_of(node) <= last_line and first_line <= end_of(node)]
     if not hit:
         return slipped
-    first_line, last_line = min(first_line, _start(hit[0])), max(last_line, _end(hit[-1]))
+    first_line, last_line = min(first_line, start_of(hit[0])), max(last_line, end_of(hit[-1]))
     begin, after = len("".join(lines[: first_line - 1])), len("".join(lines[last_line:]))
     text = slipped[begin : len(slipped) - after]
     names = _defined(hit)
     followers = []
     for node in body[body.index(hit[-1]) + 1 :]:
         if _looks_at(node, names):
-            followers.append("".join(lines[_start(node) - 1 : _end(node)]))
+            followers.append("".join(lines[start_of(node) - 1 : end_of(node)]))
             names |= _defined([node])
     future = "from __future__ import annotations\n" if "from __future__ import annotations" in source else ""
     return "\n".join([future + text, *followers])
@@ -111,19 +113,10 @@ def _line_of(source: str, position: int) -> int:
     return source.count("\n", 0, position) + 1
 
 
-def _start(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
-
-
-def _end(node: ast.stmt) -> int:
-    return node.end_lineno or node.lineno
-
-
 def _defined(nodes: Collection[ast.stmt]) -> set[str]:
     """The names that these statements bind."""
-    names = {node.name for node in nodes if isinstance(node, _Definition)}
-    others = [node for node in nodes if not isinstance(node, _Definition)]
+    names = {node.name for node in nodes if isinstance(node, Definition)}
+    others = [node for node in nodes if not isinstance(node, Definition)]
     stores = (each for node in others for each in ast.walk(node) if isinstance(each, ast.Name))
     return names | {each.id for each in stores if isinstance(each.ctx, ast.Store)}
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from harness.isolation.words import cannot_import, missing_name
+
 
 def text_of(error: BaseException) -> str:
     """An exception's message, also when its class is broken, as text that every encoding can hold."""
@@ -19,7 +21,7 @@ class CannotImport(Exception):
     """A learner's file fails to import; `__cause__` is the error it fails with."""
 
     def __init__(self, path: Path, cause: BaseException) -> None:
-        super().__init__(f"{path.name} cannot be imported: {type(cause).__name__}: {text_of(cause)}")
+        super().__init__(cannot_import(path.name, type(cause).__name__, text_of(cause)))
         self.path = path
         self.__cause__ = cause
 
@@ -28,7 +30,7 @@ class MissingName(Exception):
     """A learner's file lacks a name that its contract promises."""
 
     def __init__(self, path: Path, name: str, present: Sequence[str]) -> None:
-        super().__init__(f"{path.name} does not define {name!r}")
+        super().__init__(missing_name(path.name, name))
         self.path = path
         self.missing = name
         self.present = tuple(present)  # public names that the contract does not have

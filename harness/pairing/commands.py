@@ -22,7 +22,7 @@ from harness.pairing.session import (
     started,
 )
 from harness.progress.ledger import Ledger
-from harness.progress.receipts import FOLDER, append_line, read_lines
+from harness.progress.receipts import append_line, read_lines
 from harness.progress.standing import KataProgress, next_kata
 from harness.terminal.lines import Line
 
@@ -123,7 +123,7 @@ def _session(course: Course, now: float) -> Session | None:
 
 
 def _path(course: Course) -> Path:
-    return course.root / FOLDER / FILE
+    return course.state / FILE
 
 
 def _events(course: Course) -> list[dict[str, object]]:

@@ -31,6 +31,7 @@ from harness.plots.theme import (
     shades,
     title,
 )
+from harness.plots.words import wrong_count, wrong_weights_shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def attention_maps(
     maps = as_array(weights)
     maps = maps[None] if maps.ndim == 2 else maps
     if maps.ndim != 3:
-        raise ValueError(f"weights of shape {maps.shape}: give (queries, keys) or (heads, queries, keys)")
+        raise ValueError(wrong_weights_shape(maps.shape))
     titles = titles or ([f"head {head}" for head in range(len(maps))] if len(maps) > 1 else [""])
     keys = keys or (tokens if maps.shape[1] == maps.shape[2] else None)
     _check_count("titles", titles, len(maps), "maps")
@@ -203,4 +204,4 @@ def smoothed(points: Sequence[Point], windows: int = 100) -> list[Point]:
 
 def _check_count(name: str, names: Sequence[str] | None, count: int, of: str) -> None:
     if names is not None and len(names) != count:
-        raise ValueError(f"{len(names)} {name} for {count} {of}: give one for each")
+        raise ValueError(wrong_count(len(names), name, count, of))

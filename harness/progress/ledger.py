@@ -23,7 +23,7 @@ class Ledger:
     def __post_init__(self) -> None:
         self._shipped = shipped_tests(self.course)
         self._digests = current_digests(self.course)
-        self.stored: Receipts = read_receipts(progress_path(self.course.root))
+        self.stored: Receipts = read_receipts(progress_path(self.course))
         self._receipts = list(self.stored.entries)
         self._cases: dict[tuple[str, str], set[str]] = {}
         self._wanted: dict[tuple[str, str], int] = {}

@@ -7,6 +7,7 @@ atomic between processes, and on network disks, a lock file keeps writers apart.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import AbstractContextManager
@@ -14,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-FOLDER = ".harness"
+from harness.course.katas import Course
+
 FILE = "progress.jsonl"
 
 
@@ -44,8 +46,8 @@ class Receipts:
     problem: str = ""  # why the file could not be read at all, else empty
 
 
-def progress_path(root: Path) -> Path:
-    return root / FOLDER / FILE
+def progress_path(course: Course) -> Path:
+    return course.state / FILE
 
 
 def read_receipts(path: Path) -> Receipts:
@@ -81,7 +83,7 @@ def append_line(path: Path, fact: dict[str, object]) -> None:
         finally:
             os.close(descriptor)
     if written < len(line):
-        raise OSError(28, "No space left on device", str(path))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ def lock_reason(blocker: KataProgress) -> str:
 
 
 def tests_differ(path: str) -> Line:
-    return Line(f"Note: {path} differs from the shipped tests (git diff {path}).", "dim")
+    return Line(f"Note: {path} differs from the original tests (git diff {path}).", "dim")
 
 
 def unreadable_lines(path: str, numbers: Sequence[int]) -> Line:
@@ -28,7 +28,7 @@ def _are(items: Sequence[object]) -> str:
 
 
 def unreadable_file(path: str, problem: str) -> Line:
-    return Line(f"Note: {path} cannot be read ({problem}); progress is counted from nothing.", "bad")
+    return Line(f"Note: {path} cannot be read ({problem}); progress starts from zero.", "bad")
 
 
 def not_saved(path: str, problem: str) -> Line:
@@ -55,8 +55,8 @@ def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
 def course_complete() -> list[Line]:
     """What there is to do when no kata is left."""
     return [
-        Line("Every kata that there is, is complete: you have built a language model.", "good"),
-        Line("Let it learn and write:  harness train, then  harness sample"),
+        Line("All katas are complete. You have built a language model!", "good"),
+        Line("Train it and let it write:  harness train, then  harness sample"),
     ]
 
 

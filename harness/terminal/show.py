@@ -1,4 +1,4 @@
-"""Lines on the terminal: as wide as it is, with colour where it has any."""
+"""Lines printed on a terminal by click."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.terminal.lines import Line, encodable, wrap_lines
-
-_STYLES: dict[str, dict[str, Any]] = {
-    "": {},
-    "title": {"bold": True},
-    "good": {"fg": "green"},
-    "bad": {"fg": "red"},
-    "dim": {"dim": True},
-    "command": {"bold": True},
-}
+from harness.terminal.styles import STYLES
 
 
 def show(lines: Iterable[Line]) -> None:
-    """Print lines, and see that they are there before anything else is."""
+    """Print lines at once, in colour where the terminal has it."""
     import click
 
     colour = False if os.environ.get("NO_COLOR") else None  # None: colour on a terminal only
     for line in wrap_lines(lines, shutil.get_terminal_size().columns):
-        click.secho(encodable(line.text, sys.stdout.encoding), color=colour, **_STYLES[line.style])
+        text, style = encodable(line.text, sys.stdout.encoding), STYLES[line.style]
+        look: dict[str, Any] = {
+            "fg": style.colour or None,
+            "bold": style.bold or None,
+            "dim": style.dim or None,
+        }
+        click.secho(text, color=colour, **look)  # None, because click writes a code for False too

@@ -87,7 +87,7 @@ def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
     assert result.code == 0
     assert "kata 00 doubles · 4/4 complete ✓" in result.out
     assert "kata 01 layers · 2/2 complete ✓" in result.out
-    assert "Every kata that there is, is complete: you have built a language model." in result.out
+    assert "All katas are complete. You have built a language model!" in result.out
 
 
 def test_an_edit_makes_a_complete_kata_stale_but_keeps_the_next_unlocked(mini: Miniature) -> None:
@@ -288,7 +288,7 @@ def test_a_run_by_an_ide_does_not_stop_at_the_first_failure(mini: Miniature, var
 
 def test_an_edited_test_file_is_pointed_out(mini: Miniature) -> None:
     mini.doubles.tests.write_text(mini.doubles.tests.read_text() + "\n# mine\n")
-    note = "katas/k00_doubles/test_doubles.py differs from the shipped tests"
+    note = "katas/k00_doubles/test_doubles.py differs from the original tests"
     assert note in mini.pytest("katas/00").out
     assert note in mini.harness("status").out
 
@@ -304,7 +304,7 @@ def test_deleting_a_test_does_not_complete_a_kata(mini: Miniature) -> None:
 def test_torn_and_foreign_lines_are_ignored_with_a_notice(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
-    with progress_path(mini.root).open("ab") as file:
+    with progress_path(mini.course).open("ab") as file:
         file.write(b'{"kata": "k00_num\n\xff\xfe\n')
     result = mini.pytest("katas/00")
     assert result.code == 0
@@ -324,9 +324,9 @@ def test_progress_that_cannot_be_saved_is_a_notice_not_a_failure(mini: Miniature
 def test_a_run_that_changes_nothing_writes_nothing(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
-    before = progress_path(mini.root).read_bytes()
+    before = progress_path(mini.course).read_bytes()
     mini.pytest("katas/00")
-    assert progress_path(mini.root).read_bytes() == before
+    assert progress_path(mini.course).read_bytes() == before
 
 
 def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
@@ -334,7 +334,7 @@ def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
     command = [sys.executable, "-m", "pytest", "katas/00"]
     runs = [mini.start(*command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
-    stored = read_receipts(progress_path(mini.root))
+    stored = read_receipts(progress_path(mini.course))
     assert stored.unreadable == ()
     assert {name for receipt in stored.entries for name in receipt.passed} == set(
         status(mini)["k00_doubles"]["tests"]

@@ -152,7 +152,7 @@ BREAKAGES = [
         "solutions/k00_doubles/slips.toml",
         'replace = "return 3 * x"',
         "replace = 3",
-        "slips.toml: cannot be read (three-times: every field is a text)",
+        "slips.toml: cannot be read (three-times: every field must be text)",
     ),
     (
         "solutions/k00_doubles/alternatives.py",

@@ -67,7 +67,8 @@ def test_the_list_tells_a_text_that_only_has_the_name(mini: Miniature) -> None:
     folder(mini.root, "data", tiny_tales=b"Once upon a time")
     out = mini.harness("data", COLUMNS="200").out
     assert (
-        "data/tiny_tales.txt is another text (its checksum differs). Type: harness data tiny_tales\n" in out
+        "data/tiny_tales.txt is a different text (its checksum differs). Type: harness data tiny_tales\n"
+        in out
     )
 
 
@@ -91,10 +92,10 @@ def test_the_list_of_this_repository_finds_the_committed_sequences(repository: P
 
 def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature) -> None:
     first = mini.harness("data", "tiny_tales", folder="katas")
-    assert first.out == "tiny_tales is here now, its checksum is right: data/tiny_tales.txt\n"
-    assert first.err == "Making tiny_tales (1.0 MB) …\n"
+    assert first.out == "tiny_tales is now here (checksum verified): data/tiny_tales.txt\n"
+    assert first.err == "Generating tiny_tales (1.0 MB) …\n"
     again = mini.harness("data", "tiny_tales")
-    assert again.out == "tiny_tales is here already, its checksum is right: data/tiny_tales.txt\n"
+    assert again.out == "tiny_tales is already here (checksum verified): data/tiny_tales.txt\n"
     assert again.err == ""
 
 
@@ -106,7 +107,7 @@ def test_training_finds_a_corpus_or_gets_it(tmp_path: Path) -> None:
 
 def test_a_made_text_that_is_not_the_known_one_is_not_kept(tmp_path: Path) -> None:
     wrong = dataclasses.replace(MINE, make=lambda: "98 bottles\n")
-    with pytest.raises(NoCorpus, match="bottles, as made here, has another checksum"):
+    with pytest.raises(NoCorpus, match="bottles was generated with the wrong checksum"):
         catalogue.get(tmp_path, wrong)
     assert not (tmp_path / "data" / "bottles.txt").exists()
 
@@ -115,7 +116,7 @@ def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> N
     texts = folder(mini.root, "data", simple_sequences=b"count: 1 2 4\n")
     result = mini.harness("data", "simple_sequences")
     assert result.code == 0
-    assert "data/simple_sequences.txt was another text (its checksum differs)" in result.err
+    assert "data/simple_sequences.txt was a different text (its checksum differs)" in result.err
     assert (texts / "simple_sequences.txt.old").read_bytes() == b"count: 1 2 4\n"
 
 
@@ -125,7 +126,7 @@ def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> N
 def test_an_unknown_name_gets_the_nearest_and_all(mini: Miniature, name: str, nearest: str) -> None:
     result = mini.harness("data", name)
     assert result.code == 2
-    assert f"There is no corpus '{name}'; there are simple_sequences, tiny_tales, tiny_shakes" in result.err
+    assert f"There is no corpus '{name}'; the corpora are simple_sequences, tiny_tales, tiny_sh" in result.err
     assert ("Did you mean" in result.err) == bool(nearest)
     assert f"Did you mean {nearest}?" in result.err or not nearest
     with pytest.raises(UnknownCorpus):
@@ -138,7 +139,7 @@ def test_an_error_is_one_block_with_exit_code_1(mini: Miniature) -> None:
     assert result.code == 1
     assert re.fullmatch(
         r"Error: tiny_tales cannot be written to data: .+\.\n"
-        r"Make room, or the folder writable; or set HARNESS_DATA_DIR to a folder of yours\.\n",
+        r"Free some space or make the folder writable; or set HARNESS_DATA_DIR to another folder\.\n",
         result.err,
     )
 
@@ -153,7 +154,7 @@ def test_a_download_is_interrupted_without_a_traceback(
     monkeypatch.chdir(mini.root)
     result = CliRunner().invoke(main, ["data", "bottles"])
     assert result.exit_code == 2
-    assert result.stderr.endswith("Interrupted. What has come is kept. Next: harness data bottles\n")
+    assert result.stderr.endswith("Interrupted. The partial download was kept. Next: harness data bottles\n")
 
 
 def test_the_command_downloads(mini: Miniature, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +163,7 @@ def test_the_command_downloads(mini: Miniature, monkeypatch: pytest.MonkeyPatch)
     with serving(SONG) as server:
         monkeypatch.setattr(catalogue, "CORPORA", (dataclasses.replace(MINE, url=server.url),))
         result = CliRunner().invoke(main, ["data", "bottles"])
-    assert result.stdout == "bottles is here now, its checksum is right: data/bottles.txt\n"
+    assert result.stdout == "bottles is now here (checksum verified): data/bottles.txt\n"
 
 
 # --- from a file ---------------------------------------------------------------------------------
@@ -174,10 +175,10 @@ def test_a_copy_is_taken_and_checked(
     monkeypatch.chdir(mini.root)
     Path("download.txt").write_bytes(SONG)
     result = CliRunner().invoke(main, ["data", "bottles", "--from", "download.txt"])
-    assert result.output == "bottles is here now, its checksum is right: data/bottles.txt\n"
+    assert result.output == "bottles is now here (checksum verified): data/bottles.txt\n"
     assert Path("data/bottles.txt").read_bytes() == SONG
     result = CliRunner().invoke(main, ["data", "bottles", "--from", "data/bottles.txt"])
-    assert result.output == "bottles is here already, its checksum is right: data/bottles.txt\n"
+    assert result.output == "bottles is already here (checksum verified): data/bottles.txt\n"
 
 
 def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_nothing(mini: Miniature) -> None:
@@ -251,7 +252,7 @@ def test_a_named_folder_that_is_none_is_told_when_something_is_to_go_there(
     monkeypatch.setenv(ELSEWHERE, str(tmp_path / "nowhere"))
     assert catalogue.find(tmp_path, "simple_sequences").is_file()
     with pytest.raises(
-        NoCorpus, match=r"nowhere, which is not a folder\. Make it, or unset HARNESS_DATA_DIR"
+        NoCorpus, match=r"nowhere, which is not a folder\. Create it, or unset HARNESS_DATA_DIR"
     ):
         catalogue.find(tmp_path, "tiny_tales")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.commands.solution import pairs
 from harness.course.stubs import make_stub
 from harness.tests.support.miniature import Miniature
 
@@ -106,3 +107,19 @@ def test_in_a_narrow_terminal_they_stand_one_below_the_other(mini: Miniature) ->
     mine = next(i for i, line in enumerate(lines) if "return x + x" in line)
     reference = next(i for i, line in enumerate(lines) if "return 2 * x" in line)
     assert mine < reference
+
+
+DECORATED = '''
+@dataclass
+class Config:
+    """Settings."""
+
+    def size(self) -> int:
+        """A size."""
+        return 1
+'''
+
+
+def test_a_decorated_definition_is_shown_with_its_decorator_and_without_docstrings() -> None:
+    (passage,) = pairs(DECORATED, DECORATED)
+    assert passage.yours == "@dataclass\nclass Config:\n\n    def size(self) -> int:\n        return 1"

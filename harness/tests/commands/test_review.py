@@ -76,7 +76,7 @@ def test_paragraphs_are_filled_and_what_is_indented_stays() -> None:
     [
         (None, "No such file or directory"),
         ("[[question]", "Expected ']]'"),
-        ("x = 1\n", "it holds something else than [[question]] tables"),
+        ("x = 1\n", "it must contain only [[question]] tables"),
         ('[[question]]\nask = "Why?"\n', "question 1 needs ask and answer, and nothing else"),
         ('[[question]]\nask = "Why?"\nanswer = " "\n', "question 1 has an empty ask or answer"),
     ],

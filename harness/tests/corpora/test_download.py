@@ -1,4 +1,4 @@
-"""A corpus from the network, from a server on this machine that can do all that servers do wrong."""
+"""Downloads from a local server that misbehaves in every known way."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def part(root: Path) -> Path:
 
 
 def files(root: Path) -> set[str]:
-    """What is in the data folder, besides the lock."""
+    """The files in the data folder except the lock."""
     return {path.name for path in (root / "data").iterdir() if not path.name.endswith(".lock")}
 
 
@@ -56,7 +56,7 @@ def leave_part(root: Path, content: bytes) -> None:
     part(root).write_bytes(content)
 
 
-def test_it_is_downloaded_whole_and_nothing_else_is_left(tmp_path: Path, server: Server) -> None:
+def test_a_download_leaves_only_the_complete_file(tmp_path: Path, server: Server) -> None:
     path = catalogue.get(tmp_path, corpus(server))
     assert path == tmp_path / "data" / "bottles.txt"
     assert path.read_bytes() == TEXT
@@ -64,13 +64,13 @@ def test_it_is_downloaded_whole_and_nothing_else_is_left(tmp_path: Path, server:
     assert server.behaviour.asked == [None]
 
 
-def test_what_is_here_is_not_asked_for_again(tmp_path: Path, server: Server) -> None:
+def test_a_corpus_is_downloaded_only_once(tmp_path: Path, server: Server) -> None:
     catalogue.get(tmp_path, corpus(server))
     catalogue.get(tmp_path, corpus(server))
     assert len(server.behaviour.asked) == 1
 
 
-def test_one_line_says_what_is_downloaded(
+def test_one_line_names_the_download(
     tmp_path: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     catalogue.get(tmp_path, corpus(server))
@@ -78,7 +78,7 @@ def test_one_line_says_what_is_downloaded(
 
 
 @pytest.mark.parametrize("says_length", [True, False], ids=["length announced", "no length"])
-def test_a_broken_connection_keeps_what_came_and_the_next_try_asks_for_the_rest(
+def test_after_a_broken_connection_the_next_try_requests_only_the_rest(
     tmp_path: Path, server: Server, says_length: bool
 ) -> None:
     server.behaviour.says_length = says_length
@@ -88,8 +88,8 @@ def test_a_broken_connection_keeps_what_came_and_the_next_try_asks_for_the_rest(
     assert TEXT.startswith(kept)
     assert 100_000 - 8 * 1024 <= len(kept) <= 100_000
     assert message == (
-        f"The connection broke. {len(kept):,} of {len(TEXT):,} bytes of bottles came, and are kept.\n"
-        "Next: harness data bottles   (it asks for the rest only)"
+        f"The connection broke. {len(kept):,} of {len(TEXT):,} bytes of bottles were downloaded and kept.\n"
+        "Next: harness data bottles   (it requests only the rest)"
     )
     server.behaviour.stop_after = None
     assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
@@ -97,7 +97,7 @@ def test_a_broken_connection_keeps_what_came_and_the_next_try_asks_for_the_rest(
     assert files(tmp_path) == {"bottles.txt"}
 
 
-def test_a_server_that_falls_silent_is_given_up_and_what_came_is_kept(
+def test_a_silent_server_times_out_and_the_partial_download_is_kept(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "READ_TIMEOUT", 0.2)
@@ -106,14 +106,14 @@ def test_a_server_that_falls_silent_is_given_up_and_what_came_is_kept(
     assert 40_000 < part(tmp_path).stat().st_size <= 50_000
 
 
-def test_a_server_that_knows_no_ranges_sends_all_of_it_again(tmp_path: Path, server: Server) -> None:
+def test_a_server_without_ranges_sends_the_whole_file(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.ranges = False
     assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert server.behaviour.asked == ["bytes=1000-"]
 
 
-def test_another_range_than_the_one_asked_for_is_not_used(tmp_path: Path, server: Server) -> None:
+def test_a_wrong_range_is_not_used(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.shift = 5
     assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
@@ -129,9 +129,9 @@ def test_another_range_than_the_one_asked_for_is_not_used(tmp_path: Path, server
         (b"", [None]),
         (TEXT, []),
     ],
-    ids=["of another file", "as long", "too long", "empty", "complete"],
+    ids=["another file", "same length", "too long", "empty", "complete"],
 )
-def test_what_was_left_of_an_earlier_try_is_used_only_if_it_is_right(
+def test_a_partial_download_is_used_only_if_it_is_right(
     tmp_path: Path, server: Server, left: bytes, asked: list[str | None]
 ) -> None:
     leave_part(tmp_path, left)
@@ -140,20 +140,20 @@ def test_what_was_left_of_an_earlier_try_is_used_only_if_it_is_right(
     assert files(tmp_path) == {"bottles.txt"}
 
 
-def test_a_file_that_became_shorter_is_asked_for_from_the_start(tmp_path: Path, server: Server) -> None:
+def test_a_file_that_became_shorter_is_requested_from_the_start(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.content = b"short"  # so byte 1000 is refused with status 416
-    assert "What came is not bottles" in refusal(tmp_path, server)
+    assert "The downloaded file is not bottles" in refusal(tmp_path, server)
     assert server.behaviour.asked == ["bytes=1000-", None]
 
 
 @pytest.mark.parametrize("content", [b"<html>Log in</html>", TEXT[:-1] + b"?", TEXT * 2])
-def test_wrong_content_is_deleted_and_both_digests_are_told(
+def test_wrong_content_is_deleted_and_both_digests_are_shown(
     tmp_path: Path, server: Server, content: bytes
 ) -> None:
     server.behaviour.content = content
     message = refusal(tmp_path, server)
-    assert message.startswith("What came is not bottles, and was deleted. Its SHA-256 is\n")
+    assert message.startswith("The downloaded file is not bottles and was deleted. Its SHA-256 is\n")
     assert f"{SHA256}\n" in message
     if len(content) <= len(TEXT):
         assert f"{hashlib.sha256(content).hexdigest()}, expected" in message
@@ -164,7 +164,7 @@ def test_wrong_content_is_deleted_and_both_digests_are_told(
 @pytest.mark.parametrize(
     ("status", "answer", "later"), [(404, "404 Not Found", False), (503, "503 Service Unavailable", True)]
 )
-def test_a_refusal_is_told_with_its_status(
+def test_a_refusal_is_shown_with_its_status(
     tmp_path: Path, server: Server, status: int, answer: str, later: bool
 ) -> None:
     server.behaviour.status = status
@@ -175,21 +175,21 @@ def test_a_refusal_is_told_with_its_status(
     assert files(tmp_path) == set()
 
 
-def test_a_refusal_leaves_what_an_earlier_try_kept(tmp_path: Path, server: Server) -> None:
+def test_a_refusal_leaves_the_partial_download_alone(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.status = 500
     refusal(tmp_path, server)
     assert part(tmp_path).read_bytes() == TEXT[:1000]
 
 
-def test_without_a_network_it_says_what_works_without_one(tmp_path: Path, server: Server) -> None:
+def test_without_a_network_the_message_suggests_what_works_offline(tmp_path: Path, server: Server) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound but not listening: nobody answers there
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
         message = refusal(tmp_path, Server(url, server.behaviour))
     assert message == (
         f"bottles cannot be downloaded: no connection.\n  {url}\n"
-        "Have you a copy?  harness data bottles --from FILE\n"
+        "Do you already have a copy?  harness data bottles --from FILE\n"
         "A text that needs no network:  harness data tiny_tales"
     )
 
@@ -198,13 +198,13 @@ def test_without_a_network_it_says_what_works_without_one(tmp_path: Path, server
     ("error", "why"),
     [
         (requests.exceptions.SSLError("x"), "the server's certificate cannot be verified"),
-        (requests.exceptions.ProxyError("x"), "the proxy lets nothing through"),
+        (requests.exceptions.ProxyError("x"), "the proxy blocks the connection"),
         (requests.exceptions.ConnectTimeout("x"), "no answer within 10 s"),
         (requests.exceptions.ReadTimeout("x"), "no answer within 30 s"),
         (requests.exceptions.TooManyRedirects("Exceeded 30 redirects."), "Exceeded 30 redirects."),
     ],
 )
-def test_why_there_is_no_connection_is_told_in_words(
+def test_the_reason_for_no_connection_is_given_in_words(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
 ) -> None:
     def get(*args: object, **options: object) -> None:
@@ -214,7 +214,7 @@ def test_why_there_is_no_connection_is_told_in_words(
     assert refusal(tmp_path, server).startswith(f"bottles cannot be downloaded: {why}")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, server: Server) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path, server: Server) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     message = refusal(tmp_path, server)
     assert message.startswith("bottles cannot be written to data: ")
@@ -222,14 +222,14 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, server: Server) ->
     assert server.behaviour.asked == []
 
 
-def test_a_file_in_its_place_is_kept_beside_it(
+def test_a_different_file_in_its_place_is_renamed(
     tmp_path: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "bottles.txt").write_text("my own")
     assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert (tmp_path / "data" / "bottles.txt.old").read_text() == "my own"
-    assert "it is kept as data/bottles.txt.old" in capfd.readouterr().err
+    assert "it was kept as data/bottles.txt.old" in capfd.readouterr().err
 
 
 GET = """
@@ -248,7 +248,7 @@ def start(root: Path, server: Server, **streams: object) -> subprocess.Popen[byt
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_an_interruption_keeps_what_came(tmp_path: Path, server: Server) -> None:
+def test_an_interruption_keeps_the_partial_download(tmp_path: Path, server: Server) -> None:
     server.behaviour.stop_after, server.behaviour.stall = 100_000, 30.0
     process = start(tmp_path, server, stderr=subprocess.PIPE)
     try:
@@ -266,7 +266,7 @@ def test_an_interruption_keeps_what_came(tmp_path: Path, server: Server) -> None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a file")
-def test_a_disk_that_fills_up_is_told_and_what_was_written_is_used_later(
+def test_a_full_disk_is_reported_and_the_partial_download_is_used_later(
     tmp_path: Path, server: Server
 ) -> None:
     import resource
@@ -277,14 +277,14 @@ def test_a_disk_that_fills_up_is_told_and_what_was_written_is_used_later(
     process = start(tmp_path, server, stderr=subprocess.PIPE, preexec_fn=leave_little_room)
     _, err = process.communicate(timeout=30)
     problem = os.strerror(errno.EFBIG)
-    assert f"bottles cannot be written to data: {problem}.\nMake room, or" in err.decode()
+    assert f"bottles cannot be written to data: {problem}.\nFree some space or" in err.decode()
     kept = part(tmp_path).stat().st_size
     assert 0 < kept <= 50_000
     catalogue.get(tmp_path, corpus(server))
     assert server.behaviour.asked == [None, f"bytes={kept}-"]
 
 
-def test_two_processes_that_want_it_download_it_once(tmp_path: Path, server: Server) -> None:
+def test_two_processes_download_a_corpus_once(tmp_path: Path, server: Server) -> None:
     server.behaviour.stall = 0.3
     both = [start(tmp_path, server, stdout=subprocess.PIPE) for _ in range(2)]
     assert [process.wait(timeout=30) for process in both] == [0, 0]

@@ -47,7 +47,7 @@ def every_pet_story() -> dict[str, float]:
     return found
 
 
-def test_the_entropy_is_that_of_all_texts_written_out() -> None:
+def test_the_entropy_equals_that_of_an_explicit_list_of_all_texts() -> None:
     texts = every_pet_story()
     assert sum(texts.values()) == pytest.approx(1)
     assert pets().expected.nats == pytest.approx(-sum(p * math.log(p) for p in texts.values()), rel=1e-12)
@@ -79,24 +79,24 @@ def test_the_same_seed_draws_the_same_text() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{nobody}", "{nobody} names no rule"),
-        ("{pet!}", "{pet!} names no rule with forms"),
-        ("{hero.her}", "{hero.her} names no form of hero: name, he"),
-        ("{pet.name}", "{pet.name} names no form of pet: "),
+        ("{nobody}", "{nobody} does not name a rule"),
+        ("{pet!}", "{pet!} does not name a rule with forms"),
+        ("{hero.her}", "{hero.her} does not name a form of hero: name, he"),
+        ("{pet.name}", "{pet.name} does not name a form of pet: "),
     ],
 )
-def test_a_place_for_nothing_is_refused(text: str, message: str) -> None:
+def test_an_invalid_placeholder_raises_value_error(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Grammar({**PETS, "story": {text: 1}}, FORMS, "story")
 
 
 @pytest.mark.parametrize("option", ["Eve", "Eve|she|her", "{pet}|it"])
-def test_what_is_remembered_has_all_its_forms_and_is_plain(option: str) -> None:
+def test_an_option_to_remember_must_be_plain_and_have_all_forms(option: str) -> None:
     with pytest.raises(ValueError, match="does not have the forms name, he"):
         Grammar({**PETS, "hero": {option: 1}}, FORMS, "story")
 
 
-def test_an_unambiguous_grammar_is_found_to_be_so() -> None:
+def test_an_unambiguous_grammar_is_recognised() -> None:
     assert list(ambiguities(pets())) == []
 
 
@@ -112,6 +112,6 @@ def test_an_unambiguous_grammar_is_found_to_be_so() -> None:
     ],
     ids=["prefix", "nothing", "through two rules", "optional end", "remembered", "same name"],
 )
-def test_an_ambiguous_grammar_is_found_out(rules: dict[str, dict[str, int]], rule: str) -> None:
+def test_an_ambiguous_grammar_is_recognised(rules: dict[str, dict[str, int]], rule: str) -> None:
     forms = FORMS if "hero" in rules else {}
     assert list(ambiguities(Grammar(rules, forms, "story"))) == [rule]

@@ -109,3 +109,7 @@ def test_paths_are_shown_as_typed_from_the_root(course: Course):
 def test_paths_outside_are_shown_whole(course: Course):
     outside = course.root.parent / "elsewhere.py"
     assert course.relative(outside) == str(outside)
+
+
+def test_progress_is_recorded_in_one_folder(course: Course):
+    assert course.state == course.root / ".harness"

@@ -19,8 +19,8 @@ from harness.explain.findings import Finding
 from harness.explain.observation_words import seen_lines
 from harness.explain.shown import ComparisonShown
 from harness.run.words import failure_block
-from harness.shapes import Step, shape_trace, step_lines
-from harness.terminal.pytest_writer import put
+from harness.shapes import Step
+from harness.terminal.pytest_writer import write_lines
 
 NAMES = ["batch", "heads", "queries", "keys"]
 SHAPE = [2, 3, 5, 7]
@@ -240,7 +240,7 @@ def printed(failure: Failure, *, colour: bool, steps: Sequence[Step] = ()) -> st
     screen = io.BytesIO()
     writer = TerminalWriter(io.TextIOWrapper(screen, encoding="utf-8", newline="\n"))
     writer.hasmarkup, writer.fullwidth = colour, 80
-    put(writer, lines)
+    write_lines(writer, lines)
     return screen.getvalue().decode()
 
 
@@ -317,7 +317,7 @@ def test_a_small_matrix_is_told_in_numbers_not_as_a_map() -> None:
 
 TRACE = """\
 
-  What your lines made (line: call, shape):
+  Shapes that your lines produced (line: call, shape):
     18: transpose (2, 4, 3, 8) -2, -1
     18: @ (2, 4, 8, 8)
     18: softmax (2, 4, 8, 8) dim=-2
@@ -331,24 +331,3 @@ TRACE = """\
 def test_shapes_stand_line_by_line_under_what_happened(colour: bool) -> None:
     shown = printed(Raised("RuntimeError", "sizes"), colour=colour, steps=STEPS)
     assert shown == f"  RuntimeError: sizes\n{TRACE}"
-
-
-def test_of_many_steps_the_last_ones_are_told() -> None:
-    steps = [step(f"op{line}", (line,) * 20, line=line) for line in range(30)]
-    lines = shape_trace(steps)
-    assert len(lines) == 10
-    assert lines[2] == "  …"
-    assert lines[-1].startswith("  29: op29 (29, 29, ")
-    assert max(map(len, lines)) <= 78
-
-
-def test_steps_in_several_files_name_the_file() -> None:
-    steps = [STEPS[2], replace(STEPS[2], file=r"C:\course\shapes.py", line=3)]
-    assert step_lines(steps, 8) == [
-        "attention.py:18: softmax (2, 4, 8, 8) dim=-2",
-        "shapes.py:3: softmax (2, 4, 8, 8) dim=-2",
-    ]
-
-
-def test_without_steps_nothing_is_said() -> None:
-    assert shape_trace([]) == []

@@ -51,7 +51,7 @@ def test_a_crash_in_a_test_of_ones_own_says_nothing_of_the_shipped_one(half_way:
     mine = half_way.doubles.folder / "test_mine.py"
     mine.write_text("import os\n\n\ndef test_double_of_one():\n    os._exit(3)\n")
     assert half_way.pytest("katas/k00_doubles/test_mine.py").code == 1
-    lines = progress_path(half_way.root).read_text().split("\n")
+    lines = progress_path(half_way.course).read_text().split("\n")
     assert [line for line in lines if line and json.loads(line)["failed"]] == []
 
 
@@ -105,7 +105,7 @@ def _gone(pid: int) -> bool:
 def test_a_process_that_the_learner_forks_records_nothing(mini: Miniature) -> None:
     mini.write_doubles(double="import os\nif os.fork() == 0:\n    raise SystemExit\nreturn 2 * x")
     mini.pytest("katas/00", "-k", "of_one")
-    lines = [line for line in progress_path(mini.root).read_text().splitlines() if line]
+    lines = [line for line in progress_path(mini.course).read_text().splitlines() if line]
     assert len(lines) == 1
     assert '"passed": ["test_double_of_one"]' in lines[0]
 

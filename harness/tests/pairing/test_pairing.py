@@ -21,7 +21,6 @@ from harness.pairing.session import (
     replay,
     started,
 )
-from harness.progress.receipts import FOLDER
 from harness.terminal.lines import Line
 from harness.tests.support.miniature import Miniature
 
@@ -139,7 +138,7 @@ def test_the_clock_going_back_begins_the_turn_anew(mini: Miniature) -> None:
 
 
 def test_what_cannot_be_saved_is_said(mini: Miniature) -> None:
-    (mini.root / FOLDER).write_text("a file where a folder should be")
+    mini.course.state.write_text("a file where a folder should be")
     with pytest.raises(NotNow, match=r"not saved .* Make \.harness/pair\.jsonl writable"):
         start(load_course(mini.root), "Ana", "Bo", 7, NOON)
 
@@ -175,7 +174,7 @@ def test_a_run_that_turns_a_test_green_swaps_and_hands_over(mini: Miniature) -> 
 def test_a_run_after_the_time_is_up_swaps(mini: Miniature) -> None:
     mini.harness("pair", "start", "Ana", "Bo", "--minutes", "0.001")
     assert "The time is up: Bo drives now" in mini.pytest("katas/00").out
-    events = [json.loads(line) for line in (mini.root / FOLDER / FILE).read_text().split("\n") if line]
+    events = [json.loads(line) for line in (mini.course.state / FILE).read_text().split("\n") if line]
     assert [event["event"] for event in events] == ["start", "swap"]
 
 

@@ -102,6 +102,10 @@ def test_training_curves_of_nothing_are_an_empty_picture() -> None:
     assert figures.training_curves([(1, math.nan)]).axes[0].lines[:] != []
 
 
+def test_smoothing_takes_means_of_consecutive_windows() -> None:
+    assert figures.smoothed([(1, 1.0), (2, 3.0), (3, 5.0), (4, 7.0)], windows=2) == [(2, 2.0), (4, 6.0)]
+
+
 def test_similarity_is_the_cosine_of_the_angle_between_two_vectors() -> None:
     (axes,) = maps(
         figures.embedding_similarity([[3.0, 0.0], [1.0, 1.0], [-2.0, 0.0], [0.0, 0.0]], labels="abcd")

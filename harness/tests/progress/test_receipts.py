@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.course.katas import Course
 from harness.progress import receipts
 from harness.progress.receipts import (
     Receipt,
@@ -43,7 +44,7 @@ def passed_in(path: Path) -> list[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return progress_path(tmp_path)
+    return progress_path(Course(tmp_path, ()))
 
 
 # --- writing and reading -------------------------------------------------------------------------
@@ -153,7 +154,7 @@ _JUNK = st.binary(max_size=30).map(lambda junk: junk.replace(b"\n", b"")) | _TOR
 def test_any_mixture_of_torn_and_foreign_lines_loses_no_receipt(
     tmp_path_factory: pytest.TempPathFactory, lines: list[Receipt | bytes]
 ):
-    path = progress_path(tmp_path_factory.getbasetemp() / "mixture")
+    path = progress_path(Course(tmp_path_factory.getbasetemp() / "mixture", ()))
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir(parents=True)
     for line in lines:
@@ -356,7 +357,7 @@ def save_until_refused(path: Path, saved: list[str]) -> None:
 
 def test_a_full_disk_is_told_and_costs_no_other_receipt(mount: Callable[[str], Path]):
     disk = mount("size=32k")
-    path = progress_path(disk)
+    path = progress_path(Course(disk, ()))
     append_receipt(path, make_receipt("test_before"))
     filler = fill(disk)
     saved = ["test_before"]
@@ -373,8 +374,8 @@ def test_a_disk_full_before_the_first_receipt_is_told(mount: Callable[[str], Pat
     disk = mount("size=16k,nr_inodes=2")  # its root, the filler, and no more
     fill(disk)
     with pytest.raises(OSError, match="No space left on device"):
-        append_receipt(progress_path(disk), make_receipt())
-    assert read_receipts(progress_path(disk)).entries == ()
+        append_receipt(progress_path(Course(disk, ())), make_receipt())
+    assert read_receipts(progress_path(Course(disk, ()))).entries == ()
 
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["raises", "returns a short count"])
@@ -401,7 +402,7 @@ def test_a_disk_that_fills_up_within_a_line_is_told_and_costs_no_other_receipt(
 
 
 def test_in_a_read_only_file_system_appending_fails_and_reading_works(mount: Callable[[str], Path]):
-    path = progress_path(mount("size=64k"))
+    path = progress_path(Course(mount("size=64k"), ()))
     append_receipt(path, make_receipt())
     mount("remount,ro")
     with pytest.raises(OSError, match="Read-only file system"):

@@ -12,7 +12,7 @@ from textwrap import dedent
 from typing import Any, Self
 
 from harness.course.kata_tests import manifest_text
-from harness.course.katas import Kata, load_course
+from harness.course.katas import Course, Kata, load_course
 from harness.course.stubs import make_stub
 from harness.tests.support import commands
 
@@ -157,12 +157,16 @@ class Miniature:
         return replace(self, is_cold=True)
 
     @property
+    def course(self) -> Course:
+        return load_course(self.root)
+
+    @property
     def doubles(self) -> Kata:
-        return load_course(self.root).katas[0]
+        return self.course.katas[0]
 
     @property
     def layers(self) -> Kata:
-        return load_course(self.root).katas[1]
+        return self.course.katas[1]
 
     def solve(self, kata: Kata) -> None:
         """Put the solution in place of the stub."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import threading
 
 import pytest
 
-from harness.plots import smoothed
-from harness.terminal.chart import line_chart
 from harness.training.curves import draw_curves
 from harness.training.monitor import Monitor
 from harness.training.run_folder import RunFolder, read_losses
@@ -61,30 +58,6 @@ def test_the_monitor_works_outside_of_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert monitor.train_seconds > 0
-
-
-def test_a_line_chart_goes_from_the_first_point_to_the_last() -> None:
-    chart = line_chart([(1, 4.0), (2, 3.0), (3, 2.0)], width=9, height=3)
-    assert chart == [
-        "4.00 |*",
-        "     |    *",
-        "2.00 |        *",
-        "     +---------",
-        "      1       3",
-    ]
-
-
-@pytest.mark.parametrize("points", [[], [(1, math.nan)], [(1, math.inf), (2, math.nan)]])
-def test_a_chart_of_nothing_has_no_lines(points) -> None:
-    assert line_chart(points) == []
-
-
-def test_a_flat_curve_has_a_chart_too() -> None:
-    assert line_chart([(1, 2.0), (2, 2.0)], width=5, height=2)[1] == "2.00 |*   *"
-
-
-def test_smoothing_takes_means_of_consecutive_windows() -> None:
-    assert smoothed([(1, 1.0), (2, 3.0), (3, 5.0), (4, 7.0)], windows=2) == [(2, 2.0), (4, 6.0)]
 
 
 def test_curves_are_drawn_from_the_logs(tmp_path) -> None:

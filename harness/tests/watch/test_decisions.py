@@ -9,17 +9,8 @@ import pytest
 from harness.course.katas import load_course
 from harness.isolation.supervisor import Ending, ExitCall, RunStep
 from harness.progress.ledger import Ledger
-from harness.terminal.keys import keys_in
 from harness.tests.support.miniature import Miniature
 from harness.watch import decisions, words
-
-
-@pytest.mark.parametrize(
-    ("typed", "keys"),
-    [("r", ["r"]), ("rq", ["r", "q"]), ("\x1b[Aq\x1bOPn\x1b[1;5C", ["q", "n"]), ("\x1b", [])],
-)
-def test_arrows_and_function_keys_are_no_letters(typed: str, keys: list[str]) -> None:
-    assert keys_in(typed) == keys
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def carried_out(spare: Spare, *arguments: str, output: Path) -> Ending:
 
 
 def receipts(mini: Miniature) -> list[dict]:
-    lines = progress_path(mini.root).read_text().split("\n")
+    lines = progress_path(mini.course).read_text().split("\n")
     return [{**json.loads(line), "time": ""} for line in lines if line]
 
 
@@ -62,7 +62,7 @@ def test_a_spare_prints_and_records_what_pytest_does(mini: Miniature, body: str)
     with warm_spare(mini.root) as spare:  # warmed before the run it is compared with, used after
         cold = mini.pytest("katas/00")
         earned = receipts(mini)
-        progress_path(mini.root).unlink()
+        progress_path(mini.course).unlink()
         ending = carried_out(spare, "katas/00", output=mini.root / "out")
     assert (mini.root / "out").read_text() == cold.out
     assert ending.exit_status == cold.code
