@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# What one index along an axis is called, by the signature's name of the axis; others are called by that.
+# The word for one index along an axis, by the axis's name; for other axes, the name itself.
 _NOUNS = {
     "batch": "batch row",
     "heads": "head",
@@ -29,14 +29,14 @@ _PLURALS = {"query": "queries", "class": "classes", "entry": "entries", "index":
 
 
 class AxisNames:
-    """How the axes of a tensor, and the indices along them, are called."""
+    """The names of a tensor's axes, and words for the indices along them."""
 
     def __init__(self, names: Sequence[str], shape: Sequence[int]) -> None:
         self.shape = list(shape)
         self.names = list(names) if len(names) == len(shape) else [""] * len(shape)
 
     def noun(self, axis: int) -> str:
-        """What one index along the axis is called."""
+        """Return the word for one index along the axis."""
         name = self.names[axis]
         if name:
             return _NOUNS.get(name, name)
@@ -48,15 +48,23 @@ class AxisNames:
         return plural_of(self.noun(axis)) or f"axis {axis}"
 
     def called(self, axis: int) -> str:
-        """The axis itself: by its name in the signature where that is known."""
+        """Return the axis's name in the signature, or else its position."""
         return self.names[axis] or self.ordinal(axis)
 
     def ordinal(self, axis: int) -> str:
         back = axis - len(self.shape)
         return {-1: "the last axis", -2: "the second-last axis"}.get(back, f"axis {axis}")
 
+    def both(self, one: int, other: int) -> str:
+        """Return two axes: "queries and keys", "the last two axes", "axes 0 and 2"."""
+        if self.names[one] and self.names[other]:
+            return f"{self.names[one]} and {self.names[other]}"
+        if (one, other) == (len(self.shape) - 2, len(self.shape) - 1):
+            return "the last two axes"
+        return f"axes {one} and {other}"
+
     def indices(self, axis: int, which: Sequence[int]) -> str:
-        """Some indices along an axis: "positions 3 to 5", "heads 0 and 2", "index 1 of axis 0"."""
+        """Return some indices along an axis: "positions 3 to 5", "heads 0 and 2", "index 1 of axis 0"."""
         noun = self.noun(axis)
         numbers = numbers_in_words(which)
         if not noun:
@@ -64,7 +72,7 @@ class AxisNames:
         return f"{noun if len(which) == 1 else plural_of(noun)} {numbers}"
 
     def place(self, index: Sequence[int]) -> str:
-        """One entry: "batch row 0, head 1, query 2, key 3"."""
+        """Return one entry: "batch row 0, head 1, query 2, key 3"."""
         return ", ".join(self.indices(axis, [number]) for axis, number in enumerate(index))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.explain.axes import WrongAxis
-from harness.explain.shown import ComparisonShown
+from harness.explain.shown import Shown
 from harness.explain.words import (
     compared_by_torch,
     error_lines,
@@ -167,7 +167,7 @@ class ValuesDiffer(Failure):
     """Two values that a test compared, and what can be seen in them."""
 
     message: str
-    shown: ComparisonShown
+    shown: Shown
 
     nameable: ClassVar[bool] = True
 

@@ -38,9 +38,9 @@ from harness.explain.places import (
     return_place,
     steps_of_test,
 )
-from harness.explain.shown import ComparisonShown
 from harness.explain.statements import read_statement, statement_at_fault, value_in_test
 from harness.explain.type_errors import checked_code, read_type_error
+from harness.explain.variables import variables_of
 from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName, text_of
 from harness.shapes import Step
@@ -110,9 +110,8 @@ def _by_its_values(test: FailedTest) -> Finding:
         return _wrong_message(test, refusal, place)
     compared = _compared(test, in_test=in_test)
     if compared:
-        names = comparisons.names_in(test.traceback, test.code)
-        facts = comparisons.read(compared, names, test.calls)
-        shown = ComparisonShown(facts["by"], facts["table"], facts)
+        names = variables_of(test.traceback, test.code)
+        shown = comparisons.show(compared, names, test.calls)
         return Finding(ValuesDiffer(text_of(test.error), shown), place)
     return Finding(_raised(test, in_test=in_test), place)
 

@@ -1,21 +1,100 @@
-"""What can be seen in expected and actual values when a test fails, most telling first.
+"""What is true of expected and actual values when a test fails.
 
-An observation is a fact that was checked on all entries within the assertion's tolerance, as plain JSON.
-Nothing is guessed at: where nothing of note is true, there is none.
+An observation was checked on all entries, within the assertion's tolerance. Nothing is guessed: if nothing of
+note is true, there is none. What holds for any two tensors (a factor between constants, say) is not one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.explain import attention, regions
-from harness.explain.relations import Fact, Pair, along_one_axis, relation
+from harness.explain.axis_names import AxisNames
+from harness.explain.factors import along_one_axis, negated, offset, scaled
+from harness.explain.observation import Observation, short
+from harness.explain.pair import Pair
+from harness.explain.rearrangements import exchanged, laid_out, regrouped, reordered, shifted, shuffled
 from harness.explain.side_by_side import Tolerance
 
-MOST = 3  # observations that are told
-_MOST_ENTRIES = 2**18  # of a larger tensor nothing is said: looking would take seconds
+MOST = 3  # observations that are shown
+_MOST_ENTRIES = 2**18  # a larger tensor is not examined: that would take seconds
 _EXACT_INTEGERS = 2**53  # beyond, a double does not hold every integer
+_MOST_SEARCHED = 2**15  # entries of a tensor that is searched for other orders
+
+
+@dataclass(frozen=True)
+class AxisOfOne(Observation):
+    """An axis of size 1 is missing, or superfluous."""
+
+    more: bool
+    right: bool  # True if the values are
+
+    def sentence(self, axes: AxisNames) -> str:
+        what = "has an extra axis of size 1" if self.more else "lacks an axis of size 1"
+        return f"The result {what}{'; its values are right' if self.right else ''}."
+
+
+@dataclass(frozen=True)
+class ShapeOrder(Observation):
+    """The sizes are right, but size order[i] is at place i."""
+
+    order: tuple[int, ...]
+
+    def sentence(self, axes: AxisNames) -> str:
+        swapped = [axis for axis, place in enumerate(self.order) if axis != place]
+        if len(swapped) == 2:
+            return f"The sizes of {axes.both(*swapped)} are swapped."
+        return "The sizes are right, but in a different order."
+
+
+@dataclass(frozen=True)
+class LostAxis(Observation):
+    """An axis is missing."""
+
+    axis: int
+
+    def sentence(self, axes: AxisNames) -> str:
+        return f"The result lacks an axis: {axes.called(self.axis)}, of size {axes.shape[self.axis]}."
+
+
+@dataclass(frozen=True)
+class OnlyDtype(Observation):
+    """The values are right."""
+
+    def sentence(self, axes: AxisNames) -> str:
+        return "The values are right; only the dtype differs."
+
+
+@dataclass(frozen=True)
+class ThroughFloat32(Observation):
+    """Numbers in float64 that were computed in float32."""
+
+    def sentence(self, axes: AxisNames) -> str:
+        return "Every value is a float32 number, although the tensor is float64."
+
+
+@dataclass(frozen=True)
+class Constant(Observation):
+    """All values are equal."""
+
+    value: float
+
+    def sentence(self, axes: AxisNames) -> str:
+        return f"Every value is {short(self.value)}."
+
+
+@dataclass(frozen=True)
+class Alike(Observation):
+    """All values along an axis are equal."""
+
+    axis: int
+
+    def sentence(self, axes: AxisNames) -> str:
+        noun = axes.noun(self.axis)
+        where = f"for all {axes.plural(self.axis)}" if noun else f"at every index of axis {self.axis}"
+        return f"The result is the same {where}; it should not be."
 
 
 def observe(
@@ -24,25 +103,25 @@ def observe(
     tolerance: Tolerance,
     names: Sequence[str] = (),
     sizes: Mapping[str, int] | None = None,
-) -> list[Fact]:
-    """What is true of two tensors that should agree.
+) -> list[Observation]:
+    """Return what is true of two tensors that should agree, the most telling first.
 
-    `names` are those of the axes of `actual`, by the signature; `sizes` may explain a factor.
+    `names`: the signature's, for the axes of `actual`; `sizes` may explain a factor.
     """
     pair = comparable(expected, actual, tolerance)
     if pair is None:
         return []
-    at_hand = {**(sizes or {}), **{f" {axis}": size for axis, size in enumerate(expected.shape)}}
-    known = {name: size for name, size in at_hand.items() if size > 1}
+    of_axes = {f" {axis}": size for axis, size in enumerate(expected.shape)}
+    known = {name: size for name, size in {**(sizes or {}), **of_axes}.items() if size > 1}
     if expected.shape != actual.shape:
         return list(_of_shapes(pair, names, known))
-    if relation_found := _of_type(expected, actual, pair) or _explained(pair, known):
-        return [relation_found]
+    if explained := _of_type(expected, actual, pair) or _explained(pair, known):
+        return [explained]
     return list(_of_values(pair, names))[:MOST]
 
 
 def comparable(expected: Any, actual: Any, tolerance: Tolerance) -> Pair | None:
-    """Two tensors whose values can be looked at, in float64; integers are compared exactly."""
+    """Return two tensors in float64, if their values can be examined; integers are compared exactly."""
     for each in (expected, actual):
         if each.device.type == "meta" or each.is_complex() or not 0 < each.numel() <= _MOST_ENTRIES:
             return None
@@ -53,51 +132,60 @@ def comparable(expected: Any, actual: Any, tolerance: Tolerance) -> Pair | None:
     return Pair(left.double(), right.double(), Tolerance(0.0, 0.0) if whole else tolerance)
 
 
-def _of_shapes(pair: Pair, names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Fact]:
-    """What two shapes that differ have in common."""
+def _of_shapes(pair: Pair, names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Observation]:
+    """Yield what two shapes that differ have in common."""
     shape, own = list(pair.expected.shape), list(pair.actual.shape)
     if len(own) != len(shape) and [size for size in own if size > 1] == [size for size in shape if size > 1]:
         alike = pair.agree(pair.expected, pair.actual.reshape(shape))
-        yield {"kind": "ones", "more": len(own) > len(shape), "right": alike}
-    elif found := relation(pair, sizes):
+        yield AxisOfOne(more=len(own) > len(shape), right=alike)
+    elif found := exchanged(pair) or laid_out(pair):
         yield found
     elif sorted(shape) == sorted(own) and len(set(shape)) == len(shape):
-        yield {"kind": "shape_order", "order": [own.index(size) for size in shape]}
+        yield ShapeOrder(tuple(own.index(size) for size in shape))
     elif len(own) < len(shape):
         lost = [axis for axis in range(len(shape)) if shape[:axis] + shape[axis + 1 :] == own]
         if len(lost) == 1 and len(own) == len(shape) - 1:
-            yield {"kind": "lost_axis", "axis": lost[0]}
+            yield LostAxis(lost[0])
 
 
-def _of_type(expected: Any, actual: Any, pair: Pair) -> Fact | None:
-    """Whether the dtype alone is wrong, or numbers have been through float32 on their way to float64."""
+def _of_type(expected: Any, actual: Any, pair: Pair) -> Observation | None:
+    """Find that only the dtype is wrong, or that float64 numbers were computed in float32."""
     if expected.dtype != actual.dtype and pair.agree(pair.expected, pair.actual):
-        return {"kind": "only_dtype"}
+        return OnlyDtype()
     if str(actual.dtype) != "torch.float64" or pair.actual.numel() < 2:
         return None
     if not bool((pair.actual == pair.actual.float().double()).all()):
         return None
     if bool((pair.expected == pair.expected.float().double()).all()):
-        return None  # expected values that are short numbers: float32 holds them too
+        return None  # float32 represents the expected values exactly
     near = Tolerance(rtol=1e-5, atol=1e-6)
-    return {"kind": "float32"} if bool(near.accepts(pair.expected, pair.actual).all()) else None
+    return ThroughFloat32() if bool(near.accepts(pair.expected, pair.actual).all()) else None
 
 
-def _explained(pair: Pair, sizes: Mapping[str, int]) -> Fact | None:
-    """One relation that explains everything: nothing else needs to be said."""
+def _explained(pair: Pair, sizes: Mapping[str, int]) -> Observation | None:
+    """Find one relation that explains everything: then nothing else needs to be said."""
     if pair.expected.numel() < 2:
-        return None  # of two numbers, each is the other times something
-    return relation(pair, sizes) or attention.sharpened(pair, sizes)
+        return None  # any two numbers differ by some factor
+    return _relation(pair, sizes) or attention.sharpened(pair, sizes)
+
+
+def _relation(pair: Pair, sizes: Mapping[str, int]) -> Observation | None:
+    if not (pair.actual.isfinite().any() and pair.expected.isfinite().any()):
+        return None
+    found = exchanged(pair) or negated(pair) or scaled(pair, sizes) or offset(pair) or shifted(pair)
+    if found or pair.expected.numel() > _MOST_SEARCHED:
+        return found
+    return reordered(pair) or regrouped(pair) or shuffled(pair)
 
 
 def _has_diagonal(differs: Any, names: Sequence[str]) -> bool:
-    """Whether the last two axes count the same things: positions that read positions."""
+    """True if the last two axes count the same things: positions that read positions."""
     square = differs.dim() >= 2 and differs.shape[-1] == differs.shape[-2]
     return attention.have_queries_and_keys(names) or (square and not any(names[-2:]))
 
 
-def _of_values(pair: Pair, names: Sequence[str]) -> Iterator[Fact]:
-    """Where nothing explains all of it: what is true of parts, most telling first."""
+def _of_values(pair: Pair, names: Sequence[str]) -> Iterator[Observation]:
+    """Yield what is true of parts, where nothing explains all of it."""
     differs = ~pair.tolerance.accepts(pair.expected, pair.actual)
     if lost := regions.not_finite(pair.expected, pair.actual):
         yield lost
@@ -108,7 +196,7 @@ def _of_values(pair: Pair, names: Sequence[str]) -> Iterator[Fact]:
         return
     if summed := attention.sums(pair):
         yield summed
-        if summed["along"] is not None:
+        if summed.along is not None:
             return
     if rows := along_one_axis(pair):
         yield rows
@@ -120,17 +208,17 @@ def _of_values(pair: Pair, names: Sequence[str]) -> Iterator[Fact]:
         yield from (found for found in (special, diagonal, place) if found)
 
 
-def _flat(pair: Pair) -> Fact | None:
-    """Whether all values are one number, or alike along an axis, where the expected ones are not."""
+def _flat(pair: Pair) -> Constant | Alike | None:
+    """Find that all values are equal, or equal along an axis, where the expected ones are not."""
     if not pair.actual.isfinite().all() or pair.is_constant(pair.expected):
         return None
     first = pair.actual.reshape(-1)[0]
     if bool((pair.actual == first).all()):
-        return {"kind": "constant", "value": float(first)}
+        return Constant(float(first))
     for axis in range(pair.actual.dim()):
         if pair.actual.shape[axis] < 2:
             continue
         alike, meant = (each == each.narrow(axis, 0, 1) for each in (pair.actual, pair.expected))
         if bool(alike.all()) and not bool(meant.all()):
-            return {"kind": "alike", "axis": axis}
+            return Alike(axis)
     return None

@@ -1,28 +1,33 @@
-"""What a comparison shows (to be replaced by typed observations)."""
+"""What a comparison shows a learner."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from harness.explain.attention_map import heat_lines
-from harness.explain.observation_words import seen_lines
+from harness.explain.attention_map import AttentionMap
+from harness.explain.axis_names import AxisNames
+from harness.explain.observation import Observation, sentences
 from harness.explain.side_by_side import beyond_a_table
 from harness.terminal.lines import Line
 
 
 @dataclass(frozen=True)
-class ComparisonShown:
-    by: str
-    table: Sequence[str]
-    facts: Mapping[str, Any]
+class Shown:
+    """What a comparison shows: the values as text, and observations about them."""
+
+    by: str  # "assert_close", "assert"
+    table: tuple[str, ...]
+    observations: tuple[Observation, ...] = ()
+    axes: tuple[str, ...] = ()  # their names in the signature
+    shape: tuple[int, ...] = ()
+    map: AttentionMap | None = None
 
     def sentences(self) -> list[str]:
-        return seen_lines(self.facts.get("seen", ()), self.facts.get("axes", ()), self.facts.get("shape", ()))
+        """Return the observations in words."""
+        return sentences(self.observations, AxisNames(self.axes, self.shape))
 
     def values(self) -> list[str | Line]:
-        if "heat" not in self.facts or not beyond_a_table(self.facts["shape"]):
+        """Return the table, or the map of attention weights that a table has no room for."""
+        if self.map is None or not beyond_a_table(self.shape):
             return list(self.table)
-        parts = [tuple(line) for line in heat_lines(self.facts["heat"], self.facts["axes"])]
-        return [Line("".join(text for text, _ in line), "", line) for line in parts]
+        return [*self.map.lines(AxisNames(self.axes, self.map.shape))]

@@ -130,19 +130,16 @@ def _marks(expected: Any, actual: Any, tolerance: Tolerance) -> Any:
 
 
 def _worst_matrix(expected: Any, actual: Any, marks: Any) -> tuple[list[int], Any, Any, Any]:
-    """The last two axes of all three at the leading index where the marked difference is greatest."""
+    """Return the last two axes of all three at the leading index with the greatest marked difference."""
+    from torch import unravel_index
+
     while expected.dim() < 2:
         expected, actual, marks = expected.unsqueeze(0), actual.unsqueeze(0), marks.unsqueeze(0)
     difference = (expected.double() - actual.double()).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     difference = difference.clamp(min=1e-300)  # integers that differ may be the same double
     per_matrix = difference.masked_fill(~marks, 0.0).flatten(-2).amax(-1).reshape(-1)
-    worst = int(per_matrix.argmax())
-    index: list[int] = []
-    for size in reversed(expected.shape[:-2]):
-        index.insert(0, worst % size)
-        worst //= size
-    where = tuple(index)
-    return index, expected[where], actual[where], marks[where]
+    where = tuple(int(each) for each in unravel_index(per_matrix.argmax(), expected.shape[:-2]))
+    return list(where), expected[where], actual[where], marks[where]
 
 
 def _columns(left: Any, right: Any, marks: Any) -> list[str]:

@@ -26,6 +26,10 @@ def plural_axes(count: int) -> str:
     return f"{count or 'no'} {'axis' if count == 1 else 'axes'}"
 
 
+def values_cannot_be_shown(error: str, message: str) -> str:
+    return f"(the values cannot be shown: {error}: {message})"
+
+
 def failed_assertion(message: str, statement: str) -> list[str]:
     """Return the author's words, if the assertion has any, and the assertion itself."""
     lines = message.splitlines()

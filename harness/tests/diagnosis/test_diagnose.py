@@ -16,7 +16,7 @@ from harness.diagnosis.diagnose import candidates
 from harness.explain.failures import Raised, ValuesDiffer
 from harness.explain.findings import Finding
 from harness.explain.places import Place
-from harness.explain.shown import ComparisonShown
+from harness.explain.shown import Shown
 from harness.run.words import failure_block
 from harness.tests.support.miniature import Miniature
 
@@ -152,7 +152,7 @@ LONG = (
 
 def test_a_diagnosis_stands_after_the_message_within_80_columns() -> None:
     place = Place("katas/k01_attention/attention.py", 71, "def attention_weights(")
-    failure = ValuesDiffer("", ComparisonShown("assert", ["expected  1.0", "actual    0.4"], {}))
+    failure = ValuesDiffer("", Shown("assert", ("expected  1.0", "actual    0.4")))
     finding = Finding(failure, place, diagnosis=LONG)
     case = TestCase("k01_attention", "test_x", "test_x", requirement="The rest sums to one.")
     block = failure_block(Kata(Path(), "k01_attention"), case, finding, passed=8, total=14)

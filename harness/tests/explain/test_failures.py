@@ -23,7 +23,7 @@ from harness.explain.failures import (
     WrongType,
 )
 from harness.explain.findings import Finding
-from harness.explain.shown import ComparisonShown
+from harness.explain.shown import Shown
 from harness.run.words import explanation, headline
 
 FILE = "katas/k00_doubles/doubles.py"
@@ -53,7 +53,7 @@ def unimportable(error: str, message: str, module: str = "") -> Unimportable:
 
 
 def compared(message: str, by: str = "assert_close") -> ValuesDiffer:
-    return ValuesDiffer(message, ComparisonShown(by, ["expected  1", "actual    2"], {}))
+    return ValuesDiffer(message, Shown(by, ("expected  1", "actual    2")))
 
 
 def typed(argument: str | None, got: str, **more: Any) -> WrongType:

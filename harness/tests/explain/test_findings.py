@@ -26,7 +26,7 @@ from harness.explain.failures import (
 )
 from harness.explain.findings import AssertedComparison, FailedTest, Finding, read_failure
 from harness.explain.places import Place, learner_place, place_under_test
-from harness.explain.shown import ComparisonShown
+from harness.explain.shown import Shown
 from harness.explain.statements import read_statement
 from harness.isolation.standins import CannotImport, MissingName
 from harness.tests.support.miniature import Miniature
@@ -266,7 +266,7 @@ def test_an_assertion_of_a_function_beside_the_test_is_compared_too(mini: Miniat
         mini, "", lambda _: test(), comparison=AssertedComparison("==", 1, 2), code=test.__code__
     )
     assert isinstance(finding.failure, ValuesDiffer)
-    assert finding.failure.shown.table == ["expected  2", "actual    1"]
+    assert finding.failure.shown.table == ("expected  2", "actual    1")
 
 
 def test_assert_close_is_read_with_its_tolerance(mini: Miniature) -> None:
@@ -397,7 +397,7 @@ def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
     code = compare.__code__
     found = failure(mini, "", compare, comparison=comparison, code=code).failure
     assert isinstance(found, ValuesDiffer)
-    assert found.shown.table == ["(the values cannot be shown: LookupError: no)"]
+    assert found.shown.table == ("(the values cannot be shown: LookupError: no)",)
 
 
 def test_stand_ins_tell_what_is_the_matter(mini: Miniature) -> None:
@@ -420,7 +420,7 @@ def test_without_a_learners_line_there_is_no_place(mini: Miniature) -> None:
     [
         Finding(Raised("KeyError", "x")),
         Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
-        Finding(ValuesDiffer("m", ComparisonShown("assert", ["a", "b"], {})), diagnosis="…"),
+        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnosis="…"),
     ],
     ids=lambda finding: type(finding.failure).__name__,
 )

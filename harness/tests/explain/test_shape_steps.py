@@ -128,6 +128,6 @@ def test_a_comparison_is_described_in_words_and_numbers(mini: Miniature) -> None
     assert "outer returned float32 (3, 2)" in out
     mini.write_doubles(outer="return -(x[:, None] * y)")
     assert (
-        "  Every value has the wrong sign, and is right otherwise.\n"
+        "  Every value has the wrong sign, but is otherwise right.\n"
         in mini.pytest("katas/0", *UNHURRIED).out
     )
