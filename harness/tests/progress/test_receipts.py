@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 # --- writing and reading -------------------------------------------------------------------------
 
 
-def test_a_receipt_reads_as_it_was_written(path: Path):
+def test_a_receipt_is_read_as_it_was_written(path: Path):
     receipt = Receipt("k01_é", ("test_a", "TestB::test_ü"), "t", "s", "now", failed=("test_\n\u2028",))
     append_receipt(path, receipt)
     assert read_receipts(path).entries == (receipt,)
@@ -63,7 +63,7 @@ def test_receipts_stay_in_order(path: Path):
     assert passed_in(path) == names
 
 
-def test_before_the_first_receipt_there_is_nothing_to_tell(path: Path):
+def test_a_missing_file_has_no_receipts(path: Path):
     assert read_receipts(path) == receipts.Receipts(path)
     assert not path.parent.exists()
 
@@ -76,19 +76,19 @@ def test_a_receipt_of_an_earlier_version_without_failures_is_read(path: Path):
     assert read_receipts(path).entries == (make_receipt(),)
 
 
-def test_what_a_later_version_adds_to_a_receipt_is_passed_over(path: Path):
+def test_fields_added_by_a_later_version_are_ignored(path: Path):
     append_line(path, {**asdict(make_receipt()), "seconds": 0.1})
     assert read_receipts(path).entries == (make_receipt(),)
 
 
-def test_windows_line_endings_are_harmless(path: Path):
+def test_windows_line_endings_are_accepted(path: Path):
     append_receipt(path, make_receipt())
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert read_receipts(path).entries == (make_receipt(),)
     assert read_receipts(path).unreadable == ()
 
 
-def test_a_progress_file_that_cannot_be_opened_is_a_problem_not_a_crash(path: Path):
+def test_a_file_that_cannot_be_opened_is_a_problem_not_a_crash(path: Path):
     path.mkdir(parents=True)
     found = read_receipts(path)
     assert found.entries == ()
@@ -119,7 +119,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_line_is_counted_with_its_number_and_spoils_no_other(path: Path, foreign: bytes):
+def test_a_foreign_line_is_counted_and_does_not_affect_others(path: Path, foreign: bytes):
     path.parent.mkdir()
     good = line_of(make_receipt())
     path.write_bytes(good + b"\n" + foreign + b"\n\n" + good + b"\n" + foreign)
@@ -137,7 +137,7 @@ def test_a_receipt_added_after_a_foreign_line_is_read(path: Path, foreign: bytes
     assert read_receipts(path).unreadable == (1,)
 
 
-def test_blank_lines_are_no_foreign_lines(path: Path):
+def test_blank_lines_are_not_foreign_lines(path: Path):
     path.parent.mkdir()
     path.write_bytes(b"\n  \n\r\n\t\n")
     assert read_receipts(path).unreadable == ()
@@ -169,7 +169,7 @@ def test_any_mixture_of_torn_and_foreign_lines_loses_no_receipt(
 # --- kills ---------------------------------------------------------------------------------------
 
 
-def test_a_writer_killed_after_any_byte_spoils_its_own_line_alone(tmp_path: Path):
+def test_a_writer_killed_after_any_byte_damages_only_its_own_line(tmp_path: Path):
     whole = b"\n" + line_of(make_receipt("test_killed")) + b"\n"
     lost = []
     for kept in range(len(whole) + 1):
@@ -355,7 +355,7 @@ def save_until_refused(path: Path, saved: list[str]) -> None:
         saved.append(f"test_{number}")
 
 
-def test_a_full_disk_is_told_and_costs_no_other_receipt(mount: Callable[[str], Path]):
+def test_a_full_disk_is_reported_and_loses_no_other_receipt(mount: Callable[[str], Path]):
     disk = mount("size=32k")
     path = progress_path(Course(disk, ()))
     append_receipt(path, make_receipt("test_before"))
@@ -370,7 +370,7 @@ def test_a_full_disk_is_told_and_costs_no_other_receipt(mount: Callable[[str], P
     assert passed_in(path) == [*saved, "test_after"]
 
 
-def test_a_disk_full_before_the_first_receipt_is_told(mount: Callable[[str], Path]):
+def test_a_disk_full_before_the_first_receipt_is_reported(mount: Callable[[str], Path]):
     disk = mount("size=16k,nr_inodes=2")  # its root, the filler, and no more
     fill(disk)
     with pytest.raises(OSError, match="No space left on device"):
@@ -380,7 +380,7 @@ def test_a_disk_full_before_the_first_receipt_is_told(mount: Callable[[str], Pat
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["raises", "returns a short count"])
 @pytest.mark.parametrize("part", [0, 1, 2, 30])
-def test_a_disk_that_fills_up_within_a_line_is_told_and_costs_no_other_receipt(
+def test_a_disk_that_fills_up_within_a_line_is_reported_and_loses_no_other_receipt(
     path: Path, monkeypatch: pytest.MonkeyPatch, part: int, says_so: bool
 ):
     append_receipt(path, make_receipt("test_before"))
@@ -425,7 +425,7 @@ def test_in_a_read_only_folder_appending_fails_and_reading_works(path: Path):
         path.parent.chmod(0o700)
 
 
-def test_where_the_folder_cannot_be_made_appending_fails_and_reading_works(path: Path):
+def test_if_the_folder_cannot_be_created_appending_fails_and_reading_works(path: Path):
     path.parent.write_text("a file where the folder belongs")
     with pytest.raises(FileExistsError):
         append_receipt(path, make_receipt())
@@ -435,7 +435,7 @@ def test_where_the_folder_cannot_be_made_appending_fails_and_reading_works(path:
 # --- other files of lines ------------------------------------------------------------------------
 
 
-def test_lines_of_facts_survive_what_receipts_survive(path: Path):
+def test_lines_of_facts_are_as_robust_as_receipts(path: Path):
     append_line(path, {"kata": "k00", "level": 1})
     with path.open("ab") as file:
         file.write(b"[1]\n\xff\n" + b"[" * 100_000 + b'\n{"torn": ')
@@ -443,5 +443,5 @@ def test_lines_of_facts_survive_what_receipts_survive(path: Path):
     assert read_lines(path) == [{"kata": "k00", "level": 1}, {"kata": "k00", "level": 2}]
 
 
-def test_a_missing_file_holds_no_facts(path: Path):
+def test_a_missing_file_has_no_facts(path: Path):
     assert read_lines(path) == []
