@@ -69,7 +69,7 @@ def read_tests(kata: Kata) -> list[KataTest]:
 
 
 def requirement_named(kata: Kata, test: str) -> str:
-    """Return the requirement of a test of the kata; the given name if there is no such test."""
+    """Return the requirement of a test of the kata; `test` itself if it is unknown."""
     return next((each.requirement for each in read_tests(kata) if each.name == test), test)
 
 

@@ -187,8 +187,8 @@ def test_a_writer_killed_after_any_byte_damages_only_its_own_line(tmp_path: Path
     assert lost == []
 
 
-# Kills one writer process after the other at random moments. A writer tells that a receipt is safe
-# only after `append_receipt` has returned. Started once and forked from there, so a life costs little.
+# Kills one writer process after another at random moments. A writer acknowledges a receipt only after
+# `append_receipt` has returned. Writers are forked from one process, so that each starts quickly.
 _KILLING = """
 import itertools, multiprocessing, os, random, sys, time
 from pathlib import Path
@@ -200,22 +200,22 @@ from harness.progress.receipts import Receipt, append_receipt
 PADDING = tuple(f"test_that_makes_the_line_longer_than_a_page_{i}" for i in range(200))
 
 
-def write(path, told, name, ready):
-    told = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def write(path, acknowledgements, name, ready):
+    acknowledgements = os.open(acknowledgements, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     ready.send_bytes(b"!")
     for number in itertools.count():
         test = f"{name}_{number}"
         more = PADDING if number % 8 == 3 else ()  # so that a kill can fall inside a write, too
         append_receipt(path, Receipt("k00_numbers", (test, *more), "tests", "stub", "now"))
-        os.write(told, f"{test};".encode())
+        os.write(acknowledgements, f"{test};".encode())
 
 
-def main(path, told, name, kills):
+def main(path, acknowledgements, name, kills):
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     for life in range(int(kills)):
         ours, theirs = context.Pipe(duplex=False)
-        writer = context.Process(target=write, args=(Path(path), told, f"{name}_{life}", theirs))
+        writer = context.Process(target=write, args=(Path(path), acknowledgements, f"{name}_{life}", theirs))
         writer.start()
         theirs.close()
         ours.recv_bytes()
@@ -232,11 +232,11 @@ if __name__ == "__main__":
 
 
 def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
-    """Kill that many writers, two at a time. The receipts acknowledged, and of these the lost ones."""
+    """Kill writers, two at a time; return the acknowledged receipts and those of them that are lost."""
     script = path.parent / "killing.py"
     script.parent.mkdir()
     script.write_text(_KILLING)
-    told = [path.parent / f"told_{name}" for name in "ab"]
+    acknowledgements = [path.parent / f"acknowledged_{name}" for name in "ab"]
     killers = [
         subprocess.Popen(
             [sys.executable, str(script), str(path), str(each), each.name, str(kills // 2)],
@@ -244,11 +244,11 @@ def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for each in told
+        for each in acknowledgements
     ]
     errors = [killer.communicate()[1] for killer in killers]
     assert ([killer.returncode for killer in killers], errors) == ([0, 0], ["", ""])
-    acknowledged = {name for each in told for name in each.read_text().split(";")[:-1]}
+    acknowledged = {name for each in acknowledgements for name in each.read_text().split(";")[:-1]}
     return acknowledged, sorted(acknowledged - set(passed_in(path)))
 
 
@@ -272,7 +272,7 @@ def test_after_a_kill_the_next_writer_does_not_wait_for_the_dead_one(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     kill_writers(path, 2)
-    monkeypatch.setattr(receipts, "_writers_apart", lambda path: _lock_at_once(path))
+    monkeypatch.setattr(receipts, "_exclusive_writer", lambda path: _lock_at_once(path))
     append_receipt(path, make_receipt("test_after"))
     assert passed_in(path)[-1] == "test_after"
 
@@ -317,7 +317,7 @@ def test_two_processes_appending_at_once_lose_and_tear_nothing(path: Path):
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a small file system of its own with these options; skips where that is not permitted."""
+    """Mount a small file system with these options; skip the test if that is not permitted."""
     folder = tmp_path / "mounted"
     folder.mkdir()
     mounted = False
