@@ -49,7 +49,7 @@ class Truncated:
 
 @dataclass(frozen=True)
 class WrongDigest:
-    """The downloaded file is another one."""
+    """The downloaded file is a different one."""
 
     actual: str
     expected: str
@@ -98,7 +98,7 @@ def digest_of(path: Path) -> str:
 
 
 def _complete(source: Source, part: Path) -> str:
-    """Download what is missing from `part`, and return its digest."""
+    """Download the missing bytes of `part`, and return its digest."""
     used = _bytes_kept(source, part)
     if used < source.size:
         used = _request(source, part, used)

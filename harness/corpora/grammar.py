@@ -81,7 +81,7 @@ class Amount:
 
 
 class Grammar:
-    """The texts that `start` expands to, each followed by `separator`.
+    """A grammar whose texts are expansions of `start`, each followed by `separator`.
 
     `forms` names the forms of every rule whose options can be remembered. Raises ValueError if an option
     names an unknown rule or form. A rule cannot contain itself.

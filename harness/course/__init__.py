@@ -1,1 +1,1 @@
-"""Facts about the course, read from its files without importing a kata."""
+"""Facts about the course, read from files without importing a kata."""

@@ -10,6 +10,6 @@ LEVELS = {"nudge": "Nudge", "where": "Where to look", "pseudocode": "Pseudocode"
 
 
 def read_hints(kata: Kata) -> dict[str, dict[str, str]]:
-    """The kata's hints.toml. Raises OSError or tomllib.TOMLDecodeError."""
+    """Read the kata's hints.toml. Raises OSError or tomllib.TOMLDecodeError."""
     table: dict[str, dict[str, str]] = tomllib.loads(kata.hints.read_text(encoding="utf-8"))
     return table

@@ -1,4 +1,4 @@
-"""What a kata's tests are, read from their source: nothing is imported, so no torch."""
+"""The tests of a kata, read from their source without importing it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ MANIFEST = "katas/shipped.json"
 
 @dataclass(frozen=True)
 class KataTest:
-    """One test function. Its parametrised cases count as one test."""
+    """A test function; its parametrised cases count as one test."""
 
     name: str  # "test_x", or "TestGroup::test_x"
-    requirement: str  # the first line of its docstring: the sentence a learner reads
+    requirement: str  # the first line of its docstring, which learners read
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """The tests that a kata was published with."""
+    """The tests with which a kata was published."""
 
     digest: str
     names: tuple[str, ...]
 
 
 def digest(source: bytes) -> str:
-    """A short fingerprint of a text file, the same whichever line endings git checked out."""
+    """Return a short fingerprint of a text file, independent of its line endings."""
     return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:
-    """`digest` of a file; empty for a file that is not there."""
+    """Return the `digest` of a file; empty if it is missing."""
     return digest(path.read_bytes()) if path.is_file() else ""
 
 
 def parse_tests(source: str) -> list[KataTest]:
-    """The test functions of a test module in the order they are written."""
+    """Return the test functions of a test module in the order of the source."""
     found: list[KataTest] = []
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
@@ -55,13 +55,13 @@ def parse_tests(source: str) -> list[KataTest]:
 
 
 def requirement(docstring: str | None, name: str) -> str:
-    """The sentence a learner reads: a docstring's first line, else the name in words."""
+    """Return the sentence a learner reads: a docstring's first line, else the name in words."""
     words = name.removeprefix("test_").replace("_", " ")
     return docstring.strip().splitlines()[0] if docstring and docstring.strip() else words
 
 
 def read_tests(kata: Kata) -> list[KataTest]:
-    """The tests now in the kata's test file; none if it is missing or cannot be parsed."""
+    """Return the tests now in the kata's test file; none if it is missing or cannot be parsed."""
     try:
         return parse_tests(kata.tests.read_text(encoding="utf-8-sig"))
     except (OSError, SyntaxError, ValueError):
@@ -69,12 +69,12 @@ def read_tests(kata: Kata) -> list[KataTest]:
 
 
 def requirement_named(kata: Kata, test: str) -> str:
-    """The sentence that a test of the kata stands for; its name if there is no such test."""
+    """Return the requirement of a test of the kata; `test` itself if it is unknown."""
     return next((each.requirement for each in read_tests(kata) if each.name == test), test)
 
 
 def shipped_tests(course: Course) -> dict[str, Shipped]:
-    """Per kata, the tests it was shipped with: from the manifest, else from the file itself."""
+    """Return the shipped tests by kata, from the manifest if it has them, else from the test file."""
     manifest = _read_manifest(course.root / MANIFEST)
     return {
         kata.name: manifest.get(kata.name)
@@ -84,7 +84,7 @@ def shipped_tests(course: Course) -> dict[str, Shipped]:
 
 
 def manifest_text(course: Course) -> str:
-    """The manifest as it should stand: digest and test names of every kata, as JSON."""
+    """Return the up-to-date manifest: digest and test names of every kata, as JSON."""
     table = {
         kata.name: {
             "digest": file_digest(kata.tests),
@@ -100,4 +100,4 @@ def _read_manifest(path: Path) -> dict[str, Shipped]:
         table = json.loads(path.read_text(encoding="utf-8"))
         return {name: Shipped(row["digest"], tuple(row["tests"])) for name, row in table.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # Without a usable manifest the test files speak for themselves.
+        return {}  # without a usable manifest, the test files are used

@@ -1,4 +1,4 @@
-"""Where things are: the repository's root, its katas, and what a KATA argument means."""
+"""The katas of a repository: their files, and the KATA argument."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.course.words import unknown_kata
 
-STATE = ".harness"  # the folder of everything that is recorded about a learner's progress
+STATE = ".harness"  # the folder of recorded progress
 _FOLDER = re.compile(r"k(\d\d)_([a-z][a-z0-9_]*)")
 _ARGUMENT = re.compile(r"k?(\d{1,2})")
 
@@ -82,28 +82,28 @@ class Course:
         return self.root / STATE
 
     def kata_of(self, path: Path) -> Kata | None:
-        """The kata whose folder (or solution) contains `path`, if one does."""
+        """Return the kata whose folder or solution folder contains `path`, if any."""
         for kata in self.katas:
             if path.is_relative_to(kata.folder) or path.is_relative_to(kata.solution_folder):
                 return kata
         return None
 
     def relative(self, path: Path) -> str:
-        """`path` as a learner types it from the root, with forward slashes."""
+        """Return `path` as a learner types it from the root, with forward slashes."""
         return display_path(self.root, path)
 
 
 class UnknownKata(ValueError):
-    """A KATA argument that names no kata; the message says which there are."""
+    """A KATA argument does not name a kata; the message lists those that exist."""
 
 
 def display_path(root: Path, path: Path) -> str:
-    """`path` as a learner types it from the root, with forward slashes."""
+    """Return `path` as a learner types it from the root, with forward slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def find_root(start: Path) -> Path | None:
-    """The nearest folder at or above `start` that holds `katas/kNN_topic/`, else None."""
+    """Return the nearest folder at or above `start` that contains `katas/kNN_topic/`, if any."""
     for folder in (start, *start.parents):
         if _kata_names(folder):
             return folder
@@ -111,12 +111,12 @@ def find_root(start: Path) -> Path | None:
 
 
 def load_course(root: Path) -> Course:
-    """The katas found under `root`, ordered by number."""
+    """Return the course under `root`, its katas ordered by number."""
     return Course(root, tuple(Kata(root, name) for name in _kata_names(root)))
 
 
 def resolve_kata(course: Course, argument: str) -> Kata:
-    """The kata that `3`, `03`, `k03` or the folder's name stands for.
+    """Return the kata named by `3`, `03`, `k03` or the folder's name.
 
     Raises UnknownKata naming the argument and the nearest kata.
     """
@@ -124,10 +124,10 @@ def resolve_kata(course: Course, argument: str) -> Kata:
     for kata in course.katas:
         if argument == kata.name or (number and int(number[1]) == int(kata.number)):
             return kata
-    raise UnknownKata(_unknown(course, argument))
+    raise UnknownKata(_describe_unknown(course, argument))
 
 
-def _unknown(course: Course, argument: str) -> str:
+def _describe_unknown(course: Course, argument: str) -> str:
     names = [kata.name for kata in course.katas]
     topics = {kata.topic: kata.name for kata in course.katas}
     close = difflib.get_close_matches(argument, [*names, *topics], n=1, cutoff=0.5)

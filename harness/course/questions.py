@@ -1,4 +1,4 @@
-"""A kata's review questions: `review.toml`, read and judged."""
+"""A kata's review questions, read from `review.toml`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "review.toml"
 
 @dataclass(frozen=True)
 class Question:
-    """Something to think about, and an answer to learn from. Paragraphs, as in Markdown."""
+    """A question and its answer, in Markdown paragraphs."""
 
     ask: str
     answer: str
@@ -24,7 +24,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Card:
-    """A question in its place: which of how many of a kata."""
+    """A question with its position among those of a kata."""
 
     kata: Kata
     number: int
@@ -33,7 +33,7 @@ class Card:
 
 
 class BadReview(ValueError):
-    """A kata's file cannot be used, and why."""
+    """A kata's review.toml cannot be used; `problem` explains why."""
 
     def __init__(self, kata: Kata, problem: str) -> None:
         super().__init__(problem)
@@ -45,7 +45,7 @@ def review_path(kata: Kata) -> Path:
 
 
 def read_questions(kata: Kata) -> tuple[Question, ...]:
-    """The `[[question]]` tables of the kata, in order. Raises BadReview."""
+    """Return the `[[question]]` tables of the kata, in order. Raises BadReview."""
     try:
         table = tomllib.loads(review_path(kata).read_text(encoding="utf-8"))
     except OSError as error:
@@ -59,7 +59,7 @@ def read_questions(kata: Kata) -> tuple[Question, ...]:
 
 
 def cards(katas: Iterable[Kata]) -> Iterator[Card]:
-    """The questions of these katas, in order. Raises BadReview."""
+    """Yield the questions of these katas, in order. Raises BadReview."""
     for kata in katas:
         questions = read_questions(kata)
         for number, question in enumerate(questions, start=1):
@@ -67,7 +67,7 @@ def cards(katas: Iterable[Kata]) -> Iterator[Card]:
 
 
 def paragraphs(text: str, width: int) -> list[str]:
-    """The lines of a text, its paragraphs filled to `width`; what is indented stays as it is written."""
+    """Wrap the paragraphs of a text to `width`, except indented ones."""
     lines: list[str] = []
     for paragraph in textwrap.dedent(text).strip("\n").split("\n\n"):
         verbatim = paragraph.startswith("    ")

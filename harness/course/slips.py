@@ -1,4 +1,4 @@
-"""Known wrong versions of a solution (`slips.toml`) and other right ones (`alternatives.py`), as text."""
+"""Known mistakes (`slips.toml`) and correct variants (`alternatives.py`) of a solution."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from harness.course.words import (
 
 SLIPS = "slips.toml"
 ALTERNATIVES = "alternatives.py"
-_SEPARATOR = "__"  # softmax__einsum: another way to write softmax
+_SEPARATOR = "__"  # softmax__einsum is an alternative to softmax
 
 
 class BadSlip(ValueError):
-    """A slip that does not fit its solution; the message says which and why."""
+    """A slip does not fit its solution; the message explains which and why."""
 
 
 @dataclass(frozen=True)
 class Slip:
-    """A mistake that people make, as an edit of the reference."""
+    """A common mistake, as an edit of the reference."""
 
     id: str
     find: str  # occurs exactly once in the solution
@@ -37,7 +37,7 @@ class Slip:
     caught_by: str  # the first test that fails
 
     def apply(self, source: str) -> str:
-        """The solution's source with this mistake in it. Raises BadSlip."""
+        """Return the solution's source with this mistake. Raises BadSlip."""
         count = source.count(self.find)
         if count != 1:
             raise BadSlip(slip_not_found_once(self.id, count))
@@ -53,7 +53,7 @@ def alternatives_path(kata: Kata) -> Path:
 
 
 def read_slips(kata: Kata) -> list[Slip]:
-    """The kata's slips. Raises OSError or BadSlip."""
+    """Read the kata's slips. Raises OSError or BadSlip."""
     try:
         rows = tomllib.loads(slips_path(kata).read_text(encoding="utf-8")).get("slip", [])
     except tomllib.TOMLDecodeError as error:
@@ -72,33 +72,35 @@ def _slip(row: dict[str, str]) -> Slip:
 
 
 def alternative_sources(solution: str, alternatives: str) -> dict[str, str]:
-    """For each alternative, the solution's source with it in place of what it is another way to write.
+    """Return, by the name of each alternative, the solution's source with that alternative in use.
 
-    It is appended under the contract's name, after the alternatives' own imports, so that the rest of the
-    solution uses it too.
+    The alternative and its imports are appended under the name it replaces, so the rest of the solution
+    uses it too.
     """
     tree = ast.parse(alternatives)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    header = "\n".join(ast.unparse(node) for node in imports if not _imports_names_of(node, solution))
+    header = "\n".join(ast.unparse(node) for node in imports if not _imports_only_from(node, solution))
     return {
-        node.name: f"{solution}\n{header}\n\n{_renamed(node, alternatives)}\n"
+        node.name: f"{solution}\n{header}\n\n{_rename(node, alternatives)}\n"
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and _SEPARATOR in node.name.strip("_")
     }
 
 
 def replaced_name(alternative: str) -> str:
-    """The name of the contract that an alternative stands in for."""
-    name, separator, _ = alternative.rpartition(_SEPARATOR)  # the last one: a name may itself end in "_"
+    """Return the public name that an alternative replaces."""
+    name, separator, _ = alternative.rpartition(
+        _SEPARATOR
+    )  # the last separator, because a name may end in "_"
     return name if separator else alternative
 
 
-def _imports_names_of(node: ast.stmt, solution: str) -> bool:
-    """Whether an import takes names that the solution itself defines, and that are thus at hand."""
-    at_hand = contract(solution).keys()
-    return isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} <= at_hand
+def _imports_only_from(node: ast.stmt, solution: str) -> bool:
+    """True if an import only takes names that the solution itself defines."""
+    defined = contract(solution).keys()
+    return isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} <= defined
 
 
-def _renamed(node: ast.FunctionDef | ast.ClassDef, source: str) -> str:
+def _rename(node: ast.FunctionDef | ast.ClassDef, source: str) -> str:
     text = "\n".join(split_lines(source)[first_line(node) - 1 : node.end_lineno])
     return text.replace(node.name, replaced_name(node.name))

@@ -1,7 +1,8 @@
-"""Stubs made from solutions, and the contract (names and signatures) that both share.
+"""Stubs generated from solutions, and the contract that both share.
 
-A stub is the solution's text with every body replaced by `raise NotImplementedError`. Docstrings,
-imports, constants and whatever is marked with a comment `# given` stay; private names go.
+The contract is the public names and signatures. A stub is the solution's text with every body replaced by
+`raise NotImplementedError`. Docstrings, imports, constants and definitions marked `# given` are kept;
+private names are removed.
 """
 
 from __future__ import annotations
@@ -26,21 +27,22 @@ GIVEN = "# given"
 
 @dataclass(frozen=True)
 class Signature:
-    """One public function or class of a kata as the shipped file declares it."""
+    """A public function or class of a kata as the original stub declares it."""
 
     name: str
-    text: str  # "softmax(x, dim)": names and defaults, which a caller relies on
+    text: str  # "softmax(x, dim)": the names and defaults that callers rely on
     summary: str  # the first paragraph of its docstring
-    declaration: str  # the lines of its `def` or `class`, as a learner sees them in the stub
+    declaration: str  # the lines of its `def` or `class` in the stub
 
 
 def make_stub(source: str, solved: Collection[str] = ()) -> str:
-    """The stub that belongs to a solution's source.
+    """Return the stub of a solution's source.
 
-    What is named in `solved` stays as it is in the solution, with the private names that it may use.
+    The definitions named in `solved` keep their bodies; then private names are kept too, as they may need
+    them.
     """
     lines = split_lines(source)
-    nodes = [node for node in ast.parse(source).body if not _stays(getattr(node, "name", ""), solved)]
+    nodes = [node for node in ast.parse(source).body if not _is_kept(getattr(node, "name", ""), solved)]
     edits = [edit for node in nodes for edit in _edits(node, lines)]
     for first, last, replacement in sorted(edits, reverse=True):
         lines[first - 1 : last] = replacement
@@ -48,14 +50,14 @@ def make_stub(source: str, solved: Collection[str] = ()) -> str:
 
 
 def contract(source: str) -> dict[str, Signature]:
-    """The public functions and classes of a module by name, in the order they are written."""
+    """Return the public functions and classes of a module by name, in the order of the source."""
     nodes = [node for node in ast.parse(source).body if isinstance(node, Definition)]
     public = [node for node in nodes if not node.name.startswith("_")]
     return {node.name: _signature(node, split_lines(source)) for node in public}
 
 
 def read_contract(path: Path) -> dict[str, Signature]:
-    """`contract` of a file; empty if it is missing or does not parse."""
+    """Return the `contract` of a file; empty if it is missing or cannot be parsed."""
     try:
         return contract(path.read_text(encoding="utf-8-sig"))
     except (OSError, SyntaxError, ValueError):
@@ -63,13 +65,13 @@ def read_contract(path: Path) -> dict[str, Signature]:
 
 
 def declaration(source: str, name: str) -> Signature | None:
-    """The signature of a function, a class, or a method ("Linear.forward") of a module."""
+    """Return the signature of a function, class or method ("Linear.forward") of a module."""
     node = find_definition(ast.parse(source).body, name)
     return _signature(node, split_lines(source)) if node else None
 
 
 def definition_line(source: str, name: str) -> int | None:
-    """The line that defines a function, a class or a method ("Linear.forward")."""
+    """Return the line that defines a function, class or method ("Linear.forward")."""
     try:
         body = ast.parse(source.removeprefix("\ufeff")).body
     except (SyntaxError, ValueError):
@@ -78,22 +80,22 @@ def definition_line(source: str, name: str) -> int | None:
     return node.lineno if node else None
 
 
-def _stays(name: str, solved: Collection[str]) -> bool:
+def _is_kept(name: str, solved: Collection[str]) -> bool:
     return name in solved or (bool(solved) and name.startswith("_"))
 
 
 def _edits(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]:
-    """What to replace for one top-level statement: (first line, last line, new lines)."""
+    """Return the edits of a top-level statement: (first line, last line, new lines)."""
     if not isinstance(node, Definition) or is_given(_header(node, lines)):
         return []
     if node.name.startswith("_"):
-        return [_removal(node, lines)]
+        return [_remove(node, lines)]
     if isinstance(node, Function):
-        return [_emptied(node, lines)]
+        return [_empty_body(node, lines)]
     methods = [
         item for item in node.body if isinstance(item, Function) and not is_given(_header(item, lines))
     ]
-    return [_removal(m, lines) if _is_private(m.name) else _emptied(m, lines) for m in methods]
+    return [_remove(m, lines) if _is_private(m.name) else _empty_body(m, lines) for m in methods]
 
 
 def _is_private(name: str) -> bool:
@@ -101,27 +103,27 @@ def _is_private(name: str) -> bool:
 
 
 def given(source: str) -> set[str]:
-    """The names at top level that are marked as given: they are not the learner's to write."""
+    """Return the top-level names marked as given, which the learner does not write."""
     lines = split_lines(source)
     nodes = [node for node in ast.parse(source).body if isinstance(node, Definition)]
     return {node.name for node in nodes if is_given(_header(node, lines))}
 
 
 def is_given(declaration: str) -> bool:
-    """Whether a declaration carries the mark of what is not the learner's to write."""
+    """True if a declaration is marked as given."""
     return any(line.rstrip().endswith(GIVEN) for line in declaration.splitlines())
 
 
-def _removal(node: Definition, lines: list[str]) -> tuple[int, int, list[str]]:
-    """Take a definition out, with the comment lines and the blank lines above it."""
+def _remove(node: Definition, lines: list[str]) -> tuple[int, int, list[str]]:
+    """Remove a definition with the comments and blank lines above it."""
     first = first_line(node)
     while first > 1 and (not lines[first - 2].strip() or lines[first - 2].lstrip().startswith("#")):
         first -= 1
     return (first, last_line(node), [])
 
 
-def _emptied(node: Function, lines: list[str]) -> tuple[int, int, list[str]]:
-    """Replace what follows the docstring (comments included) by `raise NotImplementedError`."""
+def _empty_body(node: Function, lines: list[str]) -> tuple[int, int, list[str]]:
+    """Replace everything after the docstring by `raise NotImplementedError`."""
     first = node.body[0]
     header = lines[first.lineno - 1].encode()[: first.col_offset].decode()  # ast counts bytes
     if header.strip():  # `def f(): ...`, all on one line
@@ -143,7 +145,7 @@ def _signature(node: Definition, lines: list[str]) -> Signature:
 
 
 def _header(node: Definition, lines: list[str]) -> str:
-    """The lines from `def` or `class` to the colon, as they are written."""
+    """Return the lines from `def` or `class` to the colon."""
     first = node.body[0]
     return "\n".join(lines[node.lineno - 1 : max(node.lineno, first_line(first) - 1)])
 

@@ -1,4 +1,4 @@
-"""Messages about the course: its folder, katas, questions and slips."""
+"""Messages about the course, its questions and its slips."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The learner's code: imported, recorded and supervised, so that it can only end its own run."""
+"""The learner's code: imported, recorded and supervised in its own process."""

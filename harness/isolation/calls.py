@@ -1,6 +1,6 @@
-"""Notices what a test asks of the learner's functions, what they give, and when one writes into an argument.
+"""A log of the calls of a learner's functions, with the arguments they modify.
 
-No kata's function may do the latter.
+A kata's function must not modify its arguments.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from itertools import chain, cycle
 from types import ModuleType
 from typing import Any
 
-_KEPT = 16  # calls, the last ones: enough to tell which of them a failing comparison is about
+_KEPT = 16  # the last calls: enough to find the one whose result a failing assertion compares
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a kata's function or method, and what it gave."""
+    """A call of a kata's function or method, and its result."""
 
     function: Callable[..., Any]
     args: Sequence[Any]
@@ -29,12 +29,12 @@ class Call:
 
 @dataclass
 class CallLog:
-    """What has been noticed since the test began."""
+    """The calls logged since the test began."""
 
-    changed: list[tuple[str, str]] = field(default_factory=list)  # (function, argument) written to in place
-    called: list[tuple[str, str]] = field(default_factory=list)  # (module, function), not those within others
+    changed: list[tuple[str, str]] = field(default_factory=list)  # (function, argument) modified in place
+    called: list[tuple[str, str]] = field(default_factory=list)  # (module, function), outermost calls only
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=_KEPT))  # that have returned
-    depth: int = 0  # of watched calls that have not returned
+    depth: int = 0  # of logged calls that have not returned
 
     def clear(self) -> None:
         self.changed.clear()
@@ -43,54 +43,56 @@ class CallLog:
         self.depth = 0
 
 
-def log_calls(module: ModuleType, names: Iterable[str], notes: CallLog) -> None:
-    """Let a module's public functions and methods note that they are called, and what they write to.
+def log_calls(module: ModuleType, names: Iterable[str], log: CallLog) -> None:
+    """Make a module's public functions and methods log their calls and the arguments they modify.
 
-    They only note: the tests decide what is wrong, and a failing one can then say why and where. Names that
-    end in an underscore say themselves that they write in place.
+    The log explains failures; only the tests decide what is wrong. Functions whose names end in an
+    underscore are not logged, since the name declares that they modify their arguments.
     """
     for name in names:
         value = getattr(module, name)
         if inspect.isfunction(value) and not name.endswith("_"):
-            setattr(module, name, _watched(value, notes))
+            setattr(module, name, _wrap(value, log))
         elif inspect.isclass(value) and value.__module__ == module.__name__:
-            _watch_methods(value, notes)
+            _log_methods(value, log)
 
 
-def _watch_methods(owner: type, notes: CallLog) -> None:
+def _log_methods(owner: type, log: CallLog) -> None:
     for name, value in list(vars(owner).items()):
         if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_"):
-            setattr(owner, name, _watched(value, notes))
+            setattr(owner, name, _wrap(value, log))
 
 
-def _watched(function: Callable[..., Any], notes: CallLog) -> Callable[..., Any]:
+def _wrap(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
     names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
     rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
 
     @functools.wraps(function)
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        given = [*zip(chain(names, cycle(rest)), args, strict=False), *kwargs.items()]
-        if not notes.depth:
-            notes.called.append((function.__module__, function.__qualname__))
-        notes.depth += 1
-        before = [(name, value, version) for name, value in given if (version := _version(value)) is not None]
+    def logged(*args: Any, **kwargs: Any) -> Any:
+        arguments = [*zip(chain(names, cycle(rest)), args, strict=False), *kwargs.items()]
+        if not log.depth:
+            log.called.append((function.__module__, function.__qualname__))
+        log.depth += 1
+        before = [(name, value, _version(value)) for name, value in arguments]
         try:
             result = function(*args, **kwargs)
-            notes.calls.append(Call(function, args, kwargs, result))
+            log.calls.append(Call(function, args, kwargs, result))
             return result
         finally:
-            notes.depth -= 1
-            notes.changed.extend(
-                (function.__qualname__, name) for name, value, version in before if _version(value) != version
+            log.depth -= 1
+            log.changed.extend(
+                (function.__qualname__, name)
+                for name, value, version in before
+                if version is not None and _version(value) != version
             )
 
-    return watched
+    return logged
 
 
 def _version(value: object) -> int | None:
-    """How often a tensor has been written to; None for what is no tensor or does not count."""
+    """Return how often a tensor has been modified; None for other objects and tensors without a counter."""
     try:
         return value._version if hasattr(value, "untyped_storage") else None  # type: ignore[attr-defined]
-    except Exception:  # tensors made in inference mode do not count; a stand-in raises its own error
+    except Exception:  # a tensor of inference mode has no counter; a stand-in raises its own error
         return None

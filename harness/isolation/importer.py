@@ -1,9 +1,9 @@
-"""How a learner's module is imported: freshly, type-checked, and never fatally.
+"""Imports of a learner's modules: fresh, type-checked and never fatal.
 
-A module under katas/ is always compiled from its source, never loaded from a `.pyc` (an edit of
-equal length within the same second would run the old code). When it cannot be imported, its
-public names become stand-ins that raise the very error when used; a name that is missing becomes
-one likewise. So every test stays listed and fails singly, with the reason.
+A module under katas/ is always compiled from its source, never loaded from a `.pyc`, because an edit of
+equal length within the same second would run the old code. If the import fails, the module's public names
+become stand-ins that raise the error when used; so do missing names. Every test is still listed, and each
+fails on its own with the reason.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from harness.isolation.recorder import Recorder
 from harness.isolation.standins import CannotImport, MissingName, stand_in
 from harness.isolation.typecheck import checked
 
-# What tries hundreds of versions of one kata loads the katas before it each time, as they are.
+# Trying hundreds of versions of one kata loads the same earlier katas each time.
 _CODE: dict[tuple[type[InspectLoader], Path, bytes], CodeType] = {}
 _MOST_CODE = 64
-TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # jaxtyping takes it by name
+TYPECHECKER = f"{checked.__module__}.{checked.__qualname__}"  # by name, as jaxtyping expects it
 
 
 class KataLoader(Loader):
-    """Executes one learner's module through the type-checking loader it wraps."""
+    """Executes a learner's module through the type-checking loader that it wraps."""
 
     def __init__(self, inner: InspectLoader | None, kata: Kata, path: Path, importer: KataImporter) -> None:
         self._inner = inner
@@ -70,12 +70,12 @@ class KataLoader(Loader):
         exec(self._code(data, self._path), module.__dict__)
 
     def compiled(self, source: str) -> CodeType:
-        """Another text of this kata, as this loader compiles its own file's."""
+        """Compile another source of this kata as this loader compiles its file."""
         return self._code(source.encode(), self._kata.solution)
 
     def _code(self, data: bytes, path: Path) -> CodeType:
-        """Compiled from these very bytes, never from a `.pyc`; once in a process."""
-        assert self._inner is not None  # it was found, so it can be read
+        """Compile these very bytes, never a `.pyc`, once per process."""
+        assert self._inner is not None  # the file exists, so it can be read
         key = (type(self._inner), path, data)
         if key not in _CODE:
             if len(_CODE) >= _MOST_CODE:
@@ -103,7 +103,7 @@ class KataImporter(MetaPathFinder):
     ) -> None:
         self.recorder = recorder
         self.checked = checked
-        self.sources = sources  # text to execute instead of a module's file
+        self.sources = sources  # by module, text to execute instead of its file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
         self.notes = CallLog()  # on the calls of a test
         self._katas = {
@@ -118,7 +118,7 @@ class KataImporter(MetaPathFinder):
         return list(read_contract(kata.solution_folder / path.name))
 
     def compiler(self, kata: Kata) -> Callable[[str], CodeType]:
-        """What compiles another text of a kata that has been imported, its signatures checked likewise."""
+        """Return a function that compiles another source of an imported kata, with checked signatures."""
         loader = getattr(sys.modules[kata.module].__spec__, "loader", None)
         assert isinstance(loader, KataLoader)
         return loader.compiled
@@ -129,15 +129,15 @@ class KataImporter(MetaPathFinder):
         if fullname not in self._katas:
             return None
         kata = self._katas[fullname]
-        spec = self._found_by_the_others(fullname, path, target)
-        if spec is None:  # deleted by the learner: its names become stand-ins that say so
+        spec = self._find_with_other_finders(fullname, path, target)
+        if spec is None:  # deleted by the learner: stand-ins report it
             missing = kata.folder / f"{fullname.rpartition('.')[2]}.py"
             return ModuleSpec(fullname, KataLoader(None, kata, missing, self), origin=str(missing))
         if spec.origin and isinstance(spec.loader, InspectLoader):
             spec.loader = KataLoader(spec.loader, kata, Path(spec.origin), self)
         return spec
 
-    def _found_by_the_others(
+    def _find_with_other_finders(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
     ) -> ModuleSpec | None:
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
@@ -155,10 +155,10 @@ def install(
     sources: Mapping[str, str] | None = None,
     checked: bool = True,
 ) -> KataImporter:
-    """Make `katas.…` importable from `course`: the learner's own, but the reference for those `solved`.
+    """Make `katas.…` importable from `course`: the learner's own, but the reference for `solved` katas.
 
-    A module named in `sources` gets that text instead of its file's. With `checked` every call checks its
-    arguments against the signature, and writes to arguments are noticed; training does without, for speed.
+    A module named in `sources` is executed from that text. If `checked`, every call checks its arguments
+    against the signature and logs modified arguments; training skips both for speed.
     """
     if sys.path[:1] != [str(course.root)]:
         sys.path.insert(0, str(course.root))
@@ -174,10 +174,10 @@ def install(
 
 
 def purge_compiled_tests(course: Course) -> None:
-    """Delete compiled test modules, for the same reason that stubs are never loaded from `.pyc`."""
+    """Delete compiled test modules, for the reason that stubs are never loaded from `.pyc`."""
     for kata in course.katas:
         for path in (kata.folder / "__pycache__").glob("test_*.pyc"):
-            with contextlib.suppress(OSError):  # a read-only folder: nothing was compiled into it either
+            with contextlib.suppress(OSError):  # nothing was compiled into a read-only folder
                 path.unlink(missing_ok=True)
 
 

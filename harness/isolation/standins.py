@@ -1,4 +1,4 @@
-"""Stand-ins for what cannot be imported: names that raise the error when used."""
+"""Stand-ins for names that cannot be imported; using one raises the error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.isolation.words import cannot_import, missing_name
 
 
 def text_of(error: BaseException) -> str:
-    """An exception's message, also when its class is broken, as text that every encoding can hold."""
+    """Return an exception's message in characters that every encoding has, even if its class is broken."""
     try:
         return str(error).encode("utf-8", "backslashreplace").decode()
     except Exception:  # a learner's own __str__
@@ -18,7 +18,7 @@ def text_of(error: BaseException) -> str:
 
 
 class CannotImport(Exception):
-    """A learner's file fails to import; `__cause__` is the error it fails with."""
+    """A learner's file cannot be imported; `__cause__` is the error."""
 
     def __init__(self, path: Path, cause: BaseException) -> None:
         super().__init__(cannot_import(path.name, type(cause).__name__, text_of(cause)))
@@ -33,19 +33,19 @@ class MissingName(Exception):
         super().__init__(missing_name(path.name, name))
         self.path = path
         self.missing = name
-        self.present = tuple(present)  # public names that the contract does not have
+        self.present = tuple(present)  # public names outside the contract
 
 
 class _StandInType(type):
-    """The type of stand-ins: classes, so that they may stand in annotations and as bases."""
+    """The type of stand-ins, which are classes so that annotations and subclasses can use them."""
 
     _error: Exception
 
     def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
-        raise cls._error.with_traceback(None)  # one error for many uses: each starts afresh
+        raise cls._error.with_traceback(None)  # one error serves every use
 
     def __getattr__(cls, name: str) -> NoReturn:
-        if name.startswith("__"):  # introspection (inspect, pytest, doctest) must not trip over it
+        if name.startswith("__"):  # for introspection by inspect, pytest and doctest
             raise AttributeError(name)
         raise cls._error.with_traceback(None)
 

@@ -9,7 +9,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 
 def checked(function: _F) -> _F:
-    """`function` with its annotations checked by beartype; an int passes for a float (PEP 484)."""
+    """Return `function` with annotations checked by beartype; an int is accepted as a float (PEP 484)."""
     from beartype import BeartypeConf, beartype
 
     checker: Callable[[_F], _F] = beartype(conf=BeartypeConf(is_pep484_tower=True))

@@ -1,4 +1,4 @@
-"""Messages about a learner's file that cannot be used."""
+"""Messages about a learner's file that cannot be imported."""
 
 from __future__ import annotations
 

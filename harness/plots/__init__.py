@@ -1,4 +1,4 @@
-"""Figures for notebooks and pages: data in, a matplotlib figure out."""
+"""Matplotlib figures for notebooks and pages."""
 
 from harness.plots.figures import (
     attention_maps,

@@ -1,4 +1,4 @@
-"""Boxes, arrows and words on a page: for pictures of how parts are put together."""
+"""Diagrams of boxes, arrows and words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Spot = tuple[float, float]
-_TINT = 0.14  # how much of its colour the inside of a box has
+_TINT = 0.14  # the share of a box's colour in its inside
 
 
 class Diagram:
-    """A page of so many pixels, counted from its upper left corner, to put boxes and arrows on."""
+    """A page for boxes and arrows, measured in pixels from its upper left corner."""
 
     def __init__(self, width: float, height: float, theme: Theme) -> None:
         self.theme = theme
@@ -34,7 +34,7 @@ class Diagram:
         note: str = "",
         dashed: bool = False,
     ) -> None:
-        """Draw a box with round corners and a text in it, above a smaller note if there is one."""
+        """Draw a rounded box with a text, and a smaller note below it if given."""
         from matplotlib.patches import FancyBboxPatch
 
         (x, y), (width, height) = centre, size
@@ -43,23 +43,23 @@ class Diagram:
             FancyBboxPatch(
                 (x - width / 2, y - height / 2), width, height,
                 boxstyle="round,pad=0,rounding_size=6", linewidth=1.2, linestyle="--" if dashed else "-",
-                edgecolor=edge, facecolor=self._tinted(colour) if colour else "none", zorder=2,
+                edgecolor=edge, facecolor=self._mix_with_paper(colour) if colour else "none", zorder=2,
             )
-        )  # fmt: skip  # what belongs together stands in one line
+        )  # fmt: skip  # related arguments share a line
         lift = 8 if note else 0
         self.text((x, y - lift), text)
         if note:
             self.text((x, y + lift), note, quiet=True, size=8)
 
-    def _tinted(self, colour: str) -> list[float]:
-        """A little of the colour on the paper; not see-through, so that a stream flows behind the box."""
+    def _mix_with_paper(self, colour: str) -> list[float]:
+        """Mix a little of the colour with the paper; opaque, so that the box hides a stream behind it."""
         from matplotlib.colors import to_rgb
 
         inks = zip(to_rgb(colour), to_rgb(self.theme.paper), strict=True)
         return [_TINT * own + (1 - _TINT) * paper for own, paper in inks]
 
     def plus(self, centre: Spot, colour: str | None = None) -> None:
-        """Draw the sign of a sum."""
+        """Draw a plus sign in a circle."""
         from matplotlib.patches import Circle
 
         edge = colour or self.theme.ink
@@ -71,7 +71,7 @@ class Diagram:
             self._axes.plot(xs, ys, color=edge, linewidth=1.4, zorder=5)
 
     def arrow(self, *path: Spot, colour: str | None = None, dashed: bool = False, head: bool = True) -> None:
-        """Draw a line along a path of straight pieces, with a head at its end."""
+        """Draw an arrow along a path of straight segments."""
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
@@ -81,7 +81,7 @@ class Diagram:
                 path=Path(list(path)), arrowstyle=style, linewidth=1.2, linestyle="--" if dashed else "-",
                 color=colour or self.theme.quiet, capstyle="butt", zorder=3,
             )
-        )  # fmt: skip  # what belongs together stands in one line
+        )  # fmt: skip  # related arguments share a line
 
     def stream(self, *path: Spot) -> None:
         """Draw a broad line, such as a residual stream, beneath everything else."""
@@ -91,8 +91,8 @@ class Diagram:
     def text(
         self, place: Spot, text: str, *, quiet: bool = False, size: float = 9.5, align: str = "center",
         colour: str | None = None,
-    ) -> None:  # fmt: skip  # as it is read: what, then how
-        """Write a text whose middle is at this height."""
+    ) -> None:  # fmt: skip  # the text first, then its appearance
+        """Write a text, vertically centred on `place`."""
         chosen = colour or (self.theme.quiet if quiet else self.theme.ink)
         x, y = place
         self._axes.text(
@@ -108,7 +108,7 @@ class Diagram:
         )
 
     def frame(self, corner: Spot, size: Spot) -> None:
-        """Draw a dashed frame around what belongs together, from its upper left corner."""
+        """Draw a dashed frame from its upper left corner."""
         from matplotlib.patches import FancyBboxPatch
 
         self._axes.add_patch(
@@ -116,10 +116,10 @@ class Diagram:
                 corner, *size, boxstyle="round,pad=0,rounding_size=10", linewidth=1, linestyle=(0, (4, 3)),
                 edgecolor=self.theme.quiet, facecolor="none", zorder=0,
             )
-        )  # fmt: skip  # what belongs together stands in one line
+        )  # fmt: skip  # related arguments share a line
 
     def inset(self, corner: Spot, size: Spot) -> Axes:
-        """A panel on the page, from its upper left corner, to paint data into."""
+        """Add a panel for data, placed by its upper left corner."""
         (x, y), (width, height), (page_width, page_height) = corner, size, self._size
         place = (x / page_width, 1 - (y + height) / page_height, width / page_width, height / page_height)
         axes = self.figure.add_axes(place)

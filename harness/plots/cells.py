@@ -1,4 +1,4 @@
-"""Tables of numbers, painted as cells: what `plots` and the pictures of the pages show as maps."""
+"""Tables of numbers, painted as cells."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
-Numbers = Any  # a tensor, also one with a gradient, an array, or nested sequences
+Numbers = Any  # a tensor, with or without a gradient, an array, or nested sequences
 PANELS_IN_A_ROW = 4
 _SMALLEST_CELL, _LARGEST_CELL = 13, 40  # pixels along a side
-_BESIDE_CELLS, _SCALE_WIDTH = 80, 80  # pixels for names and titles, and for what the colours mean
-_MOST_CELLS = 1500  # more are too small to be told apart, and too many for a file
+_BESIDE_CELLS, _SCALE_WIDTH = 80, 80  # pixels for names and titles, and for the colour bar
+_MOST_CELLS = 1500  # more would be too small to see and make the file too large
 
 
 def as_array(numbers: Numbers) -> Array:
-    """The numbers as an array of float64."""
+    """Return the numbers as an array of float64."""
     import numpy as np
 
-    if hasattr(numbers, "detach"):  # a tensor: NumPy takes none with a gradient, and none of a GPU
+    if hasattr(numbers, "detach"):  # NumPy rejects tensors with a gradient or on a GPU
         numbers = numbers.detach().cpu()
     return np.asarray(numbers, dtype=np.float64)
 
@@ -36,9 +36,9 @@ def as_array(numbers: Numbers) -> Array:
 def map_panels(
     count: int, cells: tuple[int, int], theme: Theme, *, scaled: bool
 ) -> tuple[Figure, list[Axes]]:
-    """Panels for `count` tables of so many rows and columns of cells, `scaled` if a scale stands beside them.
+    """Return panels for `count` tables of `cells` (rows, columns); `scaled` leaves room for a colour bar.
 
-    As many in a row as leave the cells large enough to see, and no larger than their numbers need.
+    A row holds as many panels as keep the cells large enough to see.
     """
     room = PAGE - (_SCALE_WIDTH if scaled else 0)
     fitting = [
@@ -67,7 +67,7 @@ def paint(
     *,
     hide_zeros: bool = False,
 ) -> ScalarMappable:
-    """Paint a table of numbers, its first row at the top; what can be asked which colour stands for what."""
+    """Paint a table of numbers, its first row at the top; returns the mappable for the colour bar."""
     import numpy as np
     from matplotlib.ticker import MaxNLocator
 
@@ -90,21 +90,21 @@ def paint(
 
 
 def _cells(axes: Axes, places: Numbers, values: Array, options: Mapping[str, Any]) -> Collection:
-    """Squares with round corners, a little apart: one shape in many places, so that a file stays small."""
+    """Return squares with round corners; they share one shape, which keeps the file small."""
     from matplotlib.collections import PathCollection
     from matplotlib.patches import BoxStyle
     from matplotlib.transforms import AffineDeltaTransform
 
     square = BoxStyle.Round(pad=0, rounding_size=0.1)(-0.46, -0.46, 0.92, 0.92, 1)
     cells = PathCollection([square], offsets=places, offset_transform=axes.transData, linewidths=0, **options)
-    cells.set_clip_on(False)  # they all lie within the panel
+    cells.set_clip_on(False)  # they are all within the panel
     cells.set_transform(AffineDeltaTransform(axes.transData))  # type: ignore[arg-type]  # affine while linear
     cells.set_array(values)
     return cells
 
 
 def name_cells(axes: Axes, rows: Sequence[str] | None, columns: Sequence[str] | None) -> None:
-    """Write names beside the rows and under the columns of a painted table, upright where they are short."""
+    """Label the rows and columns of a painted table; short column labels are horizontal."""
     if rows is not None:
         axes.set_yticks(range(len(rows)), list(rows))
     if columns is not None:
@@ -113,7 +113,7 @@ def name_cells(axes: Axes, rows: Sequence[str] | None, columns: Sequence[str] | 
 
 
 def write_values(axes: Axes, numbers: Numbers, theme: Theme) -> None:
-    """Write each number of 0 … 1 that is not zero into its cell, dark on pale and pale on dark."""
+    """Write each non-zero number of 0 … 1 into its cell, dark on pale and pale on dark."""
     for row, line in enumerate(as_array(numbers)):
         for column, value in enumerate(line):
             if value != 0:

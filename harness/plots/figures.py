@@ -1,7 +1,7 @@
-"""Pictures of what happens in a model, for notebooks, training runs and pages: data in, a figure out.
+"""Figures of attention, embeddings, training and sampling.
 
-Numbers may be a tensor, also one with a gradient, an array, or nested sequences. A figure shows itself in a
-notebook, and `figure.savefig("name.png")` writes it to a file.
+Numbers may be a tensor, with or without a gradient, an array, or nested sequences. A notebook displays a
+figure; `figure.savefig("name.png")` writes it to a file.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def attention_maps(
     values: bool = False,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Paint attention weights (heads, queries, keys), a panel for each head; (queries, keys) is one head.
+    """Paint attention weights (heads, queries, keys), one panel per head; (queries, keys) is one head.
 
-    Rows are queries, columns keys. What has no weight at all is left empty. `tokens` names the queries, and
-    the keys too unless `keys` does; `values` writes each weight into its cell.
-    Raises ValueError if names, titles and weights do not fit together.
+    Rows are queries, columns are keys. Cells without any weight are empty. `tokens` names the queries, and
+    also the keys unless `keys` is given; `values` writes each weight into its cell.
+    Raises ValueError if names or titles do not match the weights.
     """
     maps = as_array(weights)
     maps = maps[None] if maps.ndim == 2 else maps
@@ -80,9 +80,9 @@ def attention_maps(
 def embedding_similarity(
     vectors: Numbers, *, labels: Sequence[str] | None = None, theme: Theme = LIGHT
 ) -> Figure:
-    """Paint how alike the rows of a table (tokens, features) are: the cosine of the angle between any two.
+    """Paint the cosine similarity between any two rows of a table (tokens, features).
 
-    A row of zeros is like none. Raises ValueError if there are not as many labels as rows.
+    A row of zeros has similarity 0. Raises ValueError if there are not as many labels as rows.
     """
     import numpy as np
 
@@ -104,9 +104,9 @@ def training_curves(
     limits: Mapping[str, float] | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw losses over steps: of single batches, pale, with their means, and of evaluations.
+    """Draw losses over steps: of batches (pale), their means, and of evaluations.
 
-    `limits` are losses to compare with, each a dashed line with a name: the best possible, a blind guess.
+    `limits` are named losses to compare with, such as the best possible one, drawn as dashed lines.
     """
     figure = new_figure(PAGE, 380, theme)
     (axes,) = panels(figure, theme)
@@ -123,7 +123,7 @@ def draw_losses(
     *,
     limits: Mapping[str, float] | None = None,
 ) -> None:
-    """Draw what `training_curves` shows into a panel."""
+    """Draw the curves of `training_curves` into a panel."""
     first, second = theme.series[:2]
     if training:
         axes.plot(*zip(*training, strict=True), color=first, alpha=0.3, linewidth=0.8)
@@ -152,7 +152,7 @@ def sampling_distributions(
     columns: int = PANELS_IN_A_ROW,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw probabilities (tokens) as bars, a panel for each, under its name, all on one scale.
+    """Draw probabilities (tokens) as bars, one named panel per distribution, on a shared scale.
 
     Raises ValueError if there are not as many labels as tokens.
     """
@@ -165,7 +165,7 @@ def sampling_distributions(
     all_axes = panels(figure, theme, rows, columns, sharex=True, sharey=True)
     for axes, (name, probabilities) in zip(
         all_axes, tables.items(), strict=False
-    ):  # the last row's rest is empty
+    ):  # the last row may have empty panels
         draw_bars(axes, probabilities, labels or [str(token) for token in range(count)], theme)
         title(axes, name, theme)
     for axes in all_axes[len(tables) :]:
@@ -178,7 +178,7 @@ def sampling_distributions(
 def draw_bars(
     axes: Axes, probabilities: Numbers, labels: Sequence[str], theme: Theme, *, hide_zeros: bool = False
 ) -> None:
-    """Draw one distribution into a panel: a bar and its share for each token, in their order."""
+    """Draw a distribution into a panel: a bar and its percentage for each token."""
     places = range(len(labels))
     axes.barh(places, list(probabilities), height=0.72, color=theme.series[0])
     for place, share in zip(places, probabilities, strict=True):
@@ -196,7 +196,7 @@ def _percent(share: float) -> str:
 
 
 def smoothed(points: Sequence[Point], windows: int = 100) -> list[Point]:
-    """The means of the losses over consecutive windows, about `windows` of them, each at its last step."""
+    """Return the mean losses of about `windows` consecutive windows, each at its last step."""
     size = max(1, len(points) // windows)
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]

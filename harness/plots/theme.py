@@ -1,4 +1,4 @@
-"""The one look of all pictures: colours for a light and a dark page, and the paper that they are drawn on."""
+"""The common style of all figures, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-PAGE = 800  # how wide a picture is that fills a page, in pixels
+PAGE = 800  # pixels; the width of a figure that fills a page
 _PIXELS_PER_INCH = 96
 _PIXELS_PER_POINT = 96 / 72  # an SVG by matplotlib counts in points
-_SALT = "transformer katas"  # else the ids in an SVG differ from one time to the next
-# matplotlib measures text in its own font; these are at most as wide, and some of them is everywhere.
+_SALT = "transformer katas"  # makes the ids in an SVG reproducible
+# matplotlib measures text in its own font. These are no wider, and every system has one of them.
 _FAMILY = "system-ui, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a picture: the same roles on a light and on a dark page."""
+    """The colours of a figure by role."""
 
     name: str
-    paper: str  # of the page; an SVG has none of its own
-    ink: str  # what is to be read first
-    quiet: str  # words and lines beside it
-    faint: str  # grids, frames, and the weakest shade
-    series: tuple[str, ...]  # lines, bars and boxes, told apart also by those who see few colours
-    shades: tuple[str, ...]  # from little to much
-    poles: tuple[str, ...]  # from -1 by way of 0 to 1
+    paper: str  # of the page; an SVG is transparent
+    ink: str  # the main text
+    quiet: str  # secondary words and lines
+    faint: str  # grids and frames
+    series: tuple[str, ...]  # lines, bars and boxes; distinguishable with colour blindness
+    shades: tuple[str, ...]  # from low to high
+    poles: tuple[str, ...]  # from -1 through 0 to 1
 
 
 LIGHT = Theme(
@@ -63,8 +63,8 @@ THEMES = (LIGHT, DARK)
 def new_figure(
     width: float, height: float, theme: Theme = LIGHT, layout: str | None = "constrained"
 ) -> Figure:
-    """An empty picture of so many pixels. It opens no window, and a notebook shows it by itself."""
-    figure: Figure = _picture_type()(
+    """Return an empty figure, sized in pixels. It opens no window; a notebook displays it."""
+    figure: Figure = _figure_type()(
         figsize=(width / _PIXELS_PER_INCH, height / _PIXELS_PER_INCH),
         dpi=_PIXELS_PER_INCH,
         facecolor=theme.paper,
@@ -74,12 +74,12 @@ def new_figure(
 
 
 @functools.cache
-def _picture_type() -> Any:
+def _figure_type() -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    class Picture(Figure):
-        """A figure that has its canvas, and that a notebook can show without pyplot."""
+    class NotebookFigure(Figure):
+        """A figure with a canvas that a notebook can display without pyplot."""
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
@@ -90,11 +90,11 @@ def _picture_type() -> Any:
             self.savefig(file, format="png", dpi=1.5 * _PIXELS_PER_INCH)
             return file.getvalue()
 
-    return Picture
+    return NotebookFigure
 
 
 def panels(figure: Figure, theme: Theme, rows: int = 1, columns: int = 1, **options: Any) -> list[Axes]:
-    """The panels of a picture, row by row, in the look of its theme; options as of `Figure.subplots`."""
+    """Add panels to a figure and return them row by row; options are those of `Figure.subplots`."""
     grid = figure.subplots(rows, columns, squeeze=False, **options)
     for axes in grid.flat:
         dress(axes, theme)
@@ -102,7 +102,7 @@ def panels(figure: Figure, theme: Theme, rows: int = 1, columns: int = 1, **opti
 
 
 def dress(axes: Axes, theme: Theme) -> None:
-    """Give a panel the look of a theme, whatever the settings are by the time it is drawn."""
+    """Apply a theme to a panel, independent of matplotlib's settings when it is drawn."""
     from cycler import cycler
 
     axes.set_facecolor("none")
@@ -117,32 +117,32 @@ def dress(axes: Axes, theme: Theme) -> None:
 
 
 def title(axes: Axes, text: str, theme: Theme) -> None:
-    """Write what a panel shows above it, from its left edge on."""
+    """Write a title above a panel, aligned with its left edge."""
     axes.set_title(text, loc="left", color=theme.ink, fontsize=10.5)
 
 
 def grid(axes: Axes, theme: Theme, axis: str = "both") -> None:
-    """Draw the lines by which values are read off."""
+    """Draw grid lines."""
     axes.grid(True, axis=axis, color=theme.faint, linewidth=0.8)  # type: ignore[arg-type]  # "x", "y", "both"
 
 
 def legend(axes: Axes, theme: Theme, **options: Any) -> None:
-    """Say which line is which, if any has a name."""
+    """Add a legend if any line has a name."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, **options)
 
 
 def shades(theme: Theme) -> Colormap:
-    """Colours for 0 … 1; nothing at all for what is left out."""
-    return _colours(theme.shades)
+    """Return the colour map for 0 … 1; hidden cells are transparent."""
+    return _colour_map(theme.shades)
 
 
 def poles(theme: Theme) -> Colormap:
-    """Colours for -1 … 1."""
-    return _colours(theme.poles)
+    """Return the colour map for -1 … 1."""
+    return _colour_map(theme.poles)
 
 
-def _colours(stops: Sequence[str]) -> Colormap:
+def _colour_map(stops: Sequence[str]) -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("katas", stops).with_extremes(bad="none")
@@ -151,11 +151,11 @@ def _colours(stops: Sequence[str]) -> Colormap:
 def scale(
     figure: Figure, all_axes: Sequence[Axes], painted: ScalarMappable, label: str, theme: Theme
 ) -> None:
-    """Draw beside the panels what the colours of something painted in them stand for."""
+    """Draw a colour bar next to the panels."""
     import numpy as np
 
     low, high = painted.get_clim()
-    # So few steps that they are drawn as cells, not as a picture of dots within the picture.
+    # Few enough steps to be drawn as cells rather than as an embedded bitmap.
     steps = np.linspace(low, high, 41)
     options: dict[str, Any] = {"boundaries": steps, "ticks": np.linspace(low, high, 5), "shrink": 0.8}
     bar = figure.colorbar(painted, ax=list(all_axes), aspect=30, **options)
@@ -166,31 +166,31 @@ def scale(
 
 
 def as_svg(figure: Figure) -> str:
-    """The picture as SVG: see-through, its words as text, the same bytes every time."""
+    """Return the figure as a transparent SVG with words as text; its bytes are reproducible."""
     import matplotlib
 
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": _SALT}):
-        # The maker is named, for another version of it may write another file.
+        # The version is recorded because another one may write another file.
         maker = f"matplotlib {matplotlib.__version__}"
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": maker})
-    return _tidied(file.getvalue())
+    return _tidy_svg(file.getvalue())
 
 
-def _tidied(svg: str) -> str:
-    """Sizes in pixels, the fonts of the reader's system, and no digit more than can be seen."""
-    svg = re.sub(r' (width|height)="([\d.]+)pt"', _in_pixels, svg)
-    svg = re.sub(r" font-family: [^;\"]+;", "", svg)  # once for all, in place of once a word
+def _tidy_svg(svg: str) -> str:
+    """Use pixels and system fonts, and round numbers to what is visible."""
+    svg = re.sub(r' (width|height)="([\d.]+)pt"', _to_pixels, svg)
+    svg = re.sub(r" font-family: [^;\"]+;", "", svg)  # replaced by one rule for the whole file
     svg = svg.replace('type="text/css">', f'type="text/css">text{{font-family: {_FAMILY}}} ')
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
-    svg = re.sub(r' (d|x|y|transform|points)="[^"]*"', lambda match: _rounded(match[0]), svg)
+    svg = re.sub(r' (d|x|y|transform|points)="[^"]*"', lambda match: _round_numbers(match[0]), svg)
     return re.sub(r"\n\s*", "\n", svg)
 
 
-def _in_pixels(match: re.Match[str]) -> str:
+def _to_pixels(match: re.Match[str]) -> str:
     return f' {match[1]}="{float(match[2]) * _PIXELS_PER_POINT:g}"'
 
 
-def _rounded(numbers: str) -> str:
+def _round_numbers(numbers: str) -> str:
     numbers = re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), numbers)
     return re.sub(r"\s+", " ", numbers)

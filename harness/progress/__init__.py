@@ -1,1 +1,1 @@
-"""Which tests have passed, and what that unlocks."""
+"""Passed tests, and the katas that they unlock."""

@@ -1,8 +1,8 @@
-"""Receipts on disk: `.harness/progress.jsonl`, one fact a line, only ever appended to.
+"""Receipts of passed tests, appended to `.harness/progress.jsonl` line by line.
 
-A line is written by one `write` on a file opened for appending and is framed by newlines, so a
-process killed in the middle of it spoils that line alone. On Windows, where appending is not
-atomic between processes, and on network disks, a lock file keeps writers apart.
+A line is written by a single `write` in append mode, between newlines, so a process that is killed
+damages only its own line. A lock file separates writers on Windows and network disks, where appending is
+not atomic between processes.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Receipts:
-    """All readable receipts in order, and the numbers of the lines that are not receipts."""
+    """All readable receipts in order, and the numbers of the other lines."""
 
     path: Path
     entries: tuple[Receipt, ...] = ()
     unreadable: tuple[int, ...] = ()
-    problem: str = ""  # why the file could not be read at all, else empty
+    problem: str = ""  # why the file could not be read, or empty
 
 
 def progress_path(course: Course) -> Path:
@@ -51,7 +51,7 @@ def progress_path(course: Course) -> Path:
 
 
 def read_receipts(path: Path) -> Receipts:
-    """Every receipt in the file. Torn and foreign lines are counted, never fatal."""
+    """Read every receipt in the file. Torn and foreign lines are counted, never fatal."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -67,16 +67,16 @@ def read_receipts(path: Path) -> Receipts:
 
 
 def append_receipt(path: Path, receipt: Receipt) -> None:
-    """Add one receipt. Raises OSError (read-only folder, full disk) after writing at most a torn line."""
+    """Append a receipt. Raises OSError (read-only folder, full disk) after at most a torn line."""
     append_line(path, asdict(receipt))
 
 
 def append_line(path: Path, fact: dict[str, object]) -> None:
-    """Append `fact` as one line of JSON, safely against kills and other writers."""
-    # A newline before as well as after: whatever a killed writer left stays on its own line.
+    """Append `fact` as a line of JSON, safe from kills and other writers."""
+    # The leading newline separates the line from whatever a killed writer left.
     line = b"\n" + json.dumps(fact, ensure_ascii=True).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _writers_apart(path):
+    with _exclusive_writer(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
             written = os.write(descriptor, line)
@@ -87,7 +87,7 @@ def append_line(path: Path, fact: dict[str, object]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:
-    """The JSON objects in a file of lines, in order; anything else in it is passed over."""
+    """Return the JSON objects in a file of lines, in order; skip everything else."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
@@ -95,17 +95,17 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     return [fact for line in lines if isinstance(fact := _json(line), dict)]
 
 
-def _writers_apart(path: Path) -> AbstractContextManager[object]:
-    from filelock import FileLock  # imported where used: reading, which `harness status` does, needs none
+def _exclusive_writer(path: Path) -> AbstractContextManager[object]:
+    from filelock import FileLock  # imported where used: `harness status` only reads
 
     lock: AbstractContextManager[object] = FileLock(path.with_suffix(".lock"), timeout=10)
-    return lock  # its Timeout is an OSError: told, not fatal
+    return lock  # its Timeout is an OSError, so it is reported, not fatal
 
 
 def _json(line: bytes) -> object:
     try:
         return json.loads(line)
-    except (ValueError, RecursionError):  # a foreign line may be nested beyond what can be read
+    except (ValueError, RecursionError):  # RecursionError: a foreign line may be nested too deeply
         return None
 
 
@@ -120,10 +120,10 @@ def _parse(line: bytes) -> Receipt | None:
             **others,
         }:
             failed = others.get("failed", [])
-            if _is_texts(passed) and _is_texts(failed):
+            if _are_texts(passed) and _are_texts(failed):
                 return Receipt(kata, tuple(passed), tests_digest, stub_digest, time, tuple(failed))
     return None
 
 
-def _is_texts(value: object) -> TypeGuard[list[str]]:
+def _are_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,4 +1,4 @@
-"""What the receipts mean: which katas are complete, stale, current or locked. Pure decisions."""
+"""The state of each kata according to the receipts; pure decisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.progress.receipts import Receipt
 
 @dataclass(frozen=True)
 class Digests:
-    """The fingerprints of a kata's files as they are now."""
+    """The current fingerprints of a kata's files."""
 
     stub: str
     tests: str
@@ -24,15 +24,15 @@ class Digests:
 
 @dataclass(frozen=True)
 class KataProgress:
-    """Where a learner stands in one kata."""
+    """A learner's progress in one kata."""
 
     kata: Kata
     tests: tuple[str, ...]  # every shipped test, in order
-    passed: tuple[str, ...]  # of those, what passed with the files of the latest run
-    next_test: str | None  # what failed last, else the first that has not passed; None if none
-    complete: bool  # every shipped test passed with one and the same stub and tests
+    passed: tuple[str, ...]  # those that passed with the files of the latest run
+    next_test: str | None  # the last that failed, else the first that has not passed, if any
+    complete: bool  # every shipped test passed with the same stub and tests
     edited_since_pass: bool  # complete, but the stub has changed since
-    tests_differ: bool  # the test file is not the shipped one
+    tests_differ: bool  # the test file differs from the shipped one
     blocked_by: Kata | None  # the first kata before this one that is not complete
 
     @property
@@ -41,7 +41,7 @@ class KataProgress:
 
 
 def current_digests(course: Course) -> dict[str, Digests]:
-    """The fingerprints of every kata's files on disk."""
+    """Return the fingerprints of every kata's files on disk."""
     return {kata.name: Digests(file_digest(kata.stub), file_digest(kata.tests)) for kata in course.katas}
 
 
@@ -51,7 +51,7 @@ def assess(
     digests: Mapping[str, Digests],
     receipts: Iterable[Receipt],
 ) -> list[KataProgress]:
-    """The progress in every kata, in order, that the receipts prove."""
+    """Return the progress in every kata, in order, that the receipts prove."""
     by_kata: dict[str, list[Receipt]] = {kata.name: [] for kata in course.katas}
     for receipt in receipts:
         by_kata.setdefault(receipt.kata, []).append(receipt)
@@ -67,19 +67,19 @@ def assess(
 
 
 def current_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
-    """The kata to work on: the first that is not complete; None when all are."""
+    """Return the first kata that is not complete; None if all are."""
     return next((each for each in progress if not each.complete), None)
 
 
 def next_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
-    """The kata that needs work first, an edited one included; None when nothing does."""
+    """Return the first kata that needs work, including edited ones; None if none does."""
     return next((each for each in progress if not each.complete or each.edited_since_pass), None)
 
 
 def bare_run(progress: Sequence[KataProgress]) -> list[Kata]:
-    """What `pytest` alone runs: what was edited since it passed, then the current kata.
+    """Return the katas that `pytest` alone runs: those edited since they passed, then the current one.
 
-    When everything is complete and unedited, everything: somebody wants to see it green.
+    If everything is complete and unedited, run everything: the learner wants to see it pass.
     """
     current = current_kata(progress)
     selected = [each.kata for each in progress if each.edited_since_pass or each is current]
@@ -113,7 +113,7 @@ def _assess_kata(
 def _next_test(
     shipped: Shipped, receipts: Sequence[Receipt], latest: tuple[str, str], passed: Sequence[str]
 ) -> str | None:
-    """The test that failed last with the latest files, else the first that has not passed."""
+    """Return the last test that failed with the latest files, else the first that has not passed."""
     for receipt in reversed(receipts):
         waiting = [name for name in receipt.failed if name in shipped.names and name not in passed]
         if receipt.pair == latest and waiting:

@@ -1,4 +1,4 @@
-"""What a learner reads about progress."""
+"""Messages about progress."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def using_katas(solutions: bool) -> str:
 
 
 def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
-    """Said when a notebook is opened that needs more than the learner has written."""
+    """Return a notice for a notebook that needs more than the learner has written."""
     kata, passed, tests = progress.kata, len(progress.passed), len(progress.tests)
     return (
         f"Kata {kata.title} is not done yet: {passed} of {tests} tests pass. A cell that needs the others"
@@ -53,7 +53,7 @@ def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
 
 
 def course_complete() -> list[Line]:
-    """What there is to do when no kata is left."""
+    """Suggest what to do after the last kata."""
     return [
         Line("All katas are complete. You have built a language model!", "good"),
         Line("Train it and let it write:  harness train, then  harness sample"),
@@ -61,7 +61,7 @@ def course_complete() -> list[Line]:
 
 
 def state_of(progress: KataProgress, current: KataProgress | None) -> str:
-    """A kata's state in a word or two."""
+    """Return a kata's state in a word or two."""
     if progress.edited_since_pass:
         return "edited since pass"
     if progress.complete:

@@ -1,1 +1,1 @@
-"""Lines of text, and how a terminal prints them; imports nothing else of the harness."""
+"""Lines of text on a terminal; imports nothing else of the harness."""

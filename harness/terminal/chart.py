@@ -1,4 +1,4 @@
-"""A curve as text, for a terminal."""
+"""Line charts in text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _MARK, _GAP = "*", " "
 
 
 def line_chart(points: Sequence[tuple[int, float]], width: int = 60, height: int = 10) -> list[str]:
-    """The points (step, value) as rows of text with the axes' ends; no rows without a finite value.
+    """Draw points (step, value) as rows of text with the ends of the axes.
 
-    Where several points share a column it shows their mean.
+    Points that share a column are averaged. Without a finite value there are no rows.
     """
     finite = [(x, y) for x, y in points if abs(y) < float("inf")]  # NaN fails this too
     if not finite:
@@ -42,5 +42,5 @@ def _columns(points: Sequence[tuple[int, float]], width: int) -> list[float | No
 
 
 def _row(value: float, low: float, high: float, height: int) -> int:
-    """The row, from the top, in which a value stands."""
+    """Return the row of a value, counted from the top."""
     return round((high - value) / (high - low) * (height - 1)) if high > low else height - 1

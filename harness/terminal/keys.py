@@ -1,4 +1,4 @@
-"""Single keys from the terminal, without Enter; and the terminal as it was on every way out."""
+"""Single keys without Enter, in a terminal that is always restored."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from types import FrameType
 from typing import Any
 
 ESCAPE = "\x1b"
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)  # as ECMA-48 has them, and Alt
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)  # of ECMA-48, and Alt with a key
 
 
 @contextmanager
 def single_keys(deliver: Callable[[str], None]) -> Iterator[None]:
-    """Call `deliver`, from a thread, with every key that is typed, until the block is left.
+    """Call `deliver` from a thread with every key that is typed during the block.
 
-    Where the input is no terminal, its characters are the keys, and its end is the end of them.
+    If the input is not a terminal, its characters are the keys.
     """
-    with _immediate(sys.stdin):
+    with _unbuffered_keys(sys.stdin):
         threading.Thread(target=_read_keys, args=(deliver,), daemon=True).start()
         yield
 
 
 def keys_in(typed: str) -> list[str]:
-    """The keys in what was read at once; of an arrow or a function key, which is a sequence, none."""
+    """Return the keys in a chunk of input, without escape sequences of arrows and function keys."""
     return list(_SEQUENCE.sub("", typed))
 
 
 def _read_keys(deliver: Callable[[str], None]) -> None:
     read = _read_windows if sys.platform == "win32" and sys.stdin.isatty() else _read_descriptor
-    with suppress(OSError, ValueError):  # the terminal is gone, or there never was one
+    with suppress(OSError, ValueError):  # the terminal is gone or never existed
         while typed := read():
             for key in keys_in(typed):
                 deliver(key)
 
 
 def _read_descriptor() -> str:
-    """What has been typed, once there is something; empty at the end of the input."""
+    """Wait for input and return it; empty at its end."""
     return os.read(sys.stdin.fileno(), 64).decode(errors="ignore") or ""
 
 
@@ -57,8 +57,8 @@ if sys.platform == "win32":
         return key
 
     @contextmanager
-    def _immediate(_: object) -> Iterator[None]:
-        yield  # msvcrt reads single keys as it is
+    def _unbuffered_keys(_: object) -> Iterator[None]:
+        yield  # msvcrt always reads single keys
 
 else:
     import termios
@@ -68,14 +68,14 @@ else:
         raise OSError("not on this system")
 
     @contextmanager
-    def _immediate(stream: object) -> Iterator[None]:
-        """Keys at once and unseen, where the input is a terminal. Ctrl-C and Ctrl-Z keep their meaning."""
-        descriptor = _terminal()
+    def _unbuffered_keys(stream: object) -> Iterator[None]:
+        """Read keys at once and without echo from a terminal. Ctrl-C and Ctrl-Z keep their meaning."""
+        descriptor = _terminal_descriptor()
         if descriptor is None:
             yield
             return
         before = termios.tcgetattr(descriptor)
-        handlers = _around_a_stop(descriptor, before)
+        handlers = _restore_while_suspended(descriptor, before)
         tty.setcbreak(descriptor, termios.TCSADRAIN)
         try:
             yield
@@ -84,19 +84,19 @@ else:
                 signal.signal(number, handler)
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
-    def _terminal() -> int | None:
+    def _terminal_descriptor() -> int | None:
         with suppress(OSError, ValueError, AttributeError):
             if sys.stdin.isatty():
                 return sys.stdin.fileno()
         return None
 
-    def _around_a_stop(descriptor: int, before: list[Any]) -> dict[int, Any]:
-        """Give the terminal back while Ctrl-Z has stopped this process, and take it again afterwards."""
+    def _restore_while_suspended(descriptor: int, before: list[Any]) -> dict[int, Any]:
+        """Restore the terminal while Ctrl-Z suspends this process."""
 
         def stop(number: int, _: FrameType | None) -> None:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)  # here it stops, and here it goes on
+            os.kill(os.getpid(), number)  # the process stops here and later continues here
             signal.signal(number, stop)
             tty.setcbreak(descriptor, termios.TCSADRAIN)
 

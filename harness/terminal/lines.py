@@ -1,4 +1,4 @@
-"""A line of text, and how it is wrapped and encoded for a terminal."""
+"""Lines of text, wrapped and encoded for a terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ WIDTH = 80
 
 @dataclass(frozen=True)
 class Line:
-    """One line of output. The style adds colour where there is any; meaning never depends on it."""
+    """One line of output. Its meaning never depends on its style."""
 
     text: str = ""
     style: str = ""  # "", title, good, bad, dim, command (to be copied: never wrapped)
-    parts: tuple[tuple[str, str], ...] = ()  # the same text in pieces with styles of their own, if it has any
+    parts: tuple[tuple[str, str], ...] = ()  # the same text in pieces, each with a style
 
 
 _WITHOUT_GLYPHS = str.maketrans(
@@ -35,7 +35,7 @@ _WITHOUT_GLYPHS = str.maketrans(
 
 
 def wrap_lines(lines: Iterable[Line], columns: int) -> list[Line]:
-    """Lines as a terminal of this width can show them, wrapped under their own indentation."""
+    """Wrap lines to a width, each under its own indentation."""
     fit: list[Line] = []
     for line in lines:
         indent = line.text[: len(line.text) - len(line.text.lstrip())] + "  "
@@ -46,7 +46,7 @@ def wrap_lines(lines: Iterable[Line], columns: int) -> list[Line]:
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    """`text` as a terminal with this encoding can show it."""
+    """Return `text` in characters that a terminal of this encoding can show."""
     try:
         text.encode(encoding or "ascii")
         return text
@@ -55,6 +55,7 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def paragraph(text: str, start: str, style: str) -> list[Line]:
+    """Wrap a text that begins with `start`, and indent the other lines by its length."""
     after = " " * len(start)
     wrapped = textwrap.wrap(
         text, WIDTH, initial_indent=start, subsequent_indent=after, break_on_hyphens=False
@@ -63,6 +64,7 @@ def paragraph(text: str, start: str, style: str) -> list[Line]:
 
 
 def message_lines(message: str, most: int = 4) -> list[str]:
+    """Return the first lines of an exception's message, wrapped."""
     lines = [
         part
         for line in message[:4000].splitlines()
@@ -72,5 +74,5 @@ def message_lines(message: str, most: int = 4) -> list[str]:
 
 
 def plural(number: int, noun: str) -> str:
-    """A number and what is counted, in the plural unless it is one."""
+    """Return a number with its noun, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness.course.slips import BadSlip, Slip, alternative_sources, read_slips
 from harness.tests.support.miniature import Miniature
 
 SLIPS = """
@@ -206,32 +205,6 @@ def test_a_kata_whose_tests_cannot_start_is_refused(proven: Miniature) -> None:
     assert any("cannot run (OSError: no room)" in problem for problem in problems(proven))
 
 
-def test_a_decorator_belongs_to_its_alternative() -> None:
-    alternative = "import functools\n\n\n@functools.cache\ndef double__cached(x):\n    return 2 * x\n"
-    sources = alternative_sources("def double(x):\n    return x + x\n", alternative)
-    assert "@functools.cache\ndef double(x):" in sources["double__cached"]
-
-
 def test_too_few_slips_are_refused(proven: Miniature) -> None:
     out = proven.python("-c", CHECK).out
     assert "slips.toml: has 2 slips. Remedy: a kata has at least 8" in out
-
-
-def test_a_slip_that_fits_twice_is_refused() -> None:
-    slip = Slip("twice", "x", "y", "", "")
-    with pytest.raises(BadSlip, match="twice: its `find` occurs 2 times in the solution, not once"):
-        slip.apply("x = x")
-
-
-def test_slips_that_are_no_toml_are_refused(mini: Miniature) -> None:
-    (mini.doubles.solution_folder / "slips.toml").write_text("[[slip")
-    with pytest.raises(BadSlip, match="not valid TOML"):
-        read_slips(mini.doubles)
-
-
-def test_an_alternative_takes_the_place_of_what_it_is_an_alternative_to(mini: Miniature) -> None:
-    sources = alternative_sources(mini.doubles.solution.read_text(), ALTERNATIVES)
-    assert list(sources) == ["double__sum", "outer__einsum"]
-    namespace: dict = {}
-    exec(sources["double__sum"], namespace)
-    assert namespace["double"].__doc__ == "Adds."

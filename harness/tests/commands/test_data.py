@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
-import os
 import re
 from pathlib import Path
 
@@ -99,19 +97,6 @@ def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature
     assert again.err == ""
 
 
-def test_training_finds_a_corpus_or_gets_it(tmp_path: Path) -> None:
-    path = catalogue.find(tmp_path, "simple_sequences")
-    assert path == catalogue.find(tmp_path, "simple_sequences") == tmp_path / "data" / "simple_sequences.txt"
-    assert path.stat().st_size == catalogue.corpus_named("simple_sequences").size
-
-
-def test_a_made_text_that_is_not_the_known_one_is_not_kept(tmp_path: Path) -> None:
-    wrong = dataclasses.replace(MINE, make=lambda: "98 bottles\n")
-    with pytest.raises(NoCorpus, match="bottles was generated with the wrong checksum"):
-        catalogue.get(tmp_path, wrong)
-    assert not (tmp_path / "data" / "bottles.txt").exists()
-
-
 def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> None:
     texts = folder(mini.root, "data", simple_sequences=b"count: 1 2 4\n")
     result = mini.harness("data", "simple_sequences")
@@ -200,77 +185,3 @@ def test_a_copy_that_is_not_there_is_a_usage_error(mini: Miniature) -> None:
 def test_a_copy_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(NoCorpus, match=r"cannot be read: .*\. Give the path of a text file"):
         data.take(tmp_path, "tiny_shakespeare", tmp_path)
-
-
-def test_a_text_that_cannot_be_placed_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def replace(*paths: object) -> None:
-        raise PermissionError(errno.EACCES, "no")
-
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(NoCorpus, match="bottles cannot be written to data: no"):
-        catalogue.put(tmp_path, MINE, SONG)
-    assert list((tmp_path / "data").glob("bottles*")) == []
-
-
-# --- the folder ----------------------------------------------------------------------------------
-
-
-def test_the_named_folder_is_looked_at_first_and_gets_what_is_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    catalogue.find(tmp_path, "simple_sequences")
-    other = folder(tmp_path, "texts")
-    monkeypatch.setenv(ELSEWHERE, str(other))
-    assert catalogue.find(tmp_path, "simple_sequences").parent == tmp_path / "data"
-    assert catalogue.find(tmp_path, "tiny_tales") == other / "tiny_tales.txt"
-    catalogue.put(
-        tmp_path,
-        catalogue.corpus_named("simple_sequences"),
-        (tmp_path / "data/simple_sequences.txt").read_bytes(),
-    )
-    assert catalogue.find(tmp_path, "simple_sequences").parent == other
-
-
-def test_a_named_folder_that_can_only_be_read_is_used_and_new_texts_go_to_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = folder(tmp_path, "texts", bottles=SONG)
-    before = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != other and before(path, mode))
-    monkeypatch.setenv(ELSEWHERE, str(other))
-    assert catalogue.locate(tmp_path, MINE) == other / "bottles.txt"
-    assert catalogue.find(tmp_path, "tiny_tales").parent == tmp_path / "data"
-    assert [path.name for path in other.iterdir()] == ["bottles.txt"]
-
-
-def test_a_named_folder_that_is_none_is_told_when_something_is_to_go_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    catalogue.find(tmp_path, "simple_sequences")
-    monkeypatch.setenv(ELSEWHERE, str(tmp_path / "nowhere"))
-    assert catalogue.find(tmp_path, "simple_sequences").is_file()
-    with pytest.raises(
-        NoCorpus, match=r"nowhere, which is not a folder\. Create it, or unset HARNESS_DATA_DIR"
-    ):
-        catalogue.find(tmp_path, "tiny_tales")
-
-
-# --- what is written down twice ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("corpus", catalogue.CORPORA, ids=catalogue.NAMES)
-def test_the_page_on_data_names_every_corpus_with_size_and_digest(corpus: Corpus, repository: Path) -> None:
-    page = (repository / "data" / "README.md").read_text(encoding="utf-8")
-    assert f"## {corpus.name}\n" in page
-    assert f"{corpus.size:,} bytes" in page
-    assert corpus.sha256 in page
-    assert corpus.url in page
-
-
-def test_the_page_on_data_tells_the_best_loss(repository: Path) -> None:
-    page = (repository / "data" / "README.md").read_text(encoding="utf-8")
-    entropy = tiny_tales.entropy()
-    for amount in (entropy.nats_per_character, entropy.nats_per_character * 1.442695):
-        assert f"{amount:.4f}" in page

@@ -11,7 +11,7 @@ import pytest
 
 from harness.commands import review, review_words
 from harness.course.katas import load_course
-from harness.course.questions import BadReview, Question, cards, paragraphs, read_questions
+from harness.course.questions import Question, cards
 from harness.terminal.lines import encodable
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
@@ -66,29 +66,6 @@ def test_q_escape_and_end_of_file_quit_without_the_answer(asked: Miniature, key:
     assert sitting(asked, f" {key}")[-1] == "any key: the next question · q: quit"
 
 
-def test_paragraphs_are_filled_and_what_is_indented_stays() -> None:
-    text = "one\ntwo three\n\n    1  0\n    1  1\n\nfour"
-    assert paragraphs(text, 9) == ["one two", "three", "", "    1  0", "    1  1", "", "four"]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        (None, "No such file or directory"),
-        ("[[question]", "Expected ']]'"),
-        ("x = 1\n", "it must contain only [[question]] tables"),
-        ('[[question]]\nask = "Why?"\n', "question 1 needs ask and answer, and nothing else"),
-        ('[[question]]\nask = "Why?"\nanswer = " "\n', "question 1 has an empty ask or answer"),
-    ],
-)
-def test_a_file_that_cannot_be_used_says_why(mini: Miniature, text: str | None, problem: str) -> None:
-    if text is not None:
-        (mini.doubles.folder / "review.toml").write_text(text)
-    with pytest.raises(BadReview) as caught:
-        read_questions(mini.doubles)
-    assert problem in caught.value.problem
-
-
 @pytest.mark.parametrize("card", SHIPPED, ids=lambda card: f"{card.kata.name}-{card.number}")
 def test_a_shipped_question_can_be_read_on_a_small_terminal_of_any_encoding(card) -> None:
     assert review_words.height(card) <= review_words.SCREEN
@@ -96,11 +73,6 @@ def test_a_shipped_question_can_be_read_on_a_small_terminal_of_any_encoding(card
     assert max(map(len, lines)) <= 80
     asked = sum(line.count("?") for line in lines)
     assert sum(encodable(line, "ascii").count("?") for line in lines) == asked  # no sign is lost
-
-
-def test_every_kata_has_five_to_eight_questions() -> None:
-    for kata in load_course(REPOSITORY).katas:
-        assert 5 <= len(read_questions(kata)) <= 8, kata.name
 
 
 def test_the_page_hides_each_answer_until_it_is_opened(asked: Miniature) -> None:

@@ -65,7 +65,7 @@ def course(tmp_path: Path) -> Course:
     return load_course(tmp_path)
 
 
-def test_tests_are_listed_in_the_order_they_are_written_each_function_once():
+def test_each_test_function_is_listed_once_in_the_order_of_the_source():
     names = [test.name for test in parse_tests(SOURCE)]
     assert names == ["test_zebra", "test_apple_is_round", "TestGroup::test_in_a_group"]
 
@@ -95,12 +95,12 @@ def test_a_missing_test_file_has_no_tests(course: Course):
     assert read_tests(course.katas[0]) == []
 
 
-def test_a_byte_order_mark_hides_no_test(course: Course):
+def test_a_byte_order_mark_does_not_hide_a_test(course: Course):
     course.katas[0].tests.write_text(SOURCE, encoding="utf-8-sig")
     assert len(read_tests(course.katas[0])) == 3
 
 
-def test_a_digest_is_the_same_for_every_checkout_of_line_endings():
+def test_a_digest_is_independent_of_line_endings():
     assert digest(b"a\r\nb\r\n") == digest(b"a\nb\n")
 
 
@@ -109,11 +109,11 @@ def test_a_digest_changes_with_the_text(other: bytes):
     assert digest(other) != digest(b"a\nb\n")
 
 
-def test_a_file_that_is_missing_has_no_digest(tmp_path: Path):
+def test_a_missing_file_has_no_digest(tmp_path: Path):
     assert file_digest(tmp_path / "gone.py") == ""
 
 
-def test_the_manifest_says_what_was_shipped_when_the_test_file_is_edited(course: Course):
+def test_the_manifest_keeps_the_shipped_tests_when_the_test_file_is_edited(course: Course):
     kata = course.katas[0]
     (course.root / MANIFEST).write_text(manifest_text(course), encoding="utf-8")
     kata.tests.write_text("def test_easy(): ...\n", encoding="utf-8")
@@ -135,13 +135,13 @@ def test_the_manifest_lists_every_kata(course: Course):
     "manifest",
     ["", "<<<<<<< HEAD", "[]", "null", '{"k00_zoo": null}', '{"k00_zoo": {"digest": "x"}}', '{"k09_x": {}}'],
 )
-def test_without_a_usable_manifest_the_test_file_speaks_for_itself(course: Course, manifest: str):
+def test_without_a_usable_manifest_the_test_file_is_used(course: Course, manifest: str):
     (course.root / MANIFEST).write_text(manifest, encoding="utf-8")
     shipped = shipped_tests(course)["k00_zoo"]
     assert (len(shipped.names), shipped.digest) == (3, digest(SOURCE.encode()))
 
 
-def test_a_kata_that_the_manifest_lacks_is_read_from_its_file(course: Course):
+def test_a_kata_missing_from_the_manifest_is_read_from_its_file(course: Course):
     (course.root / MANIFEST).write_text('{"k09_x": {"digest": "d", "tests": []}}', encoding="utf-8")
     assert shipped_tests(course).keys() == {"k00_zoo"}
     assert len(shipped_tests(course)["k00_zoo"].names) == 3

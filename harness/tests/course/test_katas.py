@@ -1,4 +1,4 @@
-"""Which folders are katas, and what a KATA argument means."""
+"""Katas are found in their folders and by the KATA argument."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def course(tmp_path: Path) -> Course:
     return load_course(tmp_path)
 
 
-def test_katas_come_in_the_order_of_their_numbers(course: Course):
+def test_katas_are_ordered_by_number(course: Course):
     assert [kata.name for kata in course.katas] == list(NAMES)
 
 
 @pytest.mark.parametrize("name", ["__pycache__", "k1_short", "k02", "k03_Upper", "notes", ".k04_hidden"])
-def test_other_folders_are_no_katas(course: Course, name: str):
+def test_other_folders_are_not_katas(course: Course, name: str):
     (course.root / "katas" / name).mkdir()
     assert load_course(course.root) == course
 
 
-def test_a_file_named_like_a_kata_is_none(course: Course):
+def test_a_file_named_like_a_kata_is_not_one(course: Course):
     (course.root / "katas" / "k02_file").touch()
     assert load_course(course.root) == course
 
 
 @pytest.mark.parametrize("argument", ["1", "01", "k1", "k01", "k01_layers"])
-def test_a_kata_can_be_named_in_every_promised_way(course: Course, argument: str):
+def test_a_kata_argument_may_be_a_number_or_a_name(course: Course, argument: str):
     assert resolve_kata(course, argument).name == "k01_layers"
 
 
@@ -54,7 +54,7 @@ def test_ten_is_not_one_with_a_zero(course: Course):
         ("", ""),
     ],
 )
-def test_an_unknown_kata_is_told_with_the_nearest_one(course: Course, argument: str, guess: str):
+def test_an_unknown_kata_gets_the_nearest_one_as_a_suggestion(course: Course, argument: str, guess: str):
     with pytest.raises(UnknownKata) as raised:
         resolve_kata(course, argument)
     assert str(raised.value) == f"There is no kata {argument!r}; the katas are 00 to 10.{guess}"
@@ -72,7 +72,7 @@ def test_the_nearest_course_is_the_root(course: Course):
     assert find_root(inner / "katas") == inner
 
 
-def test_elsewhere_there_is_no_root(tmp_path: Path):
+def test_a_folder_outside_a_course_has_no_root(tmp_path: Path):
     (tmp_path / "katas" / "empty").mkdir(parents=True)
     assert find_root(tmp_path / "katas" / "empty") is None
 
@@ -80,12 +80,12 @@ def test_elsewhere_there_is_no_root(tmp_path: Path):
 @pytest.mark.parametrize(
     "path", ["katas/k01_layers", "katas/k01_layers/deep/notes.md", "solutions/k01_layers/layers.py"]
 )
-def test_a_file_belongs_to_the_kata_in_whose_folder_it_lies(course: Course, path: str):
+def test_a_file_belongs_to_the_kata_whose_folder_contains_it(course: Course, path: str):
     assert course.kata_of(course.root / path) == course.katas[1]
 
 
 @pytest.mark.parametrize("path", ["katas", "katas/k01_layers_old/layers.py", "harness/course/katas.py", "/"])
-def test_other_files_belong_to_no_kata(course: Course, path: str):
+def test_other_files_do_not_belong_to_a_kata(course: Course, path: str):
     assert course.kata_of(course.root / path) is None
 
 
@@ -102,11 +102,11 @@ def test_a_kata_knows_its_files_and_names(tmp_path: Path):
     ]
 
 
-def test_paths_are_shown_as_typed_from_the_root(course: Course):
+def test_paths_are_relative_to_the_root(course: Course):
     assert course.relative(course.katas[1].stub) == "katas/k01_layers/layers.py"
 
 
-def test_paths_outside_are_shown_whole(course: Course):
+def test_paths_outside_are_absolute(course: Course):
     outside = course.root.parent / "elsewhere.py"
     assert course.relative(outside) == str(outside)
 

@@ -1,4 +1,4 @@
-"""A stub is its solution without the answers, and the contract reads the same in both."""
+"""A stub is its solution without the answers, and both have the same contract."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ STUB = text('''
 ''')
 
 
-def test_a_stub_keeps_all_but_the_answers():
+def test_a_stub_keeps_everything_except_the_answers():
     assert make_stub(SOLUTION) == STUB
 
 
@@ -158,7 +158,7 @@ def test_the_stub_of_a_stub_is_itself():
     assert make_stub(STUB) == STUB
 
 
-def test_a_stub_declares_what_its_solution_declares():
+def test_a_stub_has_the_contract_of_its_solution():
     assert contract(STUB) == contract(SOLUTION)
 
 
@@ -187,7 +187,7 @@ _MODULES = st.lists(st.tuples(_FUNCTIONS, st.booleans()), max_size=6).map(
 
 @settings(deadline=None)
 @given(_MODULES)
-def test_every_stub_is_valid_the_stub_of_itself_and_declares_what_the_solution_does(source: str):
+def test_every_stub_is_valid_idempotent_and_has_the_contract_of_its_solution(source: str):
     stub = make_stub(source)
     ast.parse(stub)
     assert make_stub(stub) == stub
@@ -195,7 +195,7 @@ def test_every_stub_is_valid_the_stub_of_itself_and_declares_what_the_solution_d
     assert {name: signature.text for name, signature in contract(stub).items()} == declared
 
 
-def test_a_given_method_does_not_give_its_class_away():
+def test_a_given_method_does_not_make_its_class_given():
     source = text("""
         class Layer:
             def __init__(self, width):  # given
@@ -208,14 +208,14 @@ def test_a_given_method_does_not_give_its_class_away():
     assert "x + 1" not in make_stub(source)
 
 
-def test_a_body_on_the_line_of_its_def_is_taken_out():
+def test_a_body_on_the_line_of_its_def_is_removed():
     assert make_stub("def answer(x: str = 'é') -> int: return 42\n") == (
         "def answer(x: str = 'é') -> int:\n    raise NotImplementedError\n"
     )
 
 
 @pytest.mark.parametrize("character", ["\x0c", "\u2028", "\x85", "\x1c"])
-def test_a_strange_character_in_a_docstring_shifts_no_line(character: str):
+def test_unusual_line_separators_in_a_docstring_do_not_shift_lines(character: str):
     source = f'"""Odd {character} one."""\n\n\ndef answer(x):\n    """Doc."""\n    return 42\n'
     stub = f'"""Odd {character} one."""\n\n\ndef answer(x):\n    """Doc."""\n    raise NotImplementedError\n'
     assert make_stub(source) == stub
@@ -225,7 +225,7 @@ def test_a_strange_character_in_a_docstring_shifts_no_line(character: str):
 # --- the contract --------------------------------------------------------------------------------
 
 
-def test_the_contract_lists_what_is_public_in_order():
+def test_the_contract_lists_public_names_in_order():
     assert list(contract(SOLUTION)) == ["double", "no_docstring", "Layer", "Config", "shown"]
 
 
@@ -240,7 +240,7 @@ def test_the_contract_lists_what_is_public_in_order():
         ("class A:\n    def forward(self, x): ...", "A"),
     ],
 )
-def test_a_signature_is_what_a_caller_relies_on(source: str, expected: str):
+def test_a_signature_has_the_names_and_defaults_that_callers_rely_on(source: str, expected: str):
     assert [signature.text for signature in contract(source).values()] == [expected]
 
 
@@ -257,17 +257,17 @@ def test_a_summary_is_the_first_paragraph_on_one_line():
         ("Config", "class Config:  # given"),
     ],
 )
-def test_a_declaration_is_shown_as_it_is_written(name: str, declaration: str):
+def test_a_declaration_is_quoted_from_the_source(name: str, declaration: str):
     assert contract(SOLUTION)[name].declaration == declaration
 
 
-def test_a_decorated_first_method_is_no_part_of_the_class_declaration():
+def test_a_decorated_first_method_is_not_part_of_the_class_declaration():
     source = "class A:\n    @property\n    def __init__(self):\n        return 1\n"
     assert contract(source)["A"].declaration == "class A:"
 
 
 @pytest.mark.parametrize("content", [b"def f(:", b"\xff", b"\0", b"  x = 1\n y"])
-def test_a_file_that_does_not_parse_has_no_contract(tmp_path: Path, content: bytes):
+def test_a_file_that_cannot_be_parsed_has_no_contract(tmp_path: Path, content: bytes):
     (tmp_path / "stub.py").write_bytes(content)
     assert read_contract(tmp_path / "stub.py") == {}
 
@@ -278,7 +278,7 @@ def test_a_missing_file_has_no_contract(tmp_path: Path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_contract_does_not_depend_on_how_an_editor_saves(tmp_path: Path, encoding: str, newline: str):
+def test_a_contract_is_independent_of_encoding_and_line_endings(tmp_path: Path, encoding: str, newline: str):
     (tmp_path / "stub.py").write_text(SOLUTION, encoding=encoding, newline=newline)
     assert read_contract(tmp_path / "stub.py") == contract(SOLUTION)
 
@@ -291,7 +291,7 @@ def test_a_contract_does_not_depend_on_how_an_editor_saves(tmp_path: Path, encod
         "class A: __init__ = 1",
     ],
 )
-def test_whatever_a_learner_declares_can_be_read(source: str):
+def test_every_declaration_of_a_learner_can_be_read(source: str):
     assert len(contract(source)) == 1
 
 
@@ -311,7 +311,7 @@ def test_a_definition_is_found_at_its_def_or_class(name: str, line: str):
     assert SOLUTION.splitlines()[definition_line(SOLUTION, name) - 1] == line
 
 
-def test_a_method_that_is_not_there_has_no_line():
+def test_a_missing_method_has_no_line():
     assert definition_line(SOLUTION, "Layer.backward") is None
 
 
@@ -320,13 +320,13 @@ def test_a_layer_is_found_at_its_class():
     assert SOLUTION.splitlines()[line - 1].startswith("class Layer")
 
 
-def test_a_method_is_declared_as_it_is_written():
+def test_the_declaration_of_a_method_is_quoted_from_the_source():
     found = declaration(SOLUTION, "Layer.forward")
     assert found.declaration.strip() == "def forward(self, x: Tensor) -> Tensor:"
     assert declaration(SOLUTION, "Layer.backward") is None
 
 
-def test_what_is_solved_stays_with_the_private_names_it_may_use():
+def test_solved_definitions_and_private_names_are_kept():
     source = (
         "def _half(x):\n    return x / 2\n\n\ndef f(x):\n    return _half(x)\n\n\ndef g(x):\n    return x\n"
     )
@@ -336,10 +336,10 @@ def test_what_is_solved_stays_with_the_private_names_it_may_use():
     assert "def g(x):\n    raise NotImplementedError" in stub
 
 
-def test_a_byte_order_mark_hides_no_definition():
+def test_a_byte_order_mark_does_not_hide_a_definition():
     assert definition_line("\ufeff" + SOLUTION, "double") == definition_line(SOLUTION, "double")
 
 
 @pytest.mark.parametrize("source", ["def f(:", "def g(): ...", "f = 1", "", "\0"])
-def test_what_is_not_defined_has_no_line(source: str):
+def test_an_undefined_name_has_no_line(source: str):
     assert definition_line(source, "f") is None

@@ -1,4 +1,4 @@
-"""A function that writes into a tensor it is given is noted, and otherwise left as it is."""
+"""Calls and modified arguments are logged; the functions behave as before."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Layer:
 NAMES = ("scale", "double", "double_", "fail", "outer", "count", "Layer", "softmax")
 
 
-class Watched:
-    """The module above, watched."""
+class Logged:
+    """The module above with its calls logged."""
 
     def __init__(self) -> None:
         self.notes = CallLog()
-        self.module: Any = ModuleType("watched")
+        self.module: Any = ModuleType("logged")
         exec(SOURCE, self.module.__dict__)
-        self.unwatched = dict(vars(self.module))
+        self.original = dict(vars(self.module))
         log_calls(self.module, NAMES, self.notes)
 
     @property
@@ -79,100 +79,100 @@ class Watched:
 
 
 @pytest.fixture
-def watched() -> Watched:
-    return Watched()
+def logged() -> Logged:
+    return Logged()
 
 
 def x() -> Tensor:
     return torch.ones(3)
 
 
-def test_writing_into_a_positional_argument_is_noted(watched: Watched) -> None:
+def test_modifying_a_positional_argument_is_logged(logged: Logged) -> None:
     given = x()
-    assert watched.module.scale(given, 2) is given
-    assert watched.changed == [("scale", "x")]
+    assert logged.module.scale(given, 2) is given
+    assert logged.changed == [("scale", "x")]
 
 
-def test_writing_into_keyword_arguments_is_noted(watched: Watched) -> None:
-    watched.module.scale(factor=2, x=x(), out=x())
-    assert watched.changed == [("scale", "x"), ("scale", "out")]
+def test_modifying_keyword_arguments_is_logged(logged: Logged) -> None:
+    logged.module.scale(factor=2, x=x(), out=x())
+    assert logged.changed == [("scale", "x"), ("scale", "out")]
 
 
-def test_writing_into_further_arguments_is_noted_by_their_common_name(watched: Watched) -> None:
-    watched.module.scale(x(), 2, x(), x(), out=None)
-    assert watched.changed == [("scale", "x"), ("scale", "more"), ("scale", "more")]
+def test_modifying_variadic_arguments_is_logged_under_their_common_name(logged: Logged) -> None:
+    logged.module.scale(x(), 2, x(), x(), out=None)
+    assert logged.changed == [("scale", "x"), ("scale", "more"), ("scale", "more")]
 
 
-def test_a_method_is_noted_with_its_class(watched: Watched) -> None:
-    layer = watched.module.Layer()
+def test_a_method_is_logged_with_its_class(logged: Logged) -> None:
+    layer = logged.module.Layer()
     layer.forward(x())
-    assert watched.changed == []
+    assert logged.changed == []
     layer.forward(x(), mask=torch.tensor([True, False, True]))
-    assert watched.changed == [("Layer.forward", "x")]
+    assert logged.changed == [("Layer.forward", "x")]
 
 
-def test_the_function_that_writes_is_noted_before_its_callers(watched: Watched) -> None:
-    watched.module.outer(x())
-    assert watched.changed == [("scale", "x"), ("outer", "x")]
+def test_the_modifying_function_is_logged_before_its_callers(logged: Logged) -> None:
+    logged.module.outer(x())
+    assert logged.changed == [("scale", "x"), ("outer", "x")]
 
 
-def test_an_argument_that_is_only_read_is_not_noted(watched: Watched) -> None:
-    watched.module.double(x(), y=x())
-    watched.module.softmax(x(), dim=0)
-    assert watched.changed == []
+def test_an_argument_that_is_only_read_is_not_logged(logged: Logged) -> None:
+    logged.module.double(x(), y=x())
+    logged.module.softmax(x(), dim=0)
+    assert logged.changed == []
 
 
-def test_a_name_that_ends_in_an_underscore_may_write(watched: Watched) -> None:
-    watched.module.double_(x())
-    watched.module.Layer().reset_(x())
-    watched.module.Layer()._hidden(x())
-    assert watched.changed == []
+def test_a_function_whose_name_ends_in_an_underscore_may_modify_its_arguments(logged: Logged) -> None:
+    logged.module.double_(x())
+    logged.module.Layer().reset_(x())
+    logged.module.Layer()._hidden(x())
+    assert logged.changed == []
 
 
-def test_what_is_no_tensor_is_not_noted(watched: Watched) -> None:
-    watched.module.count(watched.module.Counter())
-    assert watched.changed == []
+def test_only_tensors_are_logged(logged: Logged) -> None:
+    logged.module.count(logged.module.Counter())
+    assert logged.changed == []
 
 
 class Touchy:
-    """Raises whatever is asked of it, as a stand-in for an unimportable name does."""
+    """Raises on every attribute, like a stand-in for a name that cannot be imported."""
 
     def __getattr__(self, name: str) -> Any:
         raise LookupError(name)
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", [x()], Touchy()], ids=type)
-def test_arguments_of_any_kind_are_harmless(watched: Watched, value: object) -> None:
-    watched.module.double(x(), value)
-    assert watched.changed == []
+def test_arguments_of_any_kind_are_accepted(logged: Logged, value: object) -> None:
+    logged.module.double(x(), value)
+    assert logged.changed == []
 
 
-def test_tensors_made_in_inference_mode_are_harmless(watched: Watched) -> None:
+def test_tensors_of_inference_mode_are_accepted(logged: Logged) -> None:
     with torch.inference_mode():
-        watched.module.scale(x(), 2)
-    assert watched.changed == []
+        logged.module.scale(x(), 2)
+    assert logged.changed == []
 
 
-def test_an_exception_passes_and_what_was_written_is_noted(watched: Watched) -> None:
+def test_an_exception_propagates_and_modified_arguments_are_logged(logged: Logged) -> None:
     with pytest.raises(ValueError, match="too late"):
-        watched.module.fail(x())
-    assert watched.changed == [("fail", "x")]
+        logged.module.fail(x())
+    assert logged.changed == [("fail", "x")]
 
 
-def test_a_call_that_does_not_fit_raises_as_ever(watched: Watched) -> None:
+def test_a_call_with_wrong_arguments_raises_the_usual_error(logged: Logged) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
-        watched.module.double(x(), z=1)
-    assert watched.changed == []
+        logged.module.double(x(), z=1)
+    assert logged.changed == []
 
 
-def test_name_docstring_and_signature_stay(watched: Watched) -> None:
-    before, now = watched.unwatched["scale"], watched.module.scale
+def test_name_docstring_and_signature_are_preserved(logged: Logged) -> None:
+    before, now = logged.original["scale"], logged.module.scale
     assert now is not before
     assert (now.__name__, now.__doc__) == ("scale", "Multiplies.")
     assert inspect.signature(now) == inspect.signature(before)
 
 
-def test_a_class_from_elsewhere_is_left_alone() -> None:
+def test_an_imported_class_is_not_modified() -> None:
     module: Any = ModuleType("borrower")
     module.Linear = torch.nn.Linear
     forward = torch.nn.Linear.forward
@@ -180,17 +180,17 @@ def test_a_class_from_elsewhere_is_left_alone() -> None:
     assert torch.nn.Linear.forward is forward
 
 
-def test_calls_are_noted_but_not_those_within_others(watched: Watched) -> None:
-    layer = watched.module.Layer()
+def test_only_outermost_calls_are_logged(logged: Logged) -> None:
+    layer = logged.module.Layer()
     layer.forward(x())
-    watched.module.double(x())
-    assert watched.notes.called == [("watched", "Layer.forward"), ("watched", "double")]
-    watched.notes.clear()
-    assert (watched.notes.called, watched.notes.changed) == ([], [])
+    logged.module.double(x())
+    assert logged.notes.called == [("logged", "Layer.forward"), ("logged", "double")]
+    logged.notes.clear()
+    assert (logged.notes.called, logged.notes.changed) == ([], [])
 
 
-def test_a_call_that_fails_is_noted_and_over(watched: Watched) -> None:
+def test_a_failed_call_is_logged_and_ends(logged: Logged) -> None:
     with pytest.raises(ValueError, match="too late"):
-        watched.module.fail(x())
-    watched.module.double(x())
-    assert [name for _, name in watched.notes.called] == ["fail", "double"]
+        logged.module.fail(x())
+    logged.module.double(x())
+    assert [name for _, name in logged.notes.called] == ["fail", "double"]

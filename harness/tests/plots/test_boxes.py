@@ -1,4 +1,4 @@
-"""Boxes, arrows and words stand where a diagram puts them, counted in pixels from the upper left corner."""
+"""Boxes, arrows and words are placed in pixels from the upper left corner."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_box_hides_the_stream_behind_it(theme) -> None:
     assert box.get_zorder() > stream.get_zorder()
 
 
-def test_an_arrow_follows_its_path_and_has_a_head_unless_it_is_a_mere_line(page: Diagram) -> None:
+def test_an_arrow_follows_its_path_and_can_lack_a_head(page: Diagram) -> None:
     path = [(10, 10), (50, 10), (50, 90)]
     page.arrow(*path)
     page.arrow((0, 0), (9, 9), head=False)
@@ -46,12 +46,12 @@ def test_an_arrow_follows_its_path_and_has_a_head_unless_it_is_a_mere_line(page:
     assert [type(each.get_arrowstyle()).__name__ for each in (arrow, line)] == ["CurveFilledB", "Curve"]
 
 
-def test_a_panel_in_a_page_stands_where_it_is_put(page: Diagram) -> None:
+def test_an_inset_is_placed_by_its_corner(page: Diagram) -> None:
     axes = page.inset((100, 20), (200, 50))
     assert axes.get_position().bounds == pytest.approx((0.25, 0.65, 0.5, 0.25))
 
 
-def test_words_are_quiet_if_wanted(page: Diagram) -> None:
+def test_words_can_be_quiet(page: Diagram) -> None:
     page.text((10, 10), "loud")
     page.text((10, 30), "quiet", quiet=True)
     page.plus((100, 100))

@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 # --- writing and reading -------------------------------------------------------------------------
 
 
-def test_a_receipt_reads_as_it_was_written(path: Path):
+def test_a_receipt_is_read_as_it_was_written(path: Path):
     receipt = Receipt("k01_é", ("test_a", "TestB::test_ü"), "t", "s", "now", failed=("test_\n\u2028",))
     append_receipt(path, receipt)
     assert read_receipts(path).entries == (receipt,)
@@ -63,7 +63,7 @@ def test_receipts_stay_in_order(path: Path):
     assert passed_in(path) == names
 
 
-def test_before_the_first_receipt_there_is_nothing_to_tell(path: Path):
+def test_a_missing_file_has_no_receipts(path: Path):
     assert read_receipts(path) == receipts.Receipts(path)
     assert not path.parent.exists()
 
@@ -76,19 +76,19 @@ def test_a_receipt_of_an_earlier_version_without_failures_is_read(path: Path):
     assert read_receipts(path).entries == (make_receipt(),)
 
 
-def test_what_a_later_version_adds_to_a_receipt_is_passed_over(path: Path):
+def test_fields_added_by_a_later_version_are_ignored(path: Path):
     append_line(path, {**asdict(make_receipt()), "seconds": 0.1})
     assert read_receipts(path).entries == (make_receipt(),)
 
 
-def test_windows_line_endings_are_harmless(path: Path):
+def test_windows_line_endings_are_accepted(path: Path):
     append_receipt(path, make_receipt())
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert read_receipts(path).entries == (make_receipt(),)
     assert read_receipts(path).unreadable == ()
 
 
-def test_a_progress_file_that_cannot_be_opened_is_a_problem_not_a_crash(path: Path):
+def test_a_file_that_cannot_be_opened_is_a_problem_not_a_crash(path: Path):
     path.mkdir(parents=True)
     found = read_receipts(path)
     assert found.entries == ()
@@ -119,7 +119,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_line_is_counted_with_its_number_and_spoils_no_other(path: Path, foreign: bytes):
+def test_a_foreign_line_is_counted_and_does_not_affect_others(path: Path, foreign: bytes):
     path.parent.mkdir()
     good = line_of(make_receipt())
     path.write_bytes(good + b"\n" + foreign + b"\n\n" + good + b"\n" + foreign)
@@ -137,7 +137,7 @@ def test_a_receipt_added_after_a_foreign_line_is_read(path: Path, foreign: bytes
     assert read_receipts(path).unreadable == (1,)
 
 
-def test_blank_lines_are_no_foreign_lines(path: Path):
+def test_blank_lines_are_not_foreign_lines(path: Path):
     path.parent.mkdir()
     path.write_bytes(b"\n  \n\r\n\t\n")
     assert read_receipts(path).unreadable == ()
@@ -169,7 +169,7 @@ def test_any_mixture_of_torn_and_foreign_lines_loses_no_receipt(
 # --- kills ---------------------------------------------------------------------------------------
 
 
-def test_a_writer_killed_after_any_byte_spoils_its_own_line_alone(tmp_path: Path):
+def test_a_writer_killed_after_any_byte_damages_only_its_own_line(tmp_path: Path):
     whole = b"\n" + line_of(make_receipt("test_killed")) + b"\n"
     lost = []
     for kept in range(len(whole) + 1):
@@ -187,8 +187,8 @@ def test_a_writer_killed_after_any_byte_spoils_its_own_line_alone(tmp_path: Path
     assert lost == []
 
 
-# Kills one writer process after the other at random moments. A writer tells that a receipt is safe
-# only after `append_receipt` has returned. Started once and forked from there, so a life costs little.
+# Kills one writer process after another at random moments. A writer acknowledges a receipt only after
+# `append_receipt` has returned. Writers are forked from one process, so that each starts quickly.
 _KILLING = """
 import itertools, multiprocessing, os, random, sys, time
 from pathlib import Path
@@ -200,22 +200,22 @@ from harness.progress.receipts import Receipt, append_receipt
 PADDING = tuple(f"test_that_makes_the_line_longer_than_a_page_{i}" for i in range(200))
 
 
-def write(path, told, name, ready):
-    told = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def write(path, acknowledgements, name, ready):
+    acknowledgements = os.open(acknowledgements, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     ready.send_bytes(b"!")
     for number in itertools.count():
         test = f"{name}_{number}"
         more = PADDING if number % 8 == 3 else ()  # so that a kill can fall inside a write, too
         append_receipt(path, Receipt("k00_numbers", (test, *more), "tests", "stub", "now"))
-        os.write(told, f"{test};".encode())
+        os.write(acknowledgements, f"{test};".encode())
 
 
-def main(path, told, name, kills):
+def main(path, acknowledgements, name, kills):
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     for life in range(int(kills)):
         ours, theirs = context.Pipe(duplex=False)
-        writer = context.Process(target=write, args=(Path(path), told, f"{name}_{life}", theirs))
+        writer = context.Process(target=write, args=(Path(path), acknowledgements, f"{name}_{life}", theirs))
         writer.start()
         theirs.close()
         ours.recv_bytes()
@@ -232,11 +232,11 @@ if __name__ == "__main__":
 
 
 def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
-    """Kill that many writers, two at a time. The receipts acknowledged, and of these the lost ones."""
+    """Kill writers, two at a time; return the acknowledged receipts and those of them that are lost."""
     script = path.parent / "killing.py"
     script.parent.mkdir()
     script.write_text(_KILLING)
-    told = [path.parent / f"told_{name}" for name in "ab"]
+    acknowledgements = [path.parent / f"acknowledged_{name}" for name in "ab"]
     killers = [
         subprocess.Popen(
             [sys.executable, str(script), str(path), str(each), each.name, str(kills // 2)],
@@ -244,11 +244,11 @@ def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for each in told
+        for each in acknowledgements
     ]
     errors = [killer.communicate()[1] for killer in killers]
     assert ([killer.returncode for killer in killers], errors) == ([0, 0], ["", ""])
-    acknowledged = {name for each in told for name in each.read_text().split(";")[:-1]}
+    acknowledged = {name for each in acknowledgements for name in each.read_text().split(";")[:-1]}
     return acknowledged, sorted(acknowledged - set(passed_in(path)))
 
 
@@ -272,7 +272,7 @@ def test_after_a_kill_the_next_writer_does_not_wait_for_the_dead_one(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     kill_writers(path, 2)
-    monkeypatch.setattr(receipts, "_writers_apart", lambda path: _lock_at_once(path))
+    monkeypatch.setattr(receipts, "_exclusive_writer", lambda path: _lock_at_once(path))
     append_receipt(path, make_receipt("test_after"))
     assert passed_in(path)[-1] == "test_after"
 
@@ -317,7 +317,7 @@ def test_two_processes_appending_at_once_lose_and_tear_nothing(path: Path):
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a small file system of its own with these options; skips where that is not permitted."""
+    """Mount a small file system with these options; skip the test if that is not permitted."""
     folder = tmp_path / "mounted"
     folder.mkdir()
     mounted = False
@@ -355,7 +355,7 @@ def save_until_refused(path: Path, saved: list[str]) -> None:
         saved.append(f"test_{number}")
 
 
-def test_a_full_disk_is_told_and_costs_no_other_receipt(mount: Callable[[str], Path]):
+def test_a_full_disk_is_reported_and_loses_no_other_receipt(mount: Callable[[str], Path]):
     disk = mount("size=32k")
     path = progress_path(Course(disk, ()))
     append_receipt(path, make_receipt("test_before"))
@@ -370,7 +370,7 @@ def test_a_full_disk_is_told_and_costs_no_other_receipt(mount: Callable[[str], P
     assert passed_in(path) == [*saved, "test_after"]
 
 
-def test_a_disk_full_before_the_first_receipt_is_told(mount: Callable[[str], Path]):
+def test_a_disk_full_before_the_first_receipt_is_reported(mount: Callable[[str], Path]):
     disk = mount("size=16k,nr_inodes=2")  # its root, the filler, and no more
     fill(disk)
     with pytest.raises(OSError, match="No space left on device"):
@@ -380,7 +380,7 @@ def test_a_disk_full_before_the_first_receipt_is_told(mount: Callable[[str], Pat
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["raises", "returns a short count"])
 @pytest.mark.parametrize("part", [0, 1, 2, 30])
-def test_a_disk_that_fills_up_within_a_line_is_told_and_costs_no_other_receipt(
+def test_a_disk_that_fills_up_within_a_line_is_reported_and_loses_no_other_receipt(
     path: Path, monkeypatch: pytest.MonkeyPatch, part: int, says_so: bool
 ):
     append_receipt(path, make_receipt("test_before"))
@@ -425,7 +425,7 @@ def test_in_a_read_only_folder_appending_fails_and_reading_works(path: Path):
         path.parent.chmod(0o700)
 
 
-def test_where_the_folder_cannot_be_made_appending_fails_and_reading_works(path: Path):
+def test_if_the_folder_cannot_be_created_appending_fails_and_reading_works(path: Path):
     path.parent.write_text("a file where the folder belongs")
     with pytest.raises(FileExistsError):
         append_receipt(path, make_receipt())
@@ -435,7 +435,7 @@ def test_where_the_folder_cannot_be_made_appending_fails_and_reading_works(path:
 # --- other files of lines ------------------------------------------------------------------------
 
 
-def test_lines_of_facts_survive_what_receipts_survive(path: Path):
+def test_lines_of_facts_are_as_robust_as_receipts(path: Path):
     append_line(path, {"kata": "k00", "level": 1})
     with path.open("ab") as file:
         file.write(b"[1]\n\xff\n" + b"[" * 100_000 + b'\n{"torn": ')
@@ -443,5 +443,5 @@ def test_lines_of_facts_survive_what_receipts_survive(path: Path):
     assert read_lines(path) == [{"kata": "k00", "level": 1}, {"kata": "k00", "level": 2}]
 
 
-def test_a_missing_file_holds_no_facts(path: Path):
+def test_a_missing_file_has_no_facts(path: Path):
     assert read_lines(path) == []

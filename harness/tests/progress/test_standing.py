@@ -67,7 +67,7 @@ def test_passes_of_different_tests_do_not_add_up():
     assert not first(receipt("test_a", "test_b", tests="old"), receipt("test_c", tests="t")).complete
 
 
-def test_going_back_to_an_earlier_stub_takes_up_its_passes():
+def test_returning_to_an_earlier_stub_restores_its_passes():
     runs = [receipt("test_a", "test_b"), receipt("test_a", stub="other"), receipt("test_c")]
     assert first(*runs).complete
 
@@ -88,7 +88,7 @@ def test_a_kata_without_tests_is_never_complete():
     assert (empty.complete, empty.next_test) == (False, None)
 
 
-def test_receipts_of_a_kata_that_no_longer_exists_are_passed_over():
+def test_receipts_of_a_deleted_kata_are_ignored():
     gone = Receipt("k99_gone", TESTS, "t", "s", "now")
     assert assessed(gone) == assessed()
 
@@ -100,19 +100,19 @@ def test_a_later_failure_with_the_same_files_does_not_undo_a_pass():
 # --- edited since pass ---------------------------------------------------------------------------
 
 
-def test_an_edit_after_completion_is_told_and_takes_nothing_away():
+def test_an_edit_after_completion_is_noticed_and_keeps_the_kata_complete():
     progress = first(receipt(*TESTS), k0="edited")
     assert progress.edited_since_pass
     assert progress.complete
 
 
-def test_an_edit_that_is_undone_is_no_edit():
+def test_an_undone_edit_is_not_an_edit():
     progress = first(receipt(*TESTS), receipt("test_a", stub="edited", failed="test_b"), k0="s")
     assert not progress.edited_since_pass
     assert (progress.passed, progress.next_test) == (TESTS, None)
 
 
-def test_an_edit_before_completion_is_no_edit_since_pass():
+def test_an_edit_before_completion_is_not_an_edit_since_pass():
     assert not first(receipt("test_a"), k0="edited").edited_since_pass
 
 
@@ -128,7 +128,7 @@ def test_an_edited_kata_that_fails_counts_what_passes_now():
     assert (progress.passed, progress.next_test) == (("test_a",), "test_b")
 
 
-def test_tests_that_differ_from_the_shipped_ones_are_pointed_out():
+def test_edited_tests_are_noticed():
     assert first(tests="edited").tests_differ
     assert not first(tests="t").tests_differ
 
@@ -136,7 +136,7 @@ def test_tests_that_differ_from_the_shipped_ones_are_pointed_out():
 # --- where the learner stands --------------------------------------------------------------------
 
 
-def test_passed_tests_are_listed_in_the_order_they_are_written():
+def test_passed_tests_are_listed_in_the_order_of_the_source():
     assert first(receipt("test_c"), receipt("test_a")).passed == ("test_a", "test_c")
 
 
@@ -145,7 +145,7 @@ def test_between_an_edit_and_the_next_run_the_latest_run_is_shown():
     assert (progress.passed, progress.next_test) == (("test_a", "test_b"), "test_c")
 
 
-def test_back_at_an_earlier_stub_its_passes_are_shown_before_the_next_run():
+def test_after_returning_to_an_earlier_stub_its_passes_are_shown_before_the_next_run():
     runs = [receipt("test_a", "test_b"), receipt(stub="edited", failed="test_a")]
     progress = first(*runs, k0="s")
     assert (progress.passed, progress.next_test) == (("test_a", "test_b"), "test_c")
@@ -164,7 +164,7 @@ def test_the_next_test_is_the_one_that_failed_last():
     assert first(receipt("test_a"), receipt(failed="test_c")).next_test == "test_c"
 
 
-def test_of_two_failures_the_later_one_is_next():
+def test_the_later_of_two_failures_is_next():
     assert first(receipt(failed="test_c"), receipt(failed="test_b")).next_test == "test_b"
 
 
@@ -218,7 +218,7 @@ def test_the_current_kata_is_the_first_that_is_not_complete():
     assert current_kata(assessed(done(0), done(2))).kata.name == NAMES[1]
 
 
-def test_when_all_is_complete_there_is_no_current_kata():
+def test_a_complete_course_has_no_current_kata():
     assert current_kata(assessed(done(0), done(1), done(2))) is None
 
 
@@ -236,14 +236,14 @@ def test_when_all_is_complete_there_is_no_current_kata():
     ],
     ids=["fresh", "next", "edited", "at work", "ahead", "two edited", "all done, one edited", "all done"],
 )
-def test_pytest_alone_runs_what_was_edited_since_it_passed_then_the_current_kata(
+def test_pytest_alone_runs_katas_edited_since_they_passed_then_the_current_one(
     receipts: list[Receipt], stubs: dict[str, str], expected: list[int]
 ):
     names = [kata.name for kata in bare_run(assessed(*receipts, **stubs))]
     assert names == [NAMES[number] for number in expected]
 
 
-def test_digests_are_those_of_the_files_now(tmp_path: Path):
+def test_digests_are_those_of_the_current_files(tmp_path: Path):
     kata = Kata(tmp_path, "k00_numbers")
     kata.folder.mkdir(parents=True)
     kata.stub.write_text("x = 1\n")

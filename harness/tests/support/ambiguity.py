@@ -1,7 +1,7 @@
-"""Whether two ways of drawing from a grammar can give the same text.
+"""A search for texts that a grammar can draw in more than one way.
 
-They cannot if, in every rule and whatever is remembered, no expansion of one option is the beginning of an
-expansion of another: then a text, read from left to right, tells every draw that made it.
+There are none if, in every rule and for all remembered options, no expansion of one option is the
+beginning of an expansion of another: a text, read from left to right, then reveals every draw.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from itertools import combinations
 from harness.corpora.grammar import Draw, Grammar, Option, Piece, Recall
 
 Remembered = Mapping[str, Option]
-Side = tuple[tuple[Piece, ...], Remembered]  # what is still to be expanded, and what was remembered
+Side = tuple[tuple[Piece, ...], Remembered]  # pieces not yet expanded, and remembered options
 
 
 def ambiguities(grammar: Grammar) -> Iterator[str]:
-    """The rules that have two options with clashing expansions."""
+    """Yield the rules that have two options with clashing expansions."""
     for name, options in grammar.options.items():
         if any(
             _clash(grammar, (one.pieces, {}), (other.pieces, {})) for one, other in combinations(options, 2)
@@ -25,7 +25,7 @@ def ambiguities(grammar: Grammar) -> Iterator[str]:
 
 
 def _clash(grammar: Grammar, one: Side, other: Side) -> bool:
-    """Whether an expansion of one side is the beginning of an expansion of the other, or equal to it."""
+    """True if an expansion of one side is equal to one of the other, or its beginning."""
     if not one[0] or not other[0]:
         return True
     for side, opposite in ((one, other), (other, one)):
@@ -62,7 +62,7 @@ def _drawn(grammar: Grammar, side: Side) -> Iterator[Side]:
 
 
 def _recalled(grammar: Grammar, side: Side, opposite: Side) -> Iterator[tuple[Side, Side]]:
-    """Both sides with what is recalled written out; what was not drawn here is the same on both."""
+    """Expand recalled options on both sides; options that were not drawn here are equal on both."""
     (piece, *rest), remembered = side
     assert isinstance(piece, Recall)
     for option in [remembered[piece.rule]] if piece.rule in remembered else grammar.options[piece.rule]:

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that misbehaves as told."""
+"""A local HTTP server that misbehaves on request."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from threading import Thread
 
 @dataclass
 class Behaviour:
-    """What the server sends and how; `asked` are the Range headers that it got, in order."""
+    """How the server answers; `asked` lists the Range headers received."""
 
     content: bytes
     status: int = 200
     stop_after: int | None = None  # bytes of the body, then the connection is closed
     stall: float = 0.0  # seconds of silence before closing it
-    ranges: bool = True  # whether Range is understood
-    shift: int = 0  # how far the range that is sent lies from the one asked for
+    ranges: bool = True  # False: Range headers are ignored
+    shift: int = 0  # the offset of the range sent from the one requested
     says_length: bool = True
     asked: list[str | None] = field(default_factory=list)
 

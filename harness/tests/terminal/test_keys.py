@@ -1,4 +1,4 @@
-"""Single keys are told apart from escape sequences."""
+"""Keys are separated from escape sequences."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from harness.terminal.keys import keys_in
     ("typed", "keys"),
     [("r", ["r"]), ("rq", ["r", "q"]), ("\x1b[Aq\x1bOPn\x1b[1;5C", ["q", "n"]), ("\x1b", [])],
 )
-def test_arrows_and_function_keys_are_no_letters(typed: str, keys: list[str]) -> None:
+def test_arrows_and_function_keys_are_ignored(typed: str, keys: list[str]) -> None:
     assert keys_in(typed) == keys
