@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import traceback as tracebacks
 from dataclasses import dataclass
 from types import CodeType
 
@@ -12,7 +11,8 @@ import pytest
 from harness.diagnosis.case import Case
 from harness.diagnosis.snapshots import Snapshot, message_snapshot, snapshot
 from harness.explain.comparisons import refused_by_assert_close
-from harness.explain.type_errors import read_type_error
+from harness.explain.places import frames_of
+from harness.explain.type_errors import checking_frame, read_type_error
 from harness.isolation.standins import text_of
 
 _RAISE = "RAISE_VARARGS"
@@ -30,8 +30,7 @@ class Failed:
 
 def observe_failure(error: BaseException, case: Case) -> Failed:
     """What can be compared of a failure of the case."""
-    frames = [(frame, line) for frame, line in tracebacks.walk_tb(error.__traceback__)]
-    own = [(frame, line) for frame, line in frames if frame.f_code.co_filename == str(case.tests)]
+    own = frames_of(error.__traceback__, str(case.tests))
     values = {
         f"{at} {name}": snapshot(value)
         for at, (frame, _) in enumerate(own)
@@ -58,9 +57,8 @@ def _message(error: BaseException, case: Case) -> Snapshot:
 
 def _refused(error: BaseException) -> list[Snapshot]:
     """The result that jaxtyping refused."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    found = [frame.f_locals for frame in frames if frame.f_code.co_name == "wrapped_fn_impl"]
-    return [snapshot(found[-1]["out"])] if found and "out" in found[-1] else []
+    frame = checking_frame(error.__traceback__)
+    return [snapshot(frame.f_locals["out"])] if frame and "out" in frame.f_locals else []
 
 
 def _written(error: BaseException, case: Case) -> bool:

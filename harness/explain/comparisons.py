@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-import traceback as tracebacks
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import CodeType, TracebackType
@@ -22,6 +21,7 @@ from harness.explain import attention
 from harness.explain.containers import differences
 from harness.explain.observations import MOST, comparable, observe
 from harness.explain.origin import Origin, origin
+from harness.explain.places import frames_of
 from harness.explain.relations import Fact
 from harness.explain.side_by_side import Tolerance, is_tensor, side_by_side
 from harness.isolation.calls import Call
@@ -53,7 +53,7 @@ def by_assert_close(error: BaseException) -> ComparedValues | None:
 
 def refused_by_assert_close(error: BaseException) -> Mapping[str, Any] | None:
     """The arguments of the torch.testing.assert_close that an error came through, "actual" and "expected"."""
-    for frame, _ in tracebacks.walk_tb(error.__traceback__):
+    for frame, _ in frames_of(error.__traceback__):
         if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= frame.f_locals.keys():
             return frame.f_locals
     return None
@@ -151,9 +151,8 @@ def _is_zero(value: Any) -> bool:
 
 def names_in(traceback: TracebackType | None, code: CodeType | None) -> dict[str, Any]:
     """The variables of the test, or of the function beside it that compares for it, when it failed."""
-    file = code.co_filename if code else ""
-    frames = [frame for frame, _ in tracebacks.walk_tb(traceback) if frame.f_code.co_filename == file]
-    return dict(frames[-1].f_locals) if frames else {}
+    frames = frames_of(traceback, code.co_filename) if code else []
+    return dict(frames[-1][0].f_locals) if frames else {}
 
 
 def _gradient_of(compared: ComparedValues, names: Mapping[str, Any]) -> str:

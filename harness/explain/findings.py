@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback as tracebacks
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from harness.explain.places import (
     Place,
     definition_place,
     failing_line,
+    frames_of,
     globals_used,
     import_place,
     is_learners,
@@ -152,7 +152,7 @@ def _examined_refusal(test: FailedTest, line: int | None) -> BaseException | Non
     if not isinstance(test.error, AssertionError) or test.code is None or line is None:
         return None
     statement, _ = read_statement(test.code.co_filename, line)
-    frame = next(frame for frame, _ in tracebacks.walk_tb(test.traceback) if frame.f_code is test.code)
+    frame = next(frame for frame, _ in frames_of(test.traceback) if frame.f_code is test.code)
     for name, value in frame.f_locals.items():
         caught = getattr(value, "_excinfo", None) and value.value  # a pytest.ExceptionInfo that is filled
         if isinstance(caught, BaseException) and f"str({name}.value)" in statement:
@@ -174,8 +174,8 @@ def _wrong_message(test: FailedTest, refusal: BaseException, place: Place | None
 
 def _failed_in(code: CodeType | None, error: BaseException) -> bool:
     """True if the error was raised by a line of this function, or of another one in its file."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    return code is not None and bool(frames) and frames[-1].f_code.co_filename == code.co_filename
+    frames = frames_of(error.__traceback__)
+    return code is not None and bool(frames) and frames[-1][0].f_code.co_filename == code.co_filename
 
 
 def _import_failure(test: FailedTest) -> Finding | None:
@@ -203,7 +203,7 @@ def _unimportable(course: Course, error: CannotImport) -> Finding:
 
 def _unwritten(test: FailedTest) -> Finding | None:
     """A `raise NotImplementedError` in a learner's own file, of this kata or an earlier one."""
-    frames = list(tracebacks.walk_tb(test.traceback))
+    frames = frames_of(test.traceback)
     if not isinstance(test.error, NotImplementedError) or test.error.args or not frames:
         return None  # torch's own NotImplementedError has a message
     frame, line = frames[-1]
@@ -245,10 +245,10 @@ def _type_error(test: FailedTest) -> Finding | None:
 
 def _signature(test: FailedTest) -> Finding | None:
     """A call that does not fit: the learner's signature is not the original."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(test.traceback)]
+    frames = frames_of(test.traceback)
     if not isinstance(test.error, TypeError) or not frames:
         return None
-    if is_learners(test.course, frames[-1].f_code.co_filename):
+    if is_learners(test.course, frames[-1][0].f_code.co_filename):
         return None  # the error came later, from the learner's own code
     own = read_contract(test.kata.stub)
     used = {name for _, name in globals_used(test.code)} if test.code else set()
@@ -269,5 +269,5 @@ def _slow(test: FailedTest) -> Finding | None:
 
 
 def _raised_by_test(course: Course, error: BaseException) -> bool:
-    frames = list(tracebacks.walk_tb(error.__traceback__))
-    return not any(is_learners(course, frame.f_code.co_filename) for frame, _ in frames)
+    files = (frame.f_code.co_filename for frame, _ in frames_of(error.__traceback__))
+    return not any(is_learners(course, file) for file in files)

@@ -11,7 +11,7 @@ import traceback as tracebacks
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from harness.course.katas import Course, Kata
@@ -27,6 +27,12 @@ class Place:
     text: str = ""
 
 
+def frames_of(traceback: TracebackType | None, file: str | None = None) -> list[tuple[FrameType, int]]:
+    """Return the frames of a traceback and their lines, the outermost first; with `file`, only its own."""
+    frames = tracebacks.walk_tb(traceback)
+    return [(frame, line) for frame, line in frames if file in (None, frame.f_code.co_filename)]
+
+
 Step = tuple[CodeType, int]  # a function of the test's file, and the line at which it failed
 
 
@@ -34,8 +40,7 @@ def steps_of_test(traceback: TracebackType | None, test_code: CodeType | None) -
     """The test and the functions of its file that it called, as far as they failed, the innermost first."""
     if test_code is None:
         return []
-    steps = [(frame.f_code, line) for frame, line in tracebacks.walk_tb(traceback)]
-    return [step for step in reversed(steps) if step[0].co_filename == test_code.co_filename]
+    return [(frame.f_code, line) for frame, line in reversed(frames_of(traceback, test_code.co_filename))]
 
 
 def place_of_a_step(course: Course, kata: Kata, steps: Sequence[Step]) -> Place | None:
@@ -47,7 +52,7 @@ def place_of_a_step(course: Course, kata: Kata, steps: Sequence[Step]) -> Place 
 def learner_place(course: Course, traceback: TracebackType | None, kata: Kata | None = None) -> Place | None:
     """The innermost line of a learner's file (or of a solution) in a traceback; with `kata`, of its own."""
     found = None
-    for frame, line in tracebacks.walk_tb(traceback):
+    for frame, line in frames_of(traceback):
         file = frame.f_code.co_filename
         if is_learners(course, file) and kata in (None, course.kata_of(Path(file).resolve())):
             found = (file, line)
@@ -70,7 +75,7 @@ def place_at(course: Course, filename: str, line: int) -> Place:
 
 def failing_line(traceback: TracebackType | None, test_code: CodeType | None) -> int | None:
     """The line of the test at which it failed."""
-    lines = [line for frame, line in tracebacks.walk_tb(traceback) if frame.f_code is test_code]
+    lines = [line for frame, line in frames_of(traceback) if frame.f_code is test_code]
     return lines[-1] if lines else None
 
 

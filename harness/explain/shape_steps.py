@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import traceback as tracebacks
 from collections.abc import Callable, Collection
 from types import CodeType
 
+from harness.explain.places import frames_of
 from harness.shapes import Step, trace
 
 _LONGEST = 2.0  # seconds of the processor that a test may have taken to be run again
@@ -55,6 +55,6 @@ def steps_to(
 
 def _failing(error: BaseException, files: Collection[str]) -> str:
     """The function of these files in which an error arose; "" if it did in none."""
-    codes = [frame.f_code for frame, _ in tracebacks.walk_tb(error.__traceback__)]
+    codes = [frame.f_code for frame, _ in frames_of(error.__traceback__)]
     own = [code for code in codes if code.co_filename in files]
     return own[-1].co_qualname if own else ""

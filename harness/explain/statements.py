@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import linecache
 import textwrap
-import traceback as tracebacks
 from collections.abc import Sequence
 from types import CodeType, TracebackType
 
-from harness.explain.places import Step
+from harness.explain.places import Step, frames_of
 
 
 def statement_at_fault(steps: Sequence[Step], *, in_itself: bool) -> tuple[str, str]:
@@ -21,7 +20,7 @@ def statement_at_fault(steps: Sequence[Step], *, in_itself: bool) -> tuple[str, 
 
 def value_in_test(traceback: TracebackType | None, test_code: CodeType, name: str) -> str:
     """The class that a test calls by this name, as in `pytest.raises(error)` of one with several cases."""
-    for frame, _ in tracebacks.walk_tb(traceback):
+    for frame, _ in frames_of(traceback):
         value = frame.f_locals.get(name) if frame.f_code is test_code else None
         if isinstance(value, type):
             return value.__name__

@@ -9,11 +9,12 @@ from typing import Any, Union, get_args, get_origin
 
 from harness.explain.axes import Binding, WrongAxis, compare, wrong_count
 from harness.explain.failures import WrongType
+from harness.explain.places import frames_of
 
 
 def read_type_error(traceback: TracebackType | None) -> WrongType | None:
     """What a jaxtyping.TypeCheckError with this traceback is about; None if it cannot be told."""
-    frame = _checking_frame(traceback)
+    frame = checking_frame(traceback)
     if frame is None:
         return None
     try:
@@ -24,18 +25,14 @@ def read_type_error(traceback: TracebackType | None) -> WrongType | None:
 
 def checked_code(traceback: TracebackType | None) -> CodeType | None:
     """Return the code of the function whose types were checked."""
-    frame = _checking_frame(traceback)
+    frame = checking_frame(traceback)
     return frame.f_locals["fn"].__code__ if frame else None
 
 
-def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
-    """jaxtyping's frame in which the check failed (a test pins that it can be found)."""
-    found = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_name == "wrapped_fn_impl":
-            found = traceback.tb_frame
-        traceback = traceback.tb_next
-    return found
+def checking_frame(traceback: TracebackType | None) -> FrameType | None:
+    """Return jaxtyping's frame in which the check failed (a test pins that it can be found)."""
+    frames = [frame for frame, _ in frames_of(traceback) if frame.f_code.co_name == "wrapped_fn_impl"]
+    return frames[-1] if frames else None
 
 
 def _examine(frame: Mapping[str, Any]) -> WrongType | None:
