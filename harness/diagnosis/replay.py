@@ -10,10 +10,7 @@ import builtins
 import contextlib
 import functools
 import inspect
-import io
 import itertools
-import random
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
@@ -27,6 +24,7 @@ from harness.diagnosis.fixtures import Fixtures
 from harness.diagnosis.reference import installed_as
 from harness.diagnosis.snapshots import Snapshot, equivalent, snapshot
 from harness.diagnosis.time_budget import TimeBudget
+from harness.isolation.global_state import preserve_global_state
 
 _MOST_RESULTS = 3000
 
@@ -98,8 +96,7 @@ class LoadedTests:
         """
         self.replay = Replay(expected=expected)
         with contextlib.ExitStack() as stack:
-            for surroundings in (_same_randomness(), _silence()):
-                stack.enter_context(surroundings)
+            stack.enter_context(preserve_global_state())
             try:
                 with self._time.guard():
                     function, arguments = self._prepared(choice, stack)
@@ -138,35 +135,6 @@ def _take_code(function: object, code: CodeType) -> None:
     """Let a function of the file run as pytest compiled it."""
     if isinstance(function, FunctionType) and code.co_freevars == function.__code__.co_freevars:
         function.__code__ = code
-
-
-# --- surroundings ---
-
-
-@contextlib.contextmanager
-def _same_randomness() -> Iterator[None]:
-    """The global random numbers, the same for every run and untouched by it."""
-    import numpy
-    import torch
-
-    states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        numpy.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 # --- what is returned ---
@@ -211,6 +179,3 @@ def _recording(function: Callable[..., Any], stage: LoadedTests) -> Callable[...
         return result
 
     return recording
-
-
-# --- what a failure shows ---

@@ -5,12 +5,11 @@ Noting every call of torch would slow down the runs that pass; so it is done whe
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable, Collection
 from types import CodeType
 
 from harness.explain.places import frames_of
+from harness.isolation.global_state import preserve_global_state
 from harness.shapes import Step, trace
 
 _LONGEST = 2.0  # seconds of the processor that a test may have taken to be run again
@@ -35,21 +34,14 @@ def steps_to(
     def own(code: CodeType) -> bool:
         return code.co_filename in files and inside in ("", code.co_qualname)
 
-    import torch
-
-    silent = io.StringIO()
-    with contextlib.ExitStack() as around:
-        around.enter_context(contextlib.redirect_stdout(silent))
-        around.enter_context(contextlib.redirect_stderr(silent))
-        around.enter_context(torch.random.fork_rng(devices=[]))
-        steps = around.enter_context(trace(own)).steps
+    with preserve_global_state(), trace(own) as shapes:
         try:
             run()
         except KeyboardInterrupt:
             raise
         except BaseException as again:  # whatever it was the first time: SystemExit, pytest's own
             if type(again) is type(error) and _failing(again, files) == _failing(error, files):
-                return list(steps)[-_MOST_STEPS:]
+                return list(shapes.steps)[-_MOST_STEPS:]
     return []
 
 
