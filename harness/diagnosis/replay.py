@@ -24,6 +24,7 @@ from harness.diagnosis.fixtures import Fixtures
 from harness.diagnosis.reference import installed_as
 from harness.diagnosis.snapshots import Snapshot, equivalent, snapshot
 from harness.diagnosis.time_budget import TimeBudget
+from harness.isolation.calls import public_functions
 from harness.isolation.global_state import preserve_global_state
 
 _MOST_RESULTS = 3000
@@ -143,14 +144,7 @@ def _take_code(function: object, code: CodeType) -> None:
 @contextlib.contextmanager
 def _recorded(module: ModuleType, names: Iterable[str], stage: LoadedTests) -> Iterator[None]:
     """What the module's public functions and methods give to the test goes to the stage's replay inside."""
-    undo: list[tuple[Any, str, Any]] = []
-    for name in names:
-        value = getattr(module, name, None)
-        if inspect.isfunction(value):
-            undo.append((module, name, value))
-        elif inspect.isclass(value) and value.__module__.startswith(stage.case.module):
-            own = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
-            undo += [(value, key, each) for key, each in own if inspect.isfunction(each)]
+    undo = public_functions(module, names, stage.case.module)
     try:
         for owner, name, value in undo:
             setattr(owner, name, _recording(value, stage))

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, cycle
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _KEPT = 16  # calls, the last ones: enough to tell which of them a failing comparison is about
@@ -49,18 +49,28 @@ def log_calls(module: ModuleType, names: Iterable[str], notes: CallLog) -> None:
     They only note: the tests decide what is wrong, and a failing one can then say why and where. Names that
     end in an underscore say themselves that they write in place.
     """
+    for owner, name, function in public_functions(module, names, module.__name__):
+        if not name.endswith("_"):
+            setattr(owner, name, _watched(function, notes))
+
+
+def public_functions(
+    module: ModuleType, names: Iterable[str], defined_in: str
+) -> list[tuple[Any, str, FunctionType]]:
+    """Return the owner, name and value of the functions with these names, and of their classes' methods.
+
+    Of classes only those count whose module starts with `defined_in`: the versions of a kata that a
+    diagnosis tries have names that continue its own.
+    """
+    found: list[tuple[Any, str, FunctionType]] = []
     for name in names:
-        value = getattr(module, name)
-        if inspect.isfunction(value) and not name.endswith("_"):
-            setattr(module, name, _watched(value, notes))
-        elif inspect.isclass(value) and value.__module__ == module.__name__:
-            _watch_methods(value, notes)
-
-
-def _watch_methods(owner: type, notes: CallLog) -> None:
-    for name, value in list(vars(owner).items()):
-        if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_"):
-            setattr(owner, name, _watched(value, notes))
+        value = getattr(module, name, None)
+        if inspect.isfunction(value):
+            found.append((module, name, value))
+        elif inspect.isclass(value) and value.__module__.startswith(defined_in):
+            public = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
+            found += [(value, key, each) for key, each in public if inspect.isfunction(each)]
+    return found
 
 
 def _watched(function: Callable[..., Any], notes: CallLog) -> Callable[..., Any]:
