@@ -418,7 +418,7 @@ def test_without_a_learners_line_there_is_no_place(mini: Miniature) -> None:
 @pytest.mark.parametrize(
     "finding",
     [
-        Finding(Raised("KeyError", "x")),
+        Finding(Raised("KeyError", "x"), diagnosis="You triple."),
         Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
         Finding(ValuesDiffer("m", ComparisonShown("assert", ["a", "b"], {})), diagnosis="…"),
     ],
