@@ -26,6 +26,7 @@ from harness.explain.failures import (
 from harness.explain.places import (
     Place,
     definition_place,
+    failing_calls,
     failing_line,
     frames_of,
     globals_used,
@@ -33,13 +34,12 @@ from harness.explain.places import (
     is_learners,
     learner_place,
     place_at,
-    place_of_a_step,
+    place_called_from,
     place_under_test,
     return_place,
-    steps_of_test,
 )
 from harness.explain.shown import ComparisonShown
-from harness.explain.statements import read_statement, statement_at_fault, value_in_test
+from harness.explain.statements import class_named, failed_statement, read_statement
 from harness.explain.type_errors import checked_code, read_type_error
 from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName, text_of
@@ -120,11 +120,11 @@ def _by_its_values(test: FailedTest) -> Finding:
 def _place(test: FailedTest, line: int | None) -> Place | None:
     """The learner's line nearest to the failure."""
     course, kata = test.course, test.kata
-    steps = steps_of_test(test.traceback, test.code)
+    calls = failing_calls(test.traceback, test.code)
     return (
         learner_place(course, test.traceback, kata)
         or learner_place(course, test.traceback)
-        or place_of_a_step(course, kata, steps[:-1])
+        or place_called_from(course, kata, calls[:-1])
         or place_under_test(course, kata, test.code, line, test.own_calls)
     )
 
@@ -138,11 +138,11 @@ def _compared(test: FailedTest, *, in_test: bool) -> comparisons.ComparedValues 
 
 
 def _raised(test: FailedTest, *, in_test: bool) -> Raised:
-    steps = steps_of_test(test.traceback, test.code)
+    calls = failing_calls(test.traceback, test.code)
     statement = wanted = ""
-    if test.code and steps:
-        statement, name = statement_at_fault(steps, in_itself=in_test)
-        wanted = value_in_test(test.traceback, test.code, name)
+    if test.code and calls:
+        statement, name = failed_statement(calls, raised_in_test=in_test)
+        wanted = class_named(name, test.traceback, test.code)
     by_test = _raised_by_test(test.course, test.error)
     return Raised(type(test.error).__name__, text_of(test.error), by_test, wanted, statement)
 
