@@ -30,7 +30,7 @@ from harness.course.slips import alternative_sources, alternatives_path, read_sl
 from harness.course.stubs import read_contract  # noqa: E402
 from harness.diagnosis.case import CannotReplay, Case, case_of  # noqa: E402
 from harness.diagnosis.diagnose import BUDGET, name_mistake  # noqa: E402
-from harness.diagnosis.failed import Failed  # noqa: E402
+from harness.diagnosis.failed import ObservedFailure  # noqa: E402
 from harness.diagnosis.reference import Reference, installed_as  # noqa: E402  # noqa: E402
 from harness.diagnosis.replay import Replayer  # noqa: E402  # noqa: E402
 from harness.diagnosis.time_budget import OutOfTime, TimeBudget  # noqa: E402  # noqa: E402
@@ -115,19 +115,19 @@ class Trials:
             self.row.notes.append(f"{version.what}: cannot be tried: {type(error).__name__}: {error}"[:200])
             return Outcome()  # cannot be imported or does not finish: not counted as a failure
 
-    def first_failure(self, learners: object, caught_by: str) -> tuple[Case, Failed] | None:
+    def first_failure(self, learners: object, caught_by: str) -> tuple[Case, ObservedFailure] | None:
         contract = tuple(read_contract(self.kata.solution))
-        rerun = Replayer(self.cases[0], contract, self.program, TimeBudget(LONGEST))
-        with rerun.on(learners) as stage:
+        replayer = Replayer(self.cases[0], contract, self.program, TimeBudget(LONGEST))
+        with replayer.load_tests(learners) as tests:
             for case in self.cases:
                 if caught_by in ("", case.function):
-                    stage.case = case
-                    failed = stage.play().failed
+                    tests.case = case
+                    failed = tests.play().failure
                     if failed:
                         return case, failed
         return None
 
-    def named(self, case: Case, failed: Failed) -> Outcome:
+    def named(self, case: Case, failed: ObservedFailure) -> Outcome:
         if failed.kind == "NotImplementedError":
             return Outcome(case)  # reported separately, without a diagnosis
         passed, started, late = self.order[: self.order.index(case.function)], time.process_time(), False

@@ -433,7 +433,7 @@ def publish_solutions(base: str) -> None:
 def _report_errors(course: Course) -> Iterator[None]:
     """Say what goes wrong in one block: in the request, or in the katas."""
     from harness.corpora.catalogue import NoCorpus
-    from harness.explain.outside_tests import in_katas
+    from harness.explain.outside_tests import read_kata_error
     from harness.explain.words import failed_in_katas
     from harness.training.capstone import CannotTrain
 
@@ -442,7 +442,7 @@ def _report_errors(course: Course) -> Iterator[None]:
     except (CannotTrain, NoCorpus) as error:
         raise click.ClickException(str(error)) from None
     except Exception as error:
-        _print(failed_in_katas(in_katas(course, error)))
+        _print(failed_in_katas(read_kata_error(course, error)))
         sys.exit(1)
 
 

@@ -1,1 +1,1 @@
-"""Which known mistake explains a failed test."""
+"""The known mistake that explains a failed test."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import traceback as tracebacks
 from dataclasses import dataclass
 from types import CodeType
 
@@ -12,15 +11,16 @@ import pytest
 from harness.diagnosis.case import Case
 from harness.diagnosis.snapshots import Snapshot, message_snapshot, snapshot
 from harness.explain.comparisons import refused_by_assert_close
-from harness.explain.type_errors import read_type_error
+from harness.explain.places import frames_of
+from harness.explain.type_errors import checking_frame, read_type_error
 from harness.isolation.standins import text_of
 
 _RAISE = "RAISE_VARARGS"
 
 
 @dataclass(frozen=True)
-class Failed:
-    """Where and how a test failed, and the values that it had at hand."""
+class ObservedFailure:
+    """Where and how a test failed, and the values of its variables."""
 
     kind: str
     place: tuple[tuple[str, int], ...]  # the lines of the test's file that led there
@@ -28,13 +28,12 @@ class Failed:
     compared: tuple[Snapshot, Snapshot] | None = None  # actual and expected of assert_close
 
 
-def observe_failure(error: BaseException, case: Case) -> Failed:
-    """What can be compared of a failure of the case."""
-    frames = [(frame, line) for frame, line in tracebacks.walk_tb(error.__traceback__)]
-    own = [(frame, line) for frame, line in frames if frame.f_code.co_filename == str(case.tests)]
+def observe_failure(error: BaseException, case: Case) -> ObservedFailure:
+    """Return what can be compared of a failure of the case."""
+    frames = frames_of(error.__traceback__, str(case.tests))
     values = {
-        f"{at} {name}": snapshot(value)
-        for at, (frame, _) in enumerate(own)
+        f"{depth} {name}": snapshot(value)
+        for depth, (frame, _) in enumerate(frames)
         for name, value in frame.f_locals.items()
     }
     refused = refused_by_assert_close(error)
@@ -42,29 +41,28 @@ def observe_failure(error: BaseException, case: Case) -> Failed:
     if compared:
         values |= {"actual": compared[0], "expected": compared[1]}
     if not isinstance(error, AssertionError | pytest.fail.Exception):
-        values["message"] = _message(error, case)
-    place = tuple((frame.f_code.co_name, line) for frame, line in own)
-    return Failed(type(error).__name__, place, values, compared)
+        values["message"] = observe_message(error, case)
+    place = tuple((frame.f_code.co_name, line) for frame, line in frames)
+    return ObservedFailure(type(error).__name__, place, values, compared)
 
 
-def _message(error: BaseException, case: Case) -> Snapshot:
-    """What an error says: in the terms of the signature, or in its words."""
+def observe_message(error: BaseException, case: Case) -> Snapshot:
+    """Return what can be compared of an error's message; of a type error, which value was refused."""
     if type(error).__name__ == "TypeCheckError":
         problem = read_type_error(error.__traceback__)
-        told = [problem.function, problem.argument, problem.got] if problem else []
-        return ("many", [snapshot(told), *_refused(error)])
-    return message_snapshot(text_of(error), written=_written(error, case))
+        subject = [problem.function, problem.argument, problem.got] if problem else []
+        return ("many", [snapshot(subject), *_refused_result(error)])
+    return message_snapshot(text_of(error), by_author=_is_raised_by_kata(error, case))
 
 
-def _refused(error: BaseException) -> list[Snapshot]:
-    """The result that jaxtyping refused."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    found = [frame.f_locals for frame in frames if frame.f_code.co_name == "wrapped_fn_impl"]
-    return [snapshot(found[-1]["out"])] if found and "out" in found[-1] else []
+def _refused_result(error: BaseException) -> list[Snapshot]:
+    """Return the result that jaxtyping refused, if it was a result."""
+    frame = checking_frame(error.__traceback__)
+    return [snapshot(frame.f_locals["out"])] if frame and "out" in frame.f_locals else []
 
 
-def _written(error: BaseException, case: Case) -> bool:
-    """Whether a `raise` of the kata's own made the error, in the words of whoever wrote it."""
+def _is_raised_by_kata(error: BaseException, case: Case) -> bool:
+    """True if a `raise` in the kata itself raised the error, so that its author chose the words."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -76,6 +74,7 @@ def _written(error: BaseException, case: Case) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _instructions(code: CodeType) -> dict[int, str]:
+    """Return the name of the instruction at each offset."""
     import dis
 
     return {each.offset: each.opname for each in dis.get_instructions(code)}

@@ -1,4 +1,4 @@
-"""The fixtures of a test, made again for a replay."""
+"""The fixtures of a test, set up again for a replay."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from harness.diagnosis.snapshots import TEMPORARY
 
 
 class Fixtures(dict[str, Any]):
-    """Values of arguments by name: parametrised ones, and fixtures, set up when they are asked for."""
+    """Arguments by name: parameters, and fixtures, which are set up on first use."""
 
     def __init__(
         self,
         namespace: Mapping[str, Any],
-        given: Mapping[str, Any],
+        parameters: Mapping[str, Any],
         stack: contextlib.ExitStack,
     ) -> None:
-        super().__init__(given)
+        super().__init__(parameters)
         self._namespace, self._stack, self._folders = namespace, stack, itertools.count()
 
     def __missing__(self, name: str) -> Any:
-        self[name] = value = self._of_pytest(name) if name not in self._namespace else self._of_the_file(name)
+        set_up = self._set_up_own if name in self._namespace else self._set_up_pytests
+        self[name] = value = set_up(name)
         return value
 
-    def _of_pytest(self, name: str) -> Any:
+    def _set_up_pytests(self, name: str) -> Any:
         if name == "monkeypatch":
             patch = pytest.MonkeyPatch()
             self._stack.callback(patch.undo)
@@ -50,12 +51,13 @@ class Fixtures(dict[str, Any]):
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
 
     def _new_folder(self, name: str) -> Path:
-        """The same path below the replay's folder in every replay."""
+        """Create a folder whose path below the replay's folder is the same in every replay."""
         path = self._folder / f"{name}{next(self._folders)}"
         path.mkdir()
         return path
 
-    def _of_the_file(self, name: str) -> Any:
+    def _set_up_own(self, name: str) -> Any:
+        """Call a fixture that the test's file defines; a generator is finished after the test."""
         function = inspect.unwrap(self._namespace[name])
         value = function(**{each: self[each] for each in inspect.signature(function).parameters})
         if not inspect.isgenerator(value):

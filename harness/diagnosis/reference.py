@@ -1,7 +1,7 @@
-"""A kata's reference, loaded beside the learner's module, with a slip put in and taken out again.
+"""A kata's reference, in which slips can be tried.
 
-Loading the whole module anew for each slip would take a tenth of a second: only the definitions that a
-slip touches, and those that look at them while they are defined, are executed again.
+Reloading the whole module for each slip would take a tenth of a second: only the definitions a slip touches,
+and those that depend on them at definition time, are re-executed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ _VERSIONS = itertools.count()
 
 
 class Reference:
-    """The reference as a module, or another source in its place.
+    """The reference, or another source, as a module that is not installed.
 
-    `compiled` compiles source as the learner's module was compiled.
+    `compile_source` compiles it as the learner's module was compiled.
     """
 
     def __init__(
-        self, kata: Kata, compiled: Callable[[str], CodeType], time: TimeBudget, source: str | None = None
+        self,
+        kata: Kata,
+        compile_source: Callable[[str], CodeType],
+        budget: TimeBudget,
+        source: str | None = None,
     ) -> None:
-        self._compiled, self._time = compiled, time
+        self._compile, self._budget = compile_source, budget
         self.source = kata.solution.read_text(encoding="utf-8") if source is None else source
         self._name = kata.module
         self.module = ModuleType(kata.module)
@@ -41,18 +45,19 @@ class Reference:
         self._execute(self.source)
 
     def _execute(self, source: str) -> None:
-        # A name of its own for each version: beartype keeps what a class's name in an annotation stands for.
+        # Each version has a unique name: beartype caches which class a name in an annotation refers to.
         self.module.__name__ = f"{self._name}__{next(_VERSIONS)}"
-        with installed_as(self.module, self._name), self._time.guard():
-            exec(self._compiled(source), self.module.__dict__)
+        with installed_as(self.module, self._name), self._budget.guard():
+            exec(self._compile(source), self.module.__dict__)
 
     @contextmanager
-    def slipped(self, slip: Slip) -> Iterator[ModuleType]:
-        """The module with the slip in it. Raises whatever the slip raises when it is defined."""
+    def with_slip(self, slip: Slip) -> Iterator[ModuleType]:
+        """Put the slip into the module, for the block. Raises whatever defining it raises."""
         before = dict(self.module.__dict__)
         try:
             source = patched_source(self.source, slip)
-            for name in _defined(ast.parse(source).body):  # or a class's methods would mean the old one by it
+            # Otherwise the methods of a class would still refer to the old class.
+            for name in _defined(ast.parse(source).body):
                 self.module.__dict__.pop(name, None)
             self._execute(source)
             yield self.module
@@ -63,16 +68,16 @@ class Reference:
 
 @contextmanager
 def installed_as(module: ModuleType, name: str) -> Iterator[None]:
-    """`import` finds this module inside, under this name and its own, and what was there before put back."""
+    """Let `import` find this module under this name and its own, for the block."""
     package, _, attribute = name.rpartition(".")
     parent, names = sys.modules[package], {module.__name__, name}
-    shown, before = getattr(parent, attribute), {each: sys.modules.get(each) for each in names}
+    original, before = getattr(parent, attribute), {each: sys.modules.get(each) for each in names}
     sys.modules.update(dict.fromkeys(names, module))
     setattr(parent, attribute, module)
     try:
         yield
     finally:
-        setattr(parent, attribute, shown)
+        setattr(parent, attribute, original)
         for each, earlier in before.items():
             if earlier is None:
                 del sys.modules[each]
@@ -82,7 +87,7 @@ def installed_as(module: ModuleType, name: str) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=64)
 def patched_source(source: str, slip: Slip) -> str:
-    """The source of all that has to be executed again for a slip, the slip in it. Raises BadSlip."""
+    """Return the source of everything that a slip makes it necessary to re-execute. Raises BadSlip."""
     slipped = slip.apply(source)
     lines = source.splitlines(keepends=True)
     start = source.index(slip.find)
@@ -122,7 +127,7 @@ def _defined(nodes: Collection[ast.stmt]) -> set[str]:
 
 
 def _looks_at(node: ast.AST, names: Collection[str]) -> bool:
-    """Whether a statement reads one of the names while it is executed; bodies of functions wait."""
+    """True if a statement reads one of the names when it is executed, not only when a function is called."""
     if isinstance(node, ast.Name | ast.Constant):
         return (node.id if isinstance(node, ast.Name) else node.value) in names
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

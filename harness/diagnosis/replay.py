@@ -1,7 +1,7 @@
-"""Runs one case of a test again in this process, on any version of its kata, and notes what it sees.
+"""Repeats of a test on any version of its kata.
 
-The test's file is executed anew for each version, so that every object in it is of that version. What
-the learner's functions return, and the values at hand where the test fails, are the evidence.
+The test's file is executed again for each version, so that every object in it belongs to that version. The
+results of the learner's functions, and the test's variables where it fails, are the evidence.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ import builtins
 import contextlib
 import functools
 import inspect
-import io
 import itertools
-import random
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
@@ -21,63 +18,68 @@ from typing import Any
 
 import pytest
 
-from harness.diagnosis.case import CannotReplay, Case, _parameters, _parametrised
-from harness.diagnosis.failed import Failed, _message, observe_failure
+from harness.diagnosis.case import CannotReplay, Case, chosen_parameters, parameter_sets
+from harness.diagnosis.failed import ObservedFailure, observe_failure, observe_message
 from harness.diagnosis.fixtures import Fixtures
 from harness.diagnosis.reference import installed_as
 from harness.diagnosis.snapshots import Snapshot, equivalent, snapshot
 from harness.diagnosis.time_budget import TimeBudget
+from harness.isolation.calls import public_functions
+from harness.isolation.global_state import preserve_global_state
 
 _MOST_RESULTS = 3000
 
 
-class Differs(BaseException):
-    """A version gives the test something else than the expected replay: the rest need not be run."""
+class UnexpectedResult(BaseException):
+    """A version returned something else than the expected replay: the rest need not run.
+
+    No `except Exception` of a test swallows it.
+    """
 
 
 @dataclass
 class Replay:
-    """What one run of a case saw."""
+    """What one repeat of a case observed."""
 
     results: list[Snapshot] = field(default_factory=list)  # of the contract's functions, called by the test
-    failed: Failed | None = None
+    failure: ObservedFailure | None = None
     expected: Sequence[Snapshot] | None = None
     depth: int = 0  # of calls of the contract's functions within one another
 
     def add(self, result: Snapshot) -> None:
-        """The next result. Raises Differs where another one was expected."""
-        at = len(self.results)
+        """Add the next result. Raises UnexpectedResult."""
+        index = len(self.results)
         if self.expected is not None and not (
-            at < len(self.expected) and equivalent(result, self.expected[at])
+            index < len(self.expected) and equivalent(result, self.expected[index])
         ):
-            raise Differs
+            raise UnexpectedResult
         self.results.append(result)
 
 
 @dataclass(frozen=True)
 class Replayer:
-    """Runs cases of a test on versions of a kata, as far as the time allows."""
+    """Repeats cases of a test on versions of a kata, within a time budget."""
 
     case: Case
     contract: tuple[str, ...]
     program: CodeType  # the test's file
-    time: TimeBudget
+    budget: TimeBudget
 
     @contextlib.contextmanager
-    def on(self, version: ModuleType) -> Iterator[LoadedTests]:
-        """The test's file, executed on this version of the kata. Raises OutOfTime."""
-        stage = LoadedTests(self)
-        with installed_as(version, self.case.module), _recorded(version, self.contract, stage):
-            with self.time.guard():
-                stage.execute(self.program)
-            yield stage
+    def load_tests(self, version: ModuleType) -> Iterator[LoadedTests]:
+        """Execute the test's file on this version of the kata. Raises OutOfTime."""
+        tests = LoadedTests(self)
+        with installed_as(version, self.case.module), _record_results(version, self.contract, tests):
+            with self.budget.guard():
+                tests.execute(self.program)
+            yield tests
 
 
 class LoadedTests:
     """The test's file as executed on one version of a kata, ready for any case of the test."""
 
-    def __init__(self, rerun: Replayer) -> None:
-        self.case, self._time = rerun.case, rerun.time
+    def __init__(self, replayer: Replayer) -> None:
+        self.case, self._budget = replayer.case, replayer.budget
         self.namespace: dict[str, Any] = {"__name__": self.case.tests.stem, "__file__": str(self.case.tests)}
         self.replay = Replay()
 
@@ -87,122 +89,83 @@ class LoadedTests:
         self.namespace.update({"@pytest_ar": SilentAssertRewriter(), "@py_builtins": builtins})
         for name, code in self.case.codes.items():
             value = self.namespace.get(name)
-            _take_code(inspect.unwrap(value) if callable(value) else value, code)
+            _replace_code(inspect.unwrap(value) if callable(value) else value, code)
 
     def play(
         self, choice: tuple[int, ...] | None = None, expected: Sequence[Snapshot] | None = None
     ) -> Replay:
-        """What a case sees, by default the one that failed.
+        """Run a case, by default the one that failed, and return what it observed.
 
-        Raises CannotReplay, OutOfTime, and Differs as soon as the results are not the `expected` ones.
+        Raises CannotReplay, OutOfTime, and UnexpectedResult at the first result that differs from `expected`.
         """
         self.replay = Replay(expected=expected)
         with contextlib.ExitStack() as stack:
-            for surroundings in (_same_randomness(), _silence()):
-                stack.enter_context(surroundings)
+            stack.enter_context(preserve_global_state())
             try:
-                with self._time.guard():
-                    function, arguments = self._prepared(choice, stack)
+                with self._budget.guard():
+                    function, arguments = self._prepare(choice, stack)
                     function(**arguments)
             except (KeyboardInterrupt, CannotReplay):
                 raise
             except (Exception, pytest.fail.Exception) as error:
-                self.replay.failed = observe_failure(error, self.case)
+                self.replay.failure = observe_failure(error, self.case)
         return self.replay
 
     def other_cases(self) -> Iterator[tuple[int, ...]]:
-        """The cases of the test besides the one that failed."""
-        ranges = [range(len(sets)) for _, sets in _parametrised(self.namespace[self.case.function])]
+        """Yield the choices of parameters of all cases of the test except the one that failed."""
+        ranges = [range(len(sets)) for _, sets in parameter_sets(self.namespace[self.case.function])]
         yield from (choice for choice in itertools.product(*ranges) if choice != self.case.choice)
 
-    def _prepared(
+    def _prepare(
         self, choice: tuple[int, ...] | None, stack: contextlib.ExitStack
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """Return the test function and its arguments, with all fixtures set up."""
         function = self.namespace[self.case.function]
-        given = _parameters(function, self.case.choice if choice is None else choice)
-        wanted = Fixtures(self.namespace, given, stack)
+        parameters = chosen_parameters(function, self.case.choice if choice is None else choice)
+        fixtures = Fixtures(self.namespace, parameters, stack)
         for name in self.case.fixtures:
             if name in self.namespace:
-                wanted[name]
-        return function, {name: wanted[name] for name in inspect.signature(function).parameters}
+                fixtures[name]
+        return function, {name: fixtures[name] for name in inspect.signature(function).parameters}
 
 
 class SilentAssertRewriter:
-    """In place of pytest's explanations of a failing assert, which nobody will read."""
+    """Replaces pytest's explanations of a failing assert, which nobody would read."""
 
     def __getattr__(self, name: str) -> Callable[..., str]:
         return lambda *args, **kwargs: ""
 
 
-def _take_code(function: object, code: CodeType) -> None:
+def _replace_code(function: object, code: CodeType) -> None:
     """Let a function of the file run as pytest compiled it."""
     if isinstance(function, FunctionType) and code.co_freevars == function.__code__.co_freevars:
         function.__code__ = code
 
 
-# --- surroundings ---
-
-
 @contextlib.contextmanager
-def _same_randomness() -> Iterator[None]:
-    """The global random numbers, the same for every run and untouched by it."""
-    import numpy
-    import torch
-
-    states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+def _record_results(module: ModuleType, names: Iterable[str], tests: LoadedTests) -> Iterator[None]:
+    """Record in the replay what the module's public functions and methods return to the test."""
+    originals = public_functions(module, names, tests.case.module)
     try:
+        for owner, name, function in originals:
+            setattr(owner, name, _with_recording(function, tests))
         yield
     finally:
-        random.setstate(states[0])
-        numpy.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
+        for owner, name, function in originals:
+            setattr(owner, name, function)
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-# --- what is returned ---
-
-
-@contextlib.contextmanager
-def _recorded(module: ModuleType, names: Iterable[str], stage: LoadedTests) -> Iterator[None]:
-    """What the module's public functions and methods give to the test goes to the stage's replay inside."""
-    undo: list[tuple[Any, str, Any]] = []
-    for name in names:
-        value = getattr(module, name, None)
-        if inspect.isfunction(value):
-            undo.append((module, name, value))
-        elif inspect.isclass(value) and value.__module__.startswith(stage.case.module):
-            own = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
-            undo += [(value, key, each) for key, each in own if inspect.isfunction(each)]
-    try:
-        for owner, name, value in undo:
-            setattr(owner, name, _recording(value, stage))
-        yield
-    finally:
-        for owner, name, value in undo:
-            setattr(owner, name, value)
-
-
-def _recording(function: Callable[..., Any], stage: LoadedTests) -> Callable[..., Any]:
+def _with_recording(function: Callable[..., Any], tests: LoadedTests) -> Callable[..., Any]:
     @functools.wraps(function)
-    def recording(*args: Any, **kwargs: Any) -> Any:
-        replay = stage.replay
+    def call(*args: Any, **kwargs: Any) -> Any:
+        replay = tests.replay
         outermost = replay.depth == 0 and len(replay.results) < _MOST_RESULTS
         replay.depth += 1
         try:
             result = function(*args, **kwargs)
         except Exception as error:
             if outermost:
-                replay.add(("error", type(error).__name__, _message(error, stage.case)))
+                replay.add(("error", type(error).__name__, observe_message(error, tests.case)))
             raise
         finally:
             replay.depth -= 1
@@ -210,7 +173,4 @@ def _recording(function: Callable[..., Any], stage: LoadedTests) -> Callable[...
             replay.add(snapshot(result))
         return result
 
-    return recording
-
-
-# --- what a failure shows ---
+    return call

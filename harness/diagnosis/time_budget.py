@@ -1,4 +1,4 @@
-"""Blocks of code that end in time: by an exception in this thread, on every platform."""
+"""A time budget, enforced by an exception in the same thread."""
 
 from __future__ import annotations
 
@@ -10,69 +10,71 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_BUSY = 4  # how much longer than its own work a process may take on a machine that others use too
-_PATIENCE = 0.01  # seconds between two looks at an import that has outlasted its block's time
-_MOMENT = 0.05  # seconds without a block after which nobody watches any more
+_BUSY = 4  # on a busy machine, so many times the process's own CPU time may pass
+_IMPORT_POLL = 0.01  # seconds between two looks at an import that has used up the budget
+_IDLE = 0.05  # seconds without a block after which the watching thread ends
+THREAD = "time budget"  # the name of the watching thread
 
 
 class OutOfTime(BaseException):
-    """The block was still running; no `except Exception` inside it swallows this."""
+    """The budget is used up; no `except Exception` inside the block swallows this."""
 
 
 class TimeBudget:
-    """So many seconds of this process's work, from now on and for several blocks together.
+    """Seconds of this process's CPU time, from now on and for several blocks together.
 
-    One thread watches over the blocks, and goes when there has been none for a moment: starting a thread
-    takes longer than most blocks.
+    One thread watches all blocks, and ends when there has been none for a while: starting a thread takes
+    longer than most blocks.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._worked = time.process_time() + seconds
-        self._passed = time.monotonic() + _BUSY * seconds
+        self._cpu_deadline = time.process_time() + seconds
+        self._wall_deadline = time.monotonic() + _BUSY * seconds
         self._lock = threading.Lock()
         self._block: _Block | None = None
         self._is_watched = False
 
     @property
     def left(self) -> float:
-        return min(self._worked - time.process_time(), self._passed - time.monotonic())
+        """The seconds that are left; negative once the budget is used up."""
+        return min(self._cpu_deadline - time.process_time(), self._wall_deadline - time.monotonic())
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Raise OutOfTime in the block once the time is over, as soon as it runs Python again.
+        """Raise OutOfTime in the block once the budget is used up, as soon as it executes Python again.
 
-        What must be put back is put back outside the block. An alarm would do on POSIX; but pytest-timeout
-        has set the only one that there is.
+        Clean up outside the block: the exception may interrupt a `finally` inside. A timer signal would do
+        on POSIX (pytest-timeout occupies ITIMER_REAL, ITIMER_PROF is free); the thread also works on Windows.
         """
         block = _Block(threading.get_ident())
         with self._lock:
             if self.left <= 0:
                 raise OutOfTime
             self._block = block
-            begins, self._is_watched = not self._is_watched, True
-        if begins:
-            threading.Thread(target=self._watch, daemon=True).start()
+            starts_watching, self._is_watched = not self._is_watched, True
+        if starts_watching:
+            threading.Thread(target=self._watch, name=THREAD, daemon=True).start()
         try:
             yield
         finally:
             with self._lock:
                 self._block = None
             if block.is_over:
-                _take_back(block.thread)
+                _cancel_exception(block.thread)
 
     def _watch(self) -> None:
-        seen = time.monotonic()
+        last_block = time.monotonic()
         while True:
             with self._lock:
-                seen = time.monotonic() if self._block else seen
-                if self._end_block() or time.monotonic() - seen > _MOMENT:
+                last_block = time.monotonic() if self._block else last_block
+                if self._end_block() or time.monotonic() - last_block > _IDLE:
                     self._is_watched = False
                     return
-            time.sleep(min(max(self.left, _PATIENCE), _MOMENT))
+            time.sleep(min(max(self.left, _IMPORT_POLL), _IDLE))
 
     def _end_block(self) -> bool:
-        """End the block if its time is over; but a package half imported would be broken for the next."""
-        if self._block is None or self.left > 0 or _imports_something(self._block.thread):
+        """End the block if the budget is used up, but never an import: it would leave a broken package."""
+        if self._block is None or self.left > 0 or _is_importing(self._block.thread):
             return False
         self._block.is_over = True
         _raise_in(self._block.thread, OutOfTime)
@@ -81,13 +83,13 @@ class TimeBudget:
 
 @dataclass
 class _Block:
-    """A block under way."""
+    """A running block."""
 
     thread: int
-    is_over: bool = False  # it has been told so
+    is_over: bool = False  # OutOfTime has been sent to it
 
 
-def _imports_something(thread: int) -> bool:
+def _is_importing(thread: int) -> bool:
     frame = sys._current_frames().get(thread)
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -96,21 +98,21 @@ def _imports_something(thread: int) -> bool:
     return False
 
 
-class _TakenBack(BaseException):
-    """Takes the place of an exception that was sent to a thread and is not raised yet."""
+class _Cancelled(BaseException):
+    """Replaces an exception that was sent to a thread but not yet raised."""
 
 
-def _take_back(thread: int) -> None:
-    """Let nothing that was sent to this very thread be raised later.
+def _cancel_exception(thread: int) -> None:
+    """Prevent an exception that was sent to this thread from being raised later.
 
-    Sending nothing would do that too, but leaves the interpreter looking for it for ever: under coverage or
-    a debugger Python 3.11 then never leaves the first line of a function.
+    Sending NULL would cancel it too, but leaves the interpreter checking for it forever: under coverage or a
+    debugger Python 3.11 then never leaves the first line of a function.
     """
     try:
-        _raise_in(thread, _TakenBack)
+        _raise_in(thread, _Cancelled)
         while True:
             pass
-    except _TakenBack:
+    except _Cancelled:
         pass
 
 

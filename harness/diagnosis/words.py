@@ -1,4 +1,4 @@
-"""What a learner reads when a known mistake explains a failure."""
+"""Messages about a diagnosis."""
 
 from __future__ import annotations
 

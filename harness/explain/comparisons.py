@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-import traceback as tracebacks
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from harness.explain.attention_map import AttentionMap, attention_map
 from harness.explain.containers import differences
 from harness.explain.observations import MOST, comparable, observe
 from harness.explain.origin import Origin, origin
+from harness.explain.places import frames_of
 from harness.explain.shown import Shown
 from harness.explain.side_by_side import Tolerance, is_tensor, side_by_side
 from harness.explain.words import values_cannot_be_shown
@@ -46,8 +46,8 @@ def by_assert_close(error: BaseException) -> ComparedValues | None:
 
 
 def refused_by_assert_close(error: BaseException) -> Mapping[str, Any] | None:
-    """The arguments of the torch.testing.assert_close that an error came through, "actual" and "expected"."""
-    for frame, _ in tracebacks.walk_tb(error.__traceback__):
+    """Return the arguments of the torch.testing.assert_close that an error came through."""
+    for frame, _ in frames_of(error.__traceback__):
         if frame.f_code.co_name == "assert_close" and {"actual", "expected"} <= frame.f_locals.keys():
             return frame.f_locals
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback as tracebacks
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,18 +26,19 @@ from harness.explain.failures import (
 from harness.explain.places import (
     Place,
     definition_place,
+    failing_calls,
     failing_line,
+    frames_of,
     globals_used,
     import_place,
     is_learners,
     learner_place,
     place_at,
-    place_of_a_step,
+    place_called_from,
     place_under_test,
     return_place,
-    steps_of_test,
 )
-from harness.explain.statements import read_statement, statement_at_fault, value_in_test
+from harness.explain.statements import class_named, failed_statement, read_statement
 from harness.explain.type_errors import checked_code, read_type_error
 from harness.explain.variables import variables_of
 from harness.isolation.calls import Call
@@ -119,11 +119,11 @@ def _by_its_values(test: FailedTest) -> Finding:
 def _place(test: FailedTest, line: int | None) -> Place | None:
     """The learner's line nearest to the failure."""
     course, kata = test.course, test.kata
-    steps = steps_of_test(test.traceback, test.code)
+    calls = failing_calls(test.traceback, test.code)
     return (
         learner_place(course, test.traceback, kata)
         or learner_place(course, test.traceback)
-        or place_of_a_step(course, kata, steps[:-1])
+        or place_called_from(course, kata, calls[:-1])
         or place_under_test(course, kata, test.code, line, test.own_calls)
     )
 
@@ -137,11 +137,11 @@ def _compared(test: FailedTest, *, in_test: bool) -> comparisons.ComparedValues 
 
 
 def _raised(test: FailedTest, *, in_test: bool) -> Raised:
-    steps = steps_of_test(test.traceback, test.code)
+    calls = failing_calls(test.traceback, test.code)
     statement = wanted = ""
-    if test.code and steps:
-        statement, name = statement_at_fault(steps, in_itself=in_test)
-        wanted = value_in_test(test.traceback, test.code, name)
+    if test.code and calls:
+        statement, name = failed_statement(calls, raised_in_test=in_test)
+        wanted = class_named(name, test.traceback, test.code)
     by_test = _raised_by_test(test.course, test.error)
     return Raised(type(test.error).__name__, text_of(test.error), by_test, wanted, statement)
 
@@ -151,7 +151,7 @@ def _examined_refusal(test: FailedTest, line: int | None) -> BaseException | Non
     if not isinstance(test.error, AssertionError) or test.code is None or line is None:
         return None
     statement, _ = read_statement(test.code.co_filename, line)
-    frame = next(frame for frame, _ in tracebacks.walk_tb(test.traceback) if frame.f_code is test.code)
+    frame = next(frame for frame, _ in frames_of(test.traceback) if frame.f_code is test.code)
     for name, value in frame.f_locals.items():
         caught = getattr(value, "_excinfo", None) and value.value  # a pytest.ExceptionInfo that is filled
         if isinstance(caught, BaseException) and f"str({name}.value)" in statement:
@@ -173,8 +173,8 @@ def _wrong_message(test: FailedTest, refusal: BaseException, place: Place | None
 
 def _failed_in(code: CodeType | None, error: BaseException) -> bool:
     """True if the error was raised by a line of this function, or of another one in its file."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    return code is not None and bool(frames) and frames[-1].f_code.co_filename == code.co_filename
+    frames = frames_of(error.__traceback__)
+    return code is not None and bool(frames) and frames[-1][0].f_code.co_filename == code.co_filename
 
 
 def _import_failure(test: FailedTest) -> Finding | None:
@@ -202,7 +202,7 @@ def _unimportable(course: Course, error: CannotImport) -> Finding:
 
 def _unwritten(test: FailedTest) -> Finding | None:
     """A `raise NotImplementedError` in a learner's own file, of this kata or an earlier one."""
-    frames = list(tracebacks.walk_tb(test.traceback))
+    frames = frames_of(test.traceback)
     if not isinstance(test.error, NotImplementedError) or test.error.args or not frames:
         return None  # torch's own NotImplementedError has a message
     frame, line = frames[-1]
@@ -244,10 +244,10 @@ def _type_error(test: FailedTest) -> Finding | None:
 
 def _signature(test: FailedTest) -> Finding | None:
     """A call that does not fit: the learner's signature is not the original."""
-    frames = [frame for frame, _ in tracebacks.walk_tb(test.traceback)]
+    frames = frames_of(test.traceback)
     if not isinstance(test.error, TypeError) or not frames:
         return None
-    if is_learners(test.course, frames[-1].f_code.co_filename):
+    if is_learners(test.course, frames[-1][0].f_code.co_filename):
         return None  # the error came later, from the learner's own code
     own = read_contract(test.kata.stub)
     used = {name for _, name in globals_used(test.code)} if test.code else set()
@@ -268,5 +268,5 @@ def _slow(test: FailedTest) -> Finding | None:
 
 
 def _raised_by_test(course: Course, error: BaseException) -> bool:
-    frames = list(tracebacks.walk_tb(error.__traceback__))
-    return not any(is_learners(course, frame.f_code.co_filename) for frame, _ in frames)
+    files = (frame.f_code.co_filename for frame, _ in frames_of(error.__traceback__))
+    return not any(is_learners(course, file) for file in files)

@@ -1,4 +1,4 @@
-"""Where in the katas an error came from, when they are used outside of the tests."""
+"""Errors of katas that are used outside the tests."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class KataFrame:
 
 @dataclass(frozen=True)
 class KataError:
-    """An error that came out of the katas."""
+    """An error that a kata raised."""
 
     kind: str  # the exception's name
     message: str
     calls: Sequence[KataFrame]  # the katas' lines that led to it, the innermost last
-    kata: Kata | None  # the one of the innermost line
-    unwritten: bool  # whether that line is what a stub raises
+    kata: Kata | None  # of the innermost line
+    unwritten: bool  # True if that line is a stub's NotImplementedError
 
     @property
-    def is_of_the_request(self) -> bool:
-        """Whether a value was refused by a kata, rather than something going wrong in it."""
+    def refuses_a_value(self) -> bool:
+        """True if a kata refused a value, rather than failed."""
         return self.kind in ("ValueError", "FileNotFoundError")
 
 
-def in_katas(course: Course, error: BaseException) -> KataError:
-    """What is to be told of an error that came out of the katas."""
+def read_kata_error(course: Course, error: BaseException) -> KataError:
+    """Return the facts of an error that a kata raised."""
     frames = traceback.extract_tb(error.__traceback__)
     found = [(frame, kata) for frame in frames if (kata := course.kata_of(Path(frame.filename)))]
     calls = [

@@ -11,7 +11,7 @@ import traceback as tracebacks
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from harness.course.katas import Course, Kata
@@ -27,27 +27,32 @@ class Place:
     text: str = ""
 
 
-Step = tuple[CodeType, int]  # a function of the test's file, and the line at which it failed
+def frames_of(traceback: TracebackType | None, file: str | None = None) -> list[tuple[FrameType, int]]:
+    """Return the frames of a traceback and their lines, the outermost first; with `file`, only its own."""
+    frames = tracebacks.walk_tb(traceback)
+    return [(frame, line) for frame, line in frames if file in (None, frame.f_code.co_filename)]
 
 
-def steps_of_test(traceback: TracebackType | None, test_code: CodeType | None) -> list[Step]:
-    """The test and the functions of its file that it called, as far as they failed, the innermost first."""
+TestLine = tuple[CodeType, int]  # a function of the test's file, and the line at which it failed
+
+
+def failing_calls(traceback: TracebackType | None, test_code: CodeType | None) -> list[TestLine]:
+    """Return where the test, and each function of its file that it called, failed; innermost first."""
     if test_code is None:
         return []
-    steps = [(frame.f_code, line) for frame, line in tracebacks.walk_tb(traceback)]
-    return [step for step in reversed(steps) if step[0].co_filename == test_code.co_filename]
+    return [(frame.f_code, line) for frame, line in reversed(frames_of(traceback, test_code.co_filename))]
 
 
-def place_of_a_step(course: Course, kata: Kata, steps: Sequence[Step]) -> Place | None:
-    """Where the function is defined that failed: a test may leave it to another function to call it."""
-    places = (place_under_test(course, kata, code, line) for code, line in steps)
+def place_called_from(course: Course, kata: Kata, calls: Sequence[TestLine]) -> Place | None:
+    """Return where the function under test is defined, if the test leaves calling it to another function."""
+    places = (place_under_test(course, kata, code, line) for code, line in calls)
     return next(filter(None, places), None)
 
 
 def learner_place(course: Course, traceback: TracebackType | None, kata: Kata | None = None) -> Place | None:
-    """The innermost line of a learner's file (or of a solution) in a traceback; with `kata`, of its own."""
+    """Return a traceback's innermost line in a learner's file or a solution; with `kata`, in its own."""
     found = None
-    for frame, line in tracebacks.walk_tb(traceback):
+    for frame, line in frames_of(traceback):
         file = frame.f_code.co_filename
         if is_learners(course, file) and kata in (None, course.kata_of(Path(file).resolve())):
             found = (file, line)
@@ -55,7 +60,7 @@ def learner_place(course: Course, traceback: TracebackType | None, kata: Kata | 
 
 
 def is_learners(course: Course, filename: str) -> bool:
-    """Whether a file is one that a learner writes: in a kata's folder and not its tests."""
+    """True if a learner writes the file: it is in a kata's folder and does not contain tests."""
     path = Path(filename)
     if path.suffix != ".py" or path.name.startswith("test_"):
         return False
@@ -63,14 +68,14 @@ def is_learners(course: Course, filename: str) -> bool:
 
 
 def place_at(course: Course, filename: str, line: int) -> Place:
-    """A line with its text, as it stands in the file."""
+    """Return a line with its text."""
     linecache.checkcache(filename)
     return Place(course.relative(Path(filename).resolve()), line, linecache.getline(filename, line).strip())
 
 
 def failing_line(traceback: TracebackType | None, test_code: CodeType | None) -> int | None:
-    """The line of the test at which it failed."""
-    lines = [line for frame, line in tracebacks.walk_tb(traceback) if frame.f_code is test_code]
+    """Return the line at which the test failed."""
+    lines = [line for frame, line in frames_of(traceback) if frame.f_code is test_code]
     return lines[-1] if lines else None
 
 
@@ -81,10 +86,10 @@ def place_under_test(
     line: int | None = None,
     called: Sequence[str] = (),
 ) -> Place | None:
-    """Where the function is defined that a test is about.
+    """Return where the function under test is defined.
 
-    That is the one of the contract that the test names last before it fails. If it names a class, or none,
-    as when a function beside it makes the layer, it is about the last method that it has `called`.
+    That is the function of the contract that the test names last before it fails. If it names a class or none
+    (another function may create the layer), it is the last method that was `called`.
     """
     name = _name_under_test(kata, test_code, line)
     method = called[-1] if called and "." in called[-1] else None
@@ -94,7 +99,7 @@ def place_under_test(
 
 
 def definition_place(course: Course, kata: Kata, name: str) -> Place | None:
-    """Where the learner's file defines a name; None if it does not, or is gone."""
+    """Return where the learner's file defines a name; None if it does not, or does not exist."""
     try:
         source = kata.stub.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -114,13 +119,13 @@ def _name_under_test(kata: Kata, test_code: CodeType | None, line: int | None) -
 
 
 def _last_line(code: CodeType, line: int) -> int:
-    """The last line of what starts at a line: the arguments of a call may stand below it."""
+    """Return the last line of the expression that starts at a line: a call may span several."""
     ends = [end for start, end, _, _ in code.co_positions() if start == line and end]
     return max(ends, default=line)
 
 
 def globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
-    """(line, name) of every global that a function reads, also in the functions inside it."""
+    """Yield (line, name) of every global that a function and the functions inside it read."""
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):
         position = instruction.positions
@@ -133,13 +138,17 @@ def globals_used(code: CodeType) -> Iterator[tuple[int, str]]:
 
 
 def import_place(course: Course, path: Path, cause: BaseException) -> Place | None:
+    """Return the line at which the import of a learner's file failed; by default its first."""
     if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
         return place_at(course, cause.filename, cause.lineno)
     return learner_place(course, cause.__traceback__) or Place(course.relative(path), 1)
 
 
 def return_place(course: Course, code: CodeType, *, missing: bool) -> Place | None:
-    """The function's only `return`, or the line that defines it; its last statement if one is `missing`."""
+    """Return the line of the function's only `return`, else of its definition.
+
+    If a `return` is `missing`, return the line of its last statement.
+    """
     if not is_learners(course, code.co_filename):
         return None
     try:
@@ -155,7 +164,7 @@ def return_place(course: Course, code: CodeType, *, missing: bool) -> Place | No
 
 
 def _returns(function: ast.AST) -> Iterator[ast.Return]:
-    """The `return` statements of a function, not those of functions inside it."""
+    """Yield the `return` statements of a function, but not of functions inside it."""
     for child in ast.iter_child_nodes(function):
         if isinstance(child, ast.Return):
             yield child

@@ -1,26 +1,25 @@
-"""A failing test once more, to see the shapes that led to its error.
+"""The shapes that led to an error, recorded by repeating the failed test.
 
-Noting every call of torch would slow down the runs that pass; so it is done when one has failed.
+Recording every call of torch would slow down tests that pass, so it is done only after one has failed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import traceback as tracebacks
 from collections.abc import Callable, Collection
 from types import CodeType
 
+from harness.explain.places import frames_of
+from harness.isolation.global_state import preserve_global_state
 from harness.shapes import Step, trace
 
-_LONGEST = 2.0  # seconds of the processor that a test may have taken to be run again
-_OF_THE_LIMIT = 3  # how often the time that went by has to fit into the time limit
+_LONGEST = 2.0  # CPU seconds that a test may have taken to be repeated
+_RUNS_IN_LIMIT = 3  # the time limit must leave room for so many runs
 _MOST_STEPS = 40  # the last ones; a block shows a few of them
 
 
 def is_quick(took: float, went_by: float, limit: float) -> bool:
     """True if a test may be run again: it is fast, and its time limit (0: none) leaves room."""
-    return took <= _LONGEST and (not limit or went_by * _OF_THE_LIMIT <= limit)
+    return took <= _LONGEST and (not limit or went_by * _RUNS_IN_LIMIT <= limit)
 
 
 def steps_to(
@@ -28,33 +27,28 @@ def steps_to(
 ) -> list[Step]:
     """Return the steps up to the same error; nothing if another error is raised.
 
-    These are the steps taken by lines of `function` in `files`; by default the function that failed.
+    Returns the steps taken by lines of `function` in `files`; by default the function that failed.
     """
-    inside = function or _failing(error, files)
+    inside = function or _failing_function(error, files)
 
-    def own(code: CodeType) -> bool:
+    def in_function(code: CodeType) -> bool:
         return code.co_filename in files and inside in ("", code.co_qualname)
 
-    import torch
-
-    silent = io.StringIO()
-    with contextlib.ExitStack() as around:
-        around.enter_context(contextlib.redirect_stdout(silent))
-        around.enter_context(contextlib.redirect_stderr(silent))
-        around.enter_context(torch.random.fork_rng(devices=[]))
-        steps = around.enter_context(trace(own)).steps
+    with preserve_global_state(), trace(in_function) as shapes:
         try:
             run()
         except KeyboardInterrupt:
             raise
-        except BaseException as again:  # whatever it was the first time: SystemExit, pytest's own
-            if type(again) is type(error) and _failing(again, files) == _failing(error, files):
-                return list(steps)[-_MOST_STEPS:]
+        except BaseException as again:  # whatever the test raised: SystemExit, pytest's own
+            if type(again) is type(error) and _failing_function(again, files) == _failing_function(
+                error, files
+            ):
+                return list(shapes.steps)[-_MOST_STEPS:]
     return []
 
 
-def _failing(error: BaseException, files: Collection[str]) -> str:
-    """The function of these files in which an error arose; "" if it did in none."""
-    codes = [frame.f_code for frame, _ in tracebacks.walk_tb(error.__traceback__)]
+def _failing_function(error: BaseException, files: Collection[str]) -> str:
+    """Return the function of these files in which an error was raised, or ""."""
+    codes = [frame.f_code for frame, _ in frames_of(error.__traceback__)]
     own = [code for code in codes if code.co_filename in files]
     return own[-1].co_qualname if own else ""

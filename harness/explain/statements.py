@@ -1,27 +1,30 @@
-"""The statement of a test that failed, as it is written."""
+"""The statement of a test that failed."""
 
 from __future__ import annotations
 
 import ast
 import linecache
 import textwrap
-import traceback as tracebacks
 from collections.abc import Sequence
 from types import CodeType, TracebackType
 
-from harness.explain.places import Step
+from harness.explain.places import TestLine, frames_of
 
 
-def statement_at_fault(steps: Sequence[Step], *, in_itself: bool) -> tuple[str, str]:
-    """The statement of the test's file that failed, and the error that a `pytest.raises` around it wants."""
-    read = [read_statement(code.co_filename, line) for code, line in steps]
-    statement = read[0][0] if in_itself and read[0][0] else read[-1][0]
-    return statement, next((wanted for _, wanted in read if wanted), "")
+def failed_statement(calls: Sequence[TestLine], *, raised_in_test: bool) -> tuple[str, str]:
+    """Return the statement that failed, and the error that a `pytest.raises` around it expects (or "").
+
+    It is the innermost one if the test's own file raised the error, else the test's.
+    """
+    statements = [read_statement(code.co_filename, line) for code, line in calls]
+    innermost, outermost = statements[0][0], statements[-1][0]
+    expected = next((error for _, error in statements if error), "")
+    return innermost if raised_in_test and innermost else outermost, expected
 
 
-def value_in_test(traceback: TracebackType | None, test_code: CodeType, name: str) -> str:
-    """The class that a test calls by this name, as in `pytest.raises(error)` of one with several cases."""
-    for frame, _ in tracebacks.walk_tb(traceback):
+def class_named(name: str, traceback: TracebackType | None, test_code: CodeType) -> str:
+    """Return the name of the class that a variable of the test holds, as in `pytest.raises(error)`."""
+    for frame, _ in frames_of(traceback):
         value = frame.f_locals.get(name) if frame.f_code is test_code else None
         if isinstance(value, type):
             return value.__name__
@@ -29,7 +32,7 @@ def value_in_test(traceback: TracebackType | None, test_code: CodeType, name: st
 
 
 def read_statement(filename: str, line: int) -> tuple[str, str]:
-    """The statement at a line of a test, and the error that a `pytest.raises` around it wants (or "")."""
+    """Return the statement at a line of a test, and the error that a `pytest.raises` around it expects."""
     source = "".join(linecache.getlines(filename))
     try:
         nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
@@ -37,7 +40,7 @@ def read_statement(filename: str, line: int) -> tuple[str, str]:
         return "", ""
     around = [node for node in nodes if node.lineno <= line <= (node.end_lineno or node.lineno)]
     innermost = max(around, key=lambda node: node.lineno, default=None)
-    wanted = [
+    expected = [
         ast.unparse(item.context_expr.args[0])
         for node in around
         if isinstance(node, ast.With)
@@ -46,11 +49,11 @@ def read_statement(filename: str, line: int) -> tuple[str, str]:
         and ast.unparse(item.context_expr.func) == "pytest.raises"
         and item.context_expr.args
     ]
-    return _text_of(source, innermost), wanted[-1] if wanted else ""
+    return _text_of(source, innermost), expected[-1] if expected else ""
 
 
 def _text_of(source: str, statement: ast.stmt | None) -> str:
-    """A statement as it is written; of an assertion with a message only what it asserts."""
+    """Return a statement's source; of an assertion, without its message."""
     if statement is None:
         return ""
     text = ast.get_source_segment(source, statement, padded=True) or ""

@@ -1,4 +1,4 @@
-"""Reads a jaxtyping error in terms of the signature: which value, which axis, expected and got."""
+"""Errors of jaxtyping in terms of the signature: value, axis, expectation."""
 
 from __future__ import annotations
 
@@ -9,40 +9,37 @@ from typing import Any, Union, get_args, get_origin
 
 from harness.explain.axes import Binding, WrongAxis, compare, wrong_count
 from harness.explain.failures import WrongType
+from harness.explain.places import frames_of
 
 
 def read_type_error(traceback: TracebackType | None) -> WrongType | None:
-    """What a jaxtyping.TypeCheckError with this traceback is about; None if it cannot be told."""
-    frame = _checking_frame(traceback)
+    """Return the value that a jaxtyping.TypeCheckError refused; None if its annotation is not understood."""
+    frame = checking_frame(traceback)
     if frame is None:
         return None
     try:
         return _examine(frame.f_locals)
     except Exception:  # jaxtyping and beartype raise kinds of their own
-        return None  # An annotation of a kind that is not read here: the plain message serves.
+        return None  # an annotation that is not understood here: jaxtyping's message is shown
 
 
 def checked_code(traceback: TracebackType | None) -> CodeType | None:
     """Return the code of the function whose types were checked."""
-    frame = _checking_frame(traceback)
+    frame = checking_frame(traceback)
     return frame.f_locals["fn"].__code__ if frame else None
 
 
-def _checking_frame(traceback: TracebackType | None) -> FrameType | None:
-    """jaxtyping's frame in which the check failed (a test pins that it can be found)."""
-    found = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_name == "wrapped_fn_impl":
-            found = traceback.tb_frame
-        traceback = traceback.tb_next
-    return found
+def checking_frame(traceback: TracebackType | None) -> FrameType | None:
+    """Return jaxtyping's frame in which the check failed (a test pins that it can be found)."""
+    frames = [frame for frame, _ in frames_of(traceback) if frame.f_code.co_name == "wrapped_fn_impl"]
+    return frames[-1] if frames else None
 
 
 def _examine(frame: Mapping[str, Any]) -> WrongType | None:
     function, arguments = frame["fn"], frame["bound"].arguments
     signature = inspect.signature(function, eval_str=True)  # from __future__ import annotations
     bindings: dict[str, Binding] = {}
-    for name, value in _each(signature, arguments):
+    for name, value in _annotated_values(signature, arguments):
         problem = _check(function, name, signature.parameters[name].annotation, value, bindings, arguments)
         if problem:
             return problem
@@ -51,8 +48,10 @@ def _examine(frame: Mapping[str, Any]) -> WrongType | None:
     return _check(function, None, signature.return_annotation, frame["out"], bindings, arguments)
 
 
-def _each(signature: inspect.Signature, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every value with the name of its parameter; *args and **kwargs are annotated one by one."""
+def _annotated_values(
+    signature: inspect.Signature, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield each value with its parameter's name; *args and **kwargs are annotated item by item."""
     for name, value in arguments.items():
         kind = signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
@@ -71,18 +70,18 @@ def _check(
     bindings: dict[str, Binding],
     arguments: Mapping[str, Any],
 ) -> WrongType | None:
-    """The problem of one value, else None after its axes have been bound."""
+    """Return what is wrong with a value; if nothing is, bind its axes."""
     members = get_args(annotation)
     if get_origin(annotation) is tuple and Ellipsis not in members:
         if not isinstance(value, tuple) or len(value) != len(members):
             return _problem(function, argument, annotation, value)
         for member, item in zip(members, value, strict=True):
             problem = _check(function, argument, member, item, bindings, arguments)
-            if problem:  # None in a tuple is no missing return
+            if problem:  # None in a tuple is not a missing return
                 return _problem(function, argument, annotation, value) if item is None else problem
         return None
     found = tensor_types(annotation)
-    tensor_type = found[0] if len(found) == 1 else None  # of several, none is the wanted one
+    tensor_type = found[0] if len(found) == 1 else None  # of several, it is unknown which one is meant
     if tensor_type is None or (value is None and type(None) in get_args(annotation)):
         return None if _fits(value, annotation) else _problem(function, argument, annotation, value)
     if not isinstance(value, tensor_type.array_type):
@@ -90,7 +89,7 @@ def _check(
     tokens = tensor_type.dim_str.split()
     count = wrong_count(tokens, value.shape, bindings)
     expected, wrong = compare(tokens, tuple(value.shape), argument or "", bindings, arguments)
-    listed = isinstance(tensor_type.dtypes, tuple | list)  # Shaped takes any dtype, and lists none
+    listed = isinstance(tensor_type.dtypes, tuple | list)  # Shaped accepts any dtype, and lists none
     wrong_dtype = listed and str(value.dtype).removeprefix("torch.") not in tensor_type.dtypes
     if expected is None and not wrong_dtype:
         return None
@@ -121,9 +120,9 @@ def _problem(
 
 
 def describe(value: Any) -> str:
-    """A value in a few words: dtype and shape of a tensor, type and value of anything else."""
+    """Describe a value briefly: a tensor's dtype and shape, the type and value of anything else."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        kind = "" if hasattr(value, "detach") else f"{type(value).__name__} "  # a numpy array, say
+        kind = "" if hasattr(value, "detach") else f"{type(value).__name__} "  # such as a numpy array
         return f"{kind}{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if value is None:
         return "None"
@@ -134,13 +133,13 @@ def describe(value: Any) -> str:
 
 
 def tensor_types(annotation: Any) -> list[Any]:
-    """The jaxtyping annotations in `annotation`: itself, or members of a union."""
+    """Return the jaxtyping annotations in `annotation`: itself, or members of a union."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     return [member for member in members if hasattr(member, "dim_str")]
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether beartype finds `value` to be of a type without axes."""
+    """True if beartype accepts `value` for a type without axes."""
     if annotation is inspect.Parameter.empty or annotation is Any:
         return True
     from beartype import BeartypeConf

@@ -8,7 +8,6 @@ or as a list of such pairs. A loop over gradients has `name` and `gradient`, one
 
 from __future__ import annotations
 
-import traceback as tracebacks
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, TracebackType
@@ -16,6 +15,7 @@ from typing import Any
 
 from harness.explain.axis_names import AxisNames, numbers_in_words
 from harness.explain.observation import Observation
+from harness.explain.places import frames_of
 from harness.explain.side_by_side import is_tensor
 
 
@@ -92,8 +92,8 @@ class NamedTensor(Observation):
 def variables_of(traceback: TracebackType | None, code: CodeType | None) -> dict[str, Any]:
     """Return the variables of the test, or of the function in its file that compares for it."""
     file = code.co_filename if code else ""
-    frames = [frame for frame, _ in tracebacks.walk_tb(traceback) if frame.f_code.co_filename == file]
-    return dict(frames[-1].f_locals) if frames else {}
+    frames = frames_of(traceback, file)
+    return dict(frames[-1][0].f_locals) if frames else {}
 
 
 def tensor_names(

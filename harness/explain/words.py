@@ -126,7 +126,7 @@ def failed_in_katas(failure: KataError) -> list[Line]:
             Line(f"Next: pytest katas/{failure.kata.number}"),
             Line("See it work with the reference in place of what is missing:  harness demo", "dim"),
         ]
-    if failure.is_of_the_request:
+    if failure.refuses_a_value:
         return [*paragraph(f"{failure.message}", "", "bad")]
     lines = [*paragraph(f"{failure.kind}: {failure.message}", "", "bad"), Line()]
     for call in failure.calls:

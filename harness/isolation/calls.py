@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, cycle
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _KEPT = 16  # the last calls: enough to find the one whose result a failing assertion compares
@@ -49,18 +49,28 @@ def log_calls(module: ModuleType, names: Iterable[str], log: CallLog) -> None:
     The log explains failures; only the tests decide what is wrong. Functions whose names end in an
     underscore are not logged, since the name declares that they modify their arguments.
     """
+    for owner, name, function in public_functions(module, names, module.__name__):
+        if not name.endswith("_"):
+            setattr(owner, name, _wrap(function, log))
+
+
+def public_functions(
+    module: ModuleType, names: Iterable[str], defined_in: str
+) -> list[tuple[Any, str, FunctionType]]:
+    """Return the owner, name and value of the functions with these names, and of their classes' methods.
+
+    Of classes only those count whose module starts with `defined_in`: the versions of a kata that a
+    diagnosis tries have names that continue its own.
+    """
+    found: list[tuple[Any, str, FunctionType]] = []
     for name in names:
-        value = getattr(module, name)
-        if inspect.isfunction(value) and not name.endswith("_"):
-            setattr(module, name, _wrap(value, log))
-        elif inspect.isclass(value) and value.__module__ == module.__name__:
-            _log_methods(value, log)
-
-
-def _log_methods(owner: type, log: CallLog) -> None:
-    for name, value in list(vars(owner).items()):
-        if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_"):
-            setattr(owner, name, _wrap(value, log))
+        value = getattr(module, name, None)
+        if inspect.isfunction(value):
+            found.append((module, name, value))
+        elif inspect.isclass(value) and value.__module__.startswith(defined_in):
+            public = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
+            found += [(value, key, each) for key, each in public if inspect.isfunction(each)]
+    return found
 
 
 def _wrap(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """The flight recorder of the process that runs a learner's code.
 
-It writes a folder of two files that outlive the process: `events.jsonl`, one line per step, and
-`trace.txt`, where faulthandler writes the stack when a step takes too long or the process
-crashes. The supervising process reads both (harness/isolation/supervisor.py); nothing else connects the two.
+It writes two files that outlive the process: a line per step to `events.jsonl`, and to `trace.txt` the stack
+when a step takes too long or the process crashes (faulthandler does that). The supervising process reads both
+(harness/isolation/supervisor.py); nothing else connects the two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from harness.course.test_case import TestCase
 
-# On POSIX the supervisor asks for the stack by a signal, which the thread that hangs answers itself. The
+# On POSIX the supervisor asks for the stack by a signal, which the hanging thread itself handles. The
 # alternative, a watchdog thread that reads another thread's running frames, can crash the process.
 ASKS_BY_SIGNAL = hasattr(faulthandler, "register")
 STACK_SIGNAL = getattr(signal, "SIGUSR1", 0)
@@ -40,17 +40,17 @@ class TooSlow(Exception):
 
 
 class Recorder:
-    """Records each step for the supervisor; without one it records nothing."""
+    """Records each step for the supervisor; without a supervisor it does nothing."""
 
     def __init__(self, folder: Path | None, limit: float) -> None:
         self.limit = limit
         self._folder = folder
         self._pid = os.getpid()
-        self._deadlines: list[float | None] = []  # of the steps that are open, outermost first
+        self._deadlines: list[float | None] = []  # of the open steps, outermost first
         if folder is not None:
             self._events = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._trace = open(folder / TRACE, "wb", buffering=0)  # noqa: SIM115  # faulthandler keeps it
-            _note_hard_exits(self)
+            _record_hard_exits(self)
             if ASKS_BY_SIGNAL:
                 faulthandler.register(STACK_SIGNAL, file=self._trace, all_threads=False)
 
@@ -58,13 +58,13 @@ class Recorder:
     def supervised(self) -> bool:
         return self._folder is not None
 
-    def note(self, event: str, **facts: object) -> None:
-        """Add an event, but only in the process that was started to run the tests."""
+    def record(self, event: str, **facts: object) -> None:
+        """Add an event, except in processes that the learner's code forks."""
         if self.supervised and os.getpid() == self._pid:
             os.write(self._events, json.dumps({"event": event, **facts}).encode() + b"\n")
 
     def watch_crashes(self) -> None:
-        """Let a segmentation fault leave its stack behind."""
+        """Write the stack if the process crashes."""
         if self.supervised:
             faulthandler.enable(file=self._trace)
 
@@ -77,26 +77,26 @@ class Recorder:
         self._end("tested")
 
     def _begin(self, event: str, limit: float, **facts: object) -> None:
-        """Start a step inside the one that is under way, if any."""
-        self.note(event, limit=limit, **facts)
+        """Start a step, inside the current one if there is one."""
+        self.record(event, limit=limit, **facts)
         self._deadlines.append(time.monotonic() + limit if limit else None)
         self._arm()
 
     def _end(self, event: str) -> None:
-        """Finish the step that began last; the one around it goes on."""
+        """Finish the step that began last; the outer one continues."""
         if self._deadlines:
             self._deadlines.pop()
         self._arm()
-        self.note(event)
+        self.record(event)
 
     def pause(self) -> None:
-        """Lift the limits of the open steps: a debugger has taken over."""
+        """Lift the limits of the open steps, because a debugger has taken over."""
         self._deadlines = [None for _ in self._deadlines]
         self._arm()
-        self.note("paused")
+        self.record("paused")
 
     def _arm(self) -> None:
-        """Where the supervisor cannot ask for the stack, let a timer write it when the step is late."""
+        """Let a timer write the stack when the step is late, if the supervisor cannot ask for it."""
         if not self.supervised or ASKS_BY_SIGNAL:
             return
         faulthandler.cancel_dump_traceback_later()
@@ -106,7 +106,7 @@ class Recorder:
 
     @contextmanager
     def importing(self, path: Path) -> Iterator[None]:
-        """Time the import of a learner's file like a test."""
+        """Limit the time of an import of a learner's file, as of a test."""
         self._begin("import", self.limit, path=str(path))
         try:
             with _alarm(self.limit):
@@ -115,19 +115,19 @@ class Recorder:
             self._end("imported")
 
 
-def _note_hard_exits(recorder: Recorder) -> None:
-    """Record who calls `os._exit`, which leaves no other trace."""
-    leave = os._exit
+def _record_hard_exits(recorder: Recorder) -> None:
+    """Record the stack of a call of `os._exit`, which leaves no other trace."""
+    hard_exit = os._exit
 
-    def exit_after_a_note(status: int) -> NoReturn:
-        recorder.note("os._exit", status=status, stack=_stack())
-        leave(status)
+    def record_and_exit(status: int) -> NoReturn:
+        recorder.record("os._exit", status=status, stack=_stack())
+        hard_exit(status)
 
-    os._exit = exit_after_a_note
+    os._exit = record_and_exit
 
 
 def _stack() -> list[tuple[str, int]]:
-    """File and line of every frame below the caller, innermost first."""
+    """Return file and line of every frame of the caller's callers, innermost first."""
     frame: FrameType | None = sys._getframe(2)
     found: list[tuple[str, int]] = []
     while frame is not None:
@@ -138,7 +138,7 @@ def _stack() -> list[tuple[str, int]]:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise TooSlow after `seconds`, where the platform has alarms and this is the main thread."""
+    """Raise TooSlow after `seconds`, if the platform has alarms and this is the main thread."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not seconds or not hasattr(signal, "setitimer") or not in_main_thread:
         yield
@@ -155,5 +155,5 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-        if left:  # an alarm that was running, of the test around an import, say, goes on
+        if left:  # restart an alarm that was running, such as that of the test around an import
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001))

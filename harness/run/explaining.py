@@ -55,7 +55,7 @@ class Explaining:
         report = yield
         kata = self._items.kata(item)
         if kata:
-            self._diagnoses.note(kata, test_name(item), call.when, passed=report.passed)
+            self._diagnoses.add_report(kata, test_name(item), call.when, passed=report.passed)
             explains = report.failed and self._run.learning  # for a solution pytest's own report is enough
             finding = self._finding(item, kata, call) if explains else None
             case = self._items.case(item, kata, self._importer.stub_digests.get(kata.name, ""))
@@ -91,7 +91,7 @@ class Explaining:
         hurried = limit and call.duration + _ROOM > limit
         if call.when != "call" or call.excinfo is None or hurried:
             return ""
-        return self._diagnoses.of(item, kata, call.excinfo.value)
+        return self._diagnoses.diagnose(item, kata, call.excinfo.value)
 
     def _steps(
         self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None], finding: Finding, took: float

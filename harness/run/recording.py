@@ -54,4 +54,4 @@ class Finish:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        self._recorder.note("finished", status=int(self._exit_status))
+        self._recorder.record("finished", status=int(self._exit_status))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from harness.commands import hint, solution, status
 from harness.commands.words import solution_refused
 from harness.course.katas import Course, Kata
-from harness.isolation.supervisor import Ending, Signals, terminations_raised
+from harness.isolation.supervisor import Ending, Signals, raise_on_signals
 from harness.pairing import commands
 from harness.progress.ledger import Ledger
 from harness.progress.standing import current_kata, next_kata
@@ -55,7 +55,7 @@ def watch(course: Course, chosen: Kata | None) -> None:
     Raises CannotWarm if no process comes up that could run them.
     """
     with (
-        terminations_raised() as signals,
+        raise_on_signals() as signals,
         contextlib.closing(Watch(course, chosen, signals)) as watcher,
         _saves_delivered(course, watcher.saved),
         single_keys(watcher.typed),

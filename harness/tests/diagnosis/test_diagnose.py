@@ -1,23 +1,13 @@
-"""A learner's mistake is named when exactly one known one gives the same, and never otherwise."""
+"""Tests of naming a mistake: if exactly one known one gives the same result, and never otherwise."""
 
 from __future__ import annotations
 
-import pickle
 import re
-from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from harness.course.katas import Kata
 from harness.course.slips import Slip
-from harness.course.test_case import TestCase
 from harness.diagnosis.diagnose import candidates
-from harness.explain.failures import Raised, ValuesDiffer
-from harness.explain.findings import Finding
-from harness.explain.places import Place
-from harness.explain.shown import Shown
-from harness.run.words import failure_block
 from harness.tests.support.miniature import Miniature
 
 OPENING = "A known mistake produces exactly this result. Is it the one you made?"
@@ -27,7 +17,7 @@ SLIPS = """
 id = "tripled"
 find = "return 2 * x"
 replace = "return 3 * x"
-diagnosis = "You triple the input; it is to be doubled."
+diagnosis = "You triple the input; it should be doubled."
 caught_by = "test_double_of_one"
 
 [[slip]]
@@ -48,7 +38,7 @@ caught_by = "test_double_of_any"
 id = "in-place"
 find = "return 2 * x"
 replace = "return x.mul_(2)"
-diagnosis = "You write into the input."
+diagnosis = "You modify the input."
 caught_by = "test_double_leaves_its_input_alone"
 
 [[slip]]
@@ -62,21 +52,21 @@ caught_by = "test_outer"
 
 @pytest.fixture
 def known(mini: Miniature) -> Miniature:
-    """The miniature, in which some mistakes of kata 00 are known."""
-    know(mini, SLIPS)
-    take_your_time(mini, 60)
+    """The miniature, with some known mistakes of kata 00."""
+    write_slips(mini, SLIPS)
+    set_budget(mini, 60)
     return mini
 
 
-def take_your_time(mini: Miniature, seconds: float) -> None:
-    """On a machine that is busy with other tests, half a second is over at once."""
+def set_budget(mini: Miniature, seconds: float) -> None:
+    """Replace the budget of half a second, which is too short on a machine busy with other tests."""
     setting = f"from harness.diagnosis import diagnose\n\ndiagnose.BUDGET = {seconds}\n"
     (mini.root / "conftest.py").write_text(setting)
     options = mini.root / "pyproject.toml"
     options.write_text(options.read_text().replace("mode=importlib", 'mode=importlib", "--time-limit=120'))
 
 
-def know(mini: Miniature, slips: str) -> None:
+def write_slips(mini: Miniature, slips: str) -> None:
     (mini.doubles.solution_folder / "slips.toml").write_text(slips)
 
 
@@ -88,7 +78,7 @@ def slip(name: str, replace: str, diagnosis: str, caught_by: str = "test_double_
 
 
 def diagnosis(out: str) -> str:
-    """What a run names, on one line; empty where it names nothing."""
+    """Return the diagnosis in the output of a run, on one line; "" without one."""
     _, found, after = out.partition(OPENING)
     return " ".join(after.split("\n\n")[0].split()) if found else ""
 
@@ -99,21 +89,21 @@ def diagnosis(out: str) -> str:
 @pytest.mark.parametrize(
     ("bodies", "named"),
     [
-        ({"double": "return 3 * x"}, "You triple the input; it is to be doubled."),
-        ({"double": "factor = 3\nreturn x * factor"}, "You triple the input; it is to be doubled."),
+        ({"double": "return 3 * x"}, "You triple the input; it should be doubled."),
+        ({"double": "factor = 3\nreturn x * factor"}, "You triple the input; it should be doubled."),
         ({"double": "return x.square()"}, "You square the input."),
-        ({"double": "x *= 2\nreturn x"}, "You write into the input."),
+        ({"double": "x *= 2\nreturn x"}, "You modify the input."),
         ({"outer": "return torch.einsum('n,m->mn', x, y)"}, "Your rows belong to the entries of y."),
     ],
 )
-def test_the_one_mistake_that_gives_the_same_is_named(
+def test_the_one_mistake_with_the_same_result_is_named(
     known: Miniature, bodies: dict[str, str], named: str
 ) -> None:
     known.write_doubles(**bodies)
     assert diagnosis(known.pytest("katas/00").out) == named
 
 
-def test_the_case_that_failed_is_the_one_that_is_tried(known: Miniature) -> None:
+def test_mistakes_are_tried_on_the_case_that_failed(known: Miniature) -> None:
     """x + 1 is right for the first test, which every mistake but this one fails."""
     known.write_doubles(double="return 1 + x")
     out = known.pytest("katas/00").out
@@ -121,82 +111,41 @@ def test_the_case_that_failed_is_the_one_that_is_tried(known: Miniature) -> None
     assert diagnosis(out) == "You add one to the input."
 
 
-def test_mistakes_with_one_diagnosis_are_one(known: Miniature) -> None:
-    know(
-        known, SLIPS + slip("tripled-again", "return x + x + x", "You triple the input; it is to be doubled.")
+def test_mistakes_that_share_a_diagnosis_count_as_one(known: Miniature) -> None:
+    write_slips(
+        known,
+        SLIPS + slip("tripled-again", "return x + x + x", "You triple the input; it should be doubled."),
     )
     known.write_doubles(double="return 3 * x")
-    assert diagnosis(known.pytest("katas/00").out) == "You triple the input; it is to be doubled."
+    assert diagnosis(known.pytest("katas/00").out) == "You triple the input; it should be doubled."
 
 
 @pytest.mark.parametrize("options", [["-n", "2"], ["--all"], ["-v"], ["-p", "no:timeout"]])
-def test_it_is_named_however_the_tests_are_run(known: Miniature, options: list[str]) -> None:
+def test_a_mistake_is_named_whatever_the_options(known: Miniature, options: list[str]) -> None:
     known.write_doubles(double="return 3 * x")
-    assert diagnosis(known.pytest("katas/00", *options).out) == "You triple the input; it is to be doubled."
+    assert diagnosis(known.pytest("katas/00", *options).out) == "You triple the input; it should be doubled."
 
 
 def test_a_single_test_is_enough(known: Miniature) -> None:
-    """The tests before it have not run, so their mistakes are looked at too."""
+    """The tests before it have not run, so their mistakes are tried, too."""
     known.write_doubles(double="return 3 * x")
     out = known.pytest("katas/k00_doubles/test_doubles.py::test_double_of_any").out
-    assert diagnosis(out) == "You triple the input; it is to be doubled."
-
-
-# --- the words ---
-
-LONG = (
-    "You mask after the softmax, when the hidden keys have already taken their share: the rest no longer "
-    "sums to 1. Mask the scores, with -inf, before the softmax."
-)
-
-
-def test_a_diagnosis_stands_after_the_message_within_80_columns() -> None:
-    place = Place("katas/k01_attention/attention.py", 71, "def attention_weights(")
-    failure = ValuesDiffer("", Shown("assert", ("expected  1.0", "actual    0.4")))
-    finding = Finding(failure, place, diagnosis=LONG)
-    case = TestCase("k01_attention", "test_x", "test_x", requirement="The rest sums to one.")
-    block = failure_block(Kata(Path(), "k01_attention"), case, finding, passed=8, total=14)
-    assert "\n".join(line.text for line in block) == dedent(
-        """\
-        kata 01 attention · 8/14
-
-        ✗ The rest sums to one.
-          test_x
-
-          The value is not as expected:
-          expected  1.0
-          actual    0.4
-
-          A known mistake produces exactly this result. Is it the one you made?
-            You mask after the softmax, when the hidden keys have already taken their
-            share: the rest no longer sums to 1. Mask the scores, with -inf, before the
-            softmax.
-
-          katas/k01_attention/attention.py:71   def attention_weights(
-
-        Next: change it, save, and run  pytest katas/01
-        Stuck? harness hint 01"""
-    )
+    assert diagnosis(out) == "You triple the input; it should be doubled."
 
 
 def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniature) -> None:
-    know(known, SLIPS.replace("You triple the input; it", "You take 3 × the input, √9 of it – it"))
+    write_slips(known, SLIPS.replace("You triple the input; it", "You take 3 × the input, √9 of it – it"))
     known.write_doubles(double="return 3 * x")
     coloured = re.sub(r"\x1b\[[\d;]*m", "", known.pytest("katas/00", "--color=yes").out)
-    assert diagnosis(coloured) == "You take 3 × the input, √9 of it – it is to be doubled."
+    assert diagnosis(coloured) == "You take 3 × the input, √9 of it – it should be doubled."
     ascii_only = known.pytest("katas/00", PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
-    assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it is to be doubled."
+    assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it should be doubled."
 
 
-def test_a_finding_with_its_diagnosis_survives_the_way_to_the_controller() -> None:
-    finding = Finding(Raised("KeyError", "x"), diagnosis="You triple.")
-    assert pickle.loads(pickle.dumps(finding)) == finding
-
-
-# --- silent ---
+# --- nothing is named ---
 
 SILENT = {
-    "another mistake": {"double": "return 2.2 * x"},
+    "an unknown mistake": {"double": "return 2.2 * x"},
     "nearly the same": {"double": "return 3.0001 * x"},
     "another dtype": {"double": "return (3 * x).double()"},
     "another shape": {"double": "return (3 * x)[None]"},
@@ -209,21 +158,21 @@ SILENT = {
 
 
 @pytest.mark.parametrize("bodies", SILENT.values(), ids=SILENT)
-def test_nothing_is_named_where_no_mistake_gives_the_same(known: Miniature, bodies: dict[str, str]) -> None:
+def test_nothing_is_named_if_no_mistake_has_the_same_result(known: Miniature, bodies: dict[str, str]) -> None:
     known.write_doubles(**bodies)
     out = known.pytest("katas/00").out
     assert "kata 00" in out
     assert OPENING not in out
 
 
-def test_nothing_is_named_where_two_mistakes_give_the_same(known: Miniature) -> None:
-    know(known, SLIPS + slip("added-to-two", "return x + 2", "You add two to the input."))
+def test_nothing_is_named_if_two_mistakes_have_the_same_result(known: Miniature) -> None:
+    write_slips(known, SLIPS + slip("added-to-two", "return x + 2", "You add two to the input."))
     known.write_doubles(double="return 3 * x")
     assert OPENING not in known.pytest("katas/00").out
 
 
-def test_nothing_is_named_where_the_reference_fails_alike(known: Miniature) -> None:
-    """Kata 01 is as it should be; what it rests on was broken after it had passed."""
+def test_nothing_is_named_if_the_reference_fails_the_same_way(known: Miniature) -> None:
+    """Kata 01 is right, but kata 00, which it uses, was broken after it had passed."""
     doubler = '[[slip]]\nid = "same"\nfind = "return double(x)"\nreplace = "return 1 * double(x)"\n'
     doubler += 'diagnosis = "You multiply by one."\ncaught_by = "test_doubler"\n'
     (known.layers.solution_folder / "slips.toml").write_text(doubler)
@@ -238,7 +187,7 @@ def test_nothing_is_named_where_the_reference_fails_alike(known: Miniature) -> N
 
 BROKEN = {
     "endless": ["while True:", "    x = x + 0"],
-    "endless and deaf": [
+    "endless, swallowing errors": [
         "while True:",
         "    try:",
         "        x = x + 0",
@@ -246,14 +195,14 @@ BROKEN = {
         "        pass",
     ],
     "crashing": ["raise SystemExit(3)"],
-    "no Python": ["return (("],
+    "a syntax error": ["return (("],
 }
 
 
 @pytest.mark.parametrize("lines", BROKEN.values(), ids=BROKEN)
-def test_a_slip_that_cannot_be_tried_harms_nothing(known: Miniature, lines: list[str]) -> None:
-    know(known, SLIPS + slip("broken", "\n    ".join(lines), "You break it."))
-    take_your_time(known, 1)
+def test_a_slip_that_cannot_be_tried_is_skipped(known: Miniature, lines: list[str]) -> None:
+    write_slips(known, SLIPS + slip("broken", "\n    ".join(lines), "You break it."))
+    set_budget(known, 1)
     known.write_doubles(double="return 7 * x")
     result = known.pytest("katas/00")
     assert result.code == 1
@@ -263,34 +212,33 @@ def test_a_slip_that_cannot_be_tried_harms_nothing(known: Miniature, lines: list
 
 
 @pytest.mark.parametrize("slips", ["", "[[slip", '[[slip]]\nid = "x"\n'])
-def test_slips_that_cannot_be_read_harm_nothing(mini: Miniature, slips: str) -> None:
-    know(mini, slips)
+def test_slips_that_cannot_be_read_are_skipped(mini: Miniature, slips: str) -> None:
+    write_slips(mini, slips)
     mini.write_doubles(double="return 3 * x")
     assert "3 of 3 entries differ" in mini.pytest("katas/00").out
 
 
-def test_what_a_learner_prints_is_told_once(known: Miniature) -> None:
+def test_what_a_learner_prints_is_shown_once(known: Miniature) -> None:
     known.write_doubles(double="print('hello')\nreturn 3 * x")
     result = known.pytest("katas/00")
     assert result.text.count("hello") == 1
-    assert diagnosis(result.out) == "You triple the input; it is to be doubled."
+    assert diagnosis(result.out) == "You triple the input; it should be doubled."
 
 
-def test_the_solutions_are_never_diagnosed(known: Miniature) -> None:
+def test_solutions_are_never_diagnosed(known: Miniature) -> None:
     source = known.doubles.solution.read_text()
     known.doubles.solution.write_text(source.replace("return 2 * x", "return 3 * x"))
     assert OPENING not in known.pytest("katas/00", "--solutions").out
 
 
-def test_tests_that_pass_cost_nothing(known: Miniature) -> None:
-    """The list of mistakes is not even read."""
+def test_slips_are_not_read_if_all_tests_pass(known: Miniature) -> None:
     (known.doubles.solution_folder / "slips.toml").unlink()
     (known.doubles.solution_folder / "slips.toml").mkdir()
     known.solve(known.doubles)
     assert "4/4 complete" in known.pytest("katas/00").out
 
 
-# --- which may be behind a failure ---
+# --- which mistakes are tried ---
 
 
 def test_only_mistakes_whose_first_failing_test_has_not_passed_are_tried() -> None:

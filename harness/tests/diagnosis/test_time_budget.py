@@ -1,4 +1,4 @@
-"""Blocks that end in time, and what they leave behind."""
+"""Tests of blocks with a time budget, and of what they leave behind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from harness.diagnosis.time_budget import OutOfTime, TimeBudget
+from harness.diagnosis.time_budget import THREAD, OutOfTime, TimeBudget
 
 TRACED = """
 import sys
-from harness.diagnosis.time_budget import OutOfTime, Time
+from harness.diagnosis.time_budget import OutOfTime, TimeBudget
 
 def work():
     return sum(range(1000))
@@ -23,7 +23,7 @@ def trace(frame, event, argument):
 
 for seconds in (60, 0.05):
     try:
-        with Time(seconds).guard():
+        with TimeBudget(seconds).guard():
             while seconds < 1:
                 pass
     except OutOfTime:
@@ -33,44 +33,47 @@ print(work())
 """
 
 
-def test_a_block_without_end_ends() -> None:
+def test_an_infinite_loop_is_interrupted() -> None:
     with pytest.raises(OutOfTime), TimeBudget(0.05).guard():
         while True:
             pass
 
 
-def test_nothing_is_raised_after_a_block_that_ended_in_time() -> None:
+def test_nothing_is_raised_after_a_block_that_finished_within_the_budget() -> None:
     with TimeBudget(60).guard():
         pass
     assert sum(range(100_000)) == 4_999_950_000
 
 
-def test_every_one_of_many_blocks_ends() -> None:
-    time_given, done = TimeBudget(0.2), 0
+def test_the_budget_covers_all_blocks_together() -> None:
+    budget, done = TimeBudget(0.2), 0
     with pytest.raises(OutOfTime):
         while True:
-            with time_given.guard():
+            with budget.guard():
                 done += sum(range(1000)) > 0
     assert done > 10
-    assert time_given.left <= 0
+    assert budget.left <= 0
 
 
-def test_whoever_watches_goes_once_there_is_nothing_to_watch() -> None:
-    before = threading.active_count()
+def watching_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == THREAD]
+
+
+def test_the_watching_thread_ends_when_there_is_nothing_to_watch() -> None:
     with TimeBudget(60).guard():
-        pass
+        assert watching_threads()
     for _ in range(500):
-        if threading.active_count() == before:
+        if not watching_threads():
             return
         time.sleep(0.01)
-    raise AssertionError(f"{threading.active_count()} threads are left, {before} there were")
+    raise AssertionError(f"still running: {watching_threads()}")
 
 
-def test_no_block_begins_when_the_time_is_over() -> None:
+def test_no_block_starts_once_the_budget_is_used_up() -> None:
     with pytest.raises(OutOfTime), TimeBudget(0).guard():
-        raise AssertionError("it began")
+        raise AssertionError("it started")
 
 
-def test_a_traced_program_goes_on_after_a_block() -> None:
+def test_a_traced_program_continues_after_a_block() -> None:
     done = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=60)
     assert done.stdout == "499500\n", done.stderr

@@ -1,4 +1,4 @@
-"""What is read from an exception and its traceback. Nothing is run in another process."""
+"""Tests of reading a failure from an exception and its traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from types import CodeType
 from typing import Any
 
 import pytest
@@ -25,161 +24,15 @@ from harness.explain.failures import (
     WrongSignature,
 )
 from harness.explain.findings import AssertedComparison, FailedTest, Finding, read_failure
-from harness.explain.places import Place, learner_place, place_under_test
+from harness.explain.places import Place
 from harness.explain.shown import Shown
-from harness.explain.statements import read_statement
 from harness.isolation.standins import CannotImport, MissingName
+from harness.tests.explain.test_places import code_of
 from harness.tests.support.miniature import Miniature
-
-# --- the statement at a line ---------------------------------------------------------------------
-
-STATEMENTS = """\
-import pytest
-
-def test_it():
-    x = 1
-    assert_close(
-        f(x),
-        g(x),
-    )
-    for y in (x, x):
-        with pytest.raises(ValueError, match="much"):
-            f(
-                y,
-            )
-    with pytest.raises(IndexError): f(0)
-    with open("file") as file:
-        f(file)
-    with pytest.raises(TypeError), pytest.warns(UserWarning):
-        f(x)
-    assert x == (
-        1
-    ), f"other words {x}"
-"""
-
-
-@pytest.mark.parametrize(
-    ("line", "statement", "wanted"),
-    [
-        (4, "x = 1", ""),
-        (5, "assert_close(\n    f(x),\n    g(x),\n)", ""),
-        (6, "assert_close(\n    f(x),\n    g(x),\n)", ""),
-        (10, 'with pytest.raises(ValueError, match="much"):\n    f(\n        y,\n    )', "ValueError"),
-        (11, "f(\n    y,\n)", "ValueError"),
-        (12, "f(\n    y,\n)", "ValueError"),
-        (14, "with pytest.raises(IndexError): f(0)", "IndexError"),
-        (16, "f(file)", ""),
-        (18, "f(x)", "TypeError"),
-        (19, "assert x == (\n    1\n)", ""),
-        (99, "", ""),
-    ],
-)
-def test_the_statement_at_a_line_and_the_error_that_it_is_to_raise(
-    tmp_path: Path, line: int, statement: str, wanted: str
-) -> None:
-    path = tmp_path / "test_it.py"
-    path.write_text(STATEMENTS)
-    assert read_statement(str(path), line) == (statement, wanted)
-
-
-@pytest.mark.parametrize("text", ["def broken(:\n", ""])
-def test_a_file_that_does_not_parse_or_is_empty_has_no_statement(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "test_it.py"
-    path.write_text(text)
-    assert read_statement(str(path), 1) == ("", "")
-    assert read_statement(str(tmp_path / "missing.py"), 1) == ("", "")
-
-
-# --- which function a test is about --------------------------------------------------------------
-
-
-def code_of(source: str, name: str) -> CodeType:
-    namespace: dict[str, Any] = {}
-    exec(compile(dedent(source), "test_it.py", "exec"), namespace)
-    code: CodeType = namespace[name].__code__
-    return code
-
-
-TEST = """
-def test_it():
-    x = double(1)
-    F.outer(x)
-    y = outer.attribute
-    assert_close(
-        double(x),
-        [outer(each) for each in y],
-    )
-    other(x)
-"""
-
-
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [(3, "double"), (4, "double"), (5, "outer"), (6, "outer"), (7, "double"), (10, "outer"), (None, "outer")],
-    ids=["first", "an attribute is none", "second", "whole call", "inside the call", "after it", "any line"],
-)
-def test_a_test_is_about_what_it_names_last_before_it_fails(
-    mini: Miniature, line: int | None, name: str
-) -> None:
-    place = place_under_test(load_course(mini.root), mini.doubles, code_of(TEST, "test_it"), line)
-    assert place is not None
-    assert place.text.startswith(f"def {name}(")
-
-
-LAYER = """
-def double(x):
-    return x
-
-
-class outer:
-    def forward(self, x):
-        return x
-"""
-
-
-@pytest.mark.parametrize(
-    ("test", "called", "line"),
-    [
-        ("layer = outer(); layer.forward(1)", ["outer.forward"], "def forward(self, x):"),
-        ("layer = made()", ["double", "outer.forward"], "def forward(self, x):"),
-        ("layer = outer()", [], "class outer:"),
-        ("layer = outer()", ["outer.forward", "double"], "class outer:"),
-        ("layer = outer()", ["outer.backward"], "class outer:"),
-        ("layer = outer()\n    double(layer)", ["outer.forward"], "def double(x):"),
-    ],
-    ids=["method", "made beside the test", "no call", "a function", "inherited", "function last"],
-)
-def test_a_test_of_a_layer_is_about_the_last_method_that_it_calls(
-    mini: Miniature, test: str, called: list[str], line: str
-) -> None:
-    mini.doubles.stub.write_text(LAYER)
-    code = code_of(f"def test_it():\n    {test}", "test_it")
-    place = place_under_test(load_course(mini.root), mini.doubles, code, called=called)
-    assert place is not None
-    assert place.text == line
-
-
-def test_no_test_is_about_what_is_given(mini: Miniature) -> None:
-    solution = "def double(x):\n    return x\n\n\nclass outer:  # given\n    field = 1\n"
-    mini.doubles.solution.write_text(solution)
-    mini.doubles.stub.write_text(solution)
-    code = code_of("def test_it():\n    assert double(1) == outer()", "test_it")
-    place = place_under_test(load_course(mini.root), mini.doubles, code)
-    assert place is not None
-    assert place.text == "def double(x):"
-
-
-def test_a_test_that_names_nothing_of_the_kata_has_no_place(mini: Miniature) -> None:
-    code = code_of("def test_it(): F.outer()", "test_it")
-    assert place_under_test(load_course(mini.root), mini.doubles, code) is None
-    assert place_under_test(load_course(mini.root), mini.doubles, None) is None
-
-
-# --- failures ------------------------------------------------------------------------------------
 
 
 def failure(mini: Miniature, source: str, call: Callable[[dict[str, Any]], object], **more: Any) -> Finding:
-    """The finding of a call into a stub with this source."""
+    """Return the finding of a call into a stub with this source."""
     path = mini.doubles.stub
     path.write_text(dedent(source))
     namespace: dict[str, Any] = {"torch": torch}
@@ -242,13 +95,13 @@ def test_a_type_error_inside_is_not_blamed_on_the_signature(mini: Miniature) -> 
     assert at_call.failure == WrongSignature("double(x)", "double(x, y)")
 
 
-def test_the_first_argument_that_was_written_to_is_kept(mini: Miniature) -> None:
+def test_the_first_modified_argument_is_kept(mini: Miniature) -> None:
     changed = [("double", "x"), ("outer", "y")]
     finding = failure(mini, "def double(x):\n    1 / 0\n", lambda n: n["double"](1), changed=changed)
     assert finding.changed == ("double", "x")
 
 
-def test_a_failed_assertion_of_the_learners_own_is_no_comparison(mini: Miniature) -> None:
+def test_a_failed_assertion_in_the_learners_code_is_not_a_comparison(mini: Miniature) -> None:
     stale = AssertedComparison("==", 1, 2)
     code = code_of("def test_it(): double(1)", "test_it")
     source = "def double(x):\n    assert x == 2\n"
@@ -257,7 +110,7 @@ def test_a_failed_assertion_of_the_learners_own_is_no_comparison(mini: Miniature
     assert not finding.failure.in_test
 
 
-def test_an_assertion_of_a_function_beside_the_test_is_compared_too(mini: Miniature) -> None:
+def test_an_assertion_in_a_function_of_the_tests_file_is_compared_too(mini: Miniature) -> None:
     source = "def holds(x): assert x == 2\ndef test_it(): holds(1)"
     namespace: dict[str, Any] = {}
     exec(compile(source, "test_it.py", "exec"), namespace)
@@ -304,7 +157,7 @@ REFUSES = "def double(x):\n    raise ValueError(f'not {x}')\n"
     ],
     ids=["list", "in", "not known"],
 )
-def test_a_refusal_in_the_wrong_words_is_shown_with_the_line_that_raises_it(
+def test_a_wrong_message_is_shown_with_the_line_that_raises_it(
     mini: Miniature, tmp_path: Path, comparison: AssertedComparison | None, lacks: list[str]
 ) -> None:
     path = tmp_path / "test_it.py"
@@ -319,7 +172,7 @@ def test_a_refusal_in_the_wrong_words_is_shown_with_the_line_that_raises_it(
     assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise ValueError(f'not {x}')")
 
 
-def test_an_assertion_about_something_else_is_not_about_the_refusal(mini: Miniature, tmp_path: Path) -> None:
+def test_an_assertion_about_something_else_is_not_about_the_message(mini: Miniature, tmp_path: Path) -> None:
     path = tmp_path / "test_it.py"
     path.write_text(REFUSALS)
     namespace: dict[str, Any] = {}
@@ -354,7 +207,7 @@ def test_it(x):
     ],
     ids=["assert", "own words", "assert_close"],
 )
-def test_what_fails_in_a_function_that_a_test_calls_is_read_there(
+def test_a_failure_in_a_function_that_the_test_calls_is_read_there(
     mini: Miniature, tmp_path: Path, spoilt: str, kind: type[Failure], statement: str | None
 ) -> None:
     path = tmp_path / "test_it.py"
@@ -369,7 +222,7 @@ def test_what_fails_in_a_function_that_a_test_calls_is_read_there(
     assert getattr(finding.failure, "statement", None) == statement
 
 
-def test_the_error_that_a_case_wants_is_told_by_its_own_name(mini: Miniature, tmp_path: Path) -> None:
+def test_the_expected_error_of_a_case_is_shown_by_its_own_name(mini: Miniature, tmp_path: Path) -> None:
     path = tmp_path / "test_it.py"
     path.write_text("def test_it(error):\n    with pytest.raises(error):\n        double(1)\n")
     names: dict[str, Any] = {"pytest": pytest}
@@ -385,7 +238,7 @@ def test_the_error_that_a_case_wants_is_told_by_its_own_name(mini: Miniature, tm
     assert (finding.failure.error, finding.failure.wanted) == ("KeyError", "IndexError")
 
 
-def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
+def test_values_that_cannot_be_shown_are_reported_as_such(mini: Miniature) -> None:
     class Touchy:
         def __repr__(self) -> str:
             raise LookupError("no")
@@ -400,7 +253,7 @@ def test_values_that_cannot_be_shown_hide_nothing(mini: Miniature) -> None:
     assert found.shown.table == ("(the values cannot be shown: LookupError: no)",)
 
 
-def test_stand_ins_tell_what_is_the_matter(mini: Miniature) -> None:
+def test_stand_ins_show_why_the_import_failed(mini: Miniature) -> None:
     course, kata = load_course(mini.root), mini.doubles
     file = "katas/k00_doubles/doubles.py"
     missing = read_failure(FailedTest(course, kata, MissingName(kata.stub, "double", ["dobule"])))
@@ -411,14 +264,10 @@ def test_stand_ins_tell_what_is_the_matter(mini: Miniature) -> None:
     assert unimportable.place == Place("katas/k00_doubles/doubles.py", 1)
 
 
-def test_without_a_learners_line_there_is_no_place(mini: Miniature) -> None:
-    assert learner_place(load_course(mini.root), None) is None
-
-
 @pytest.mark.parametrize(
     "finding",
     [
-        Finding(Raised("KeyError", "x")),
+        Finding(Raised("KeyError", "x"), diagnosis="You triple."),
         Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
         Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnosis="…"),
     ],

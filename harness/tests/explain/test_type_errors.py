@@ -1,4 +1,4 @@
-"""A failed shape check is told in the terms of the signature: which value, which axis, what instead."""
+"""Tests of reading a jaxtyping error in terms of the signature."""
 # ruff: noqa: F722, F821  # jaxtyping's axis names are not forward references
 
 from collections.abc import Callable, Iterable
@@ -15,8 +15,7 @@ from harness.explain.failures import WrongType
 from harness.explain.type_errors import checked_code, describe, read_type_error
 from harness.isolation.typecheck import checked
 
-# The functions under test. They return what they are told to, so that any value can be put before
-# the checker.
+# The functions under test. They return an argument of the test's choice, so that any value can be checked.
 shaped = jaxtyped(typechecker=checked)
 
 
@@ -105,7 +104,7 @@ def i(*shape: int) -> Tensor:
 
 
 def problem(function: Callable[..., Any], *args: Any, **kwargs: Any) -> WrongType | None:
-    """What is read from the error of a call that does not fit."""
+    """Return the facts of the type error that a call raises."""
     with pytest.raises(TypeCheckError) as raised:
         function(*args, **kwargs)
     return read_type_error(raised.tb)
@@ -189,7 +188,7 @@ SHAPES = {
         ("mask", "(2, 3, 5)", "bool (2, 3, 4)", ["last keys: 4 for 5 by key"]),
     ),
     "mask, batch": (attend, (Q, K, b(3, 3, 5)), ("mask", "(2, 3, 5)", "bool (3, 3, 5)", [])),
-    "mask, more axes than there are": (
+    "mask, too many axes": (
         attend,
         (Q, K, b(9, 2, 3, 5)),
         ("mask", "(2, 3, 5)", "bool (9, 2, 3, 5)", []),
@@ -204,7 +203,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize(("function", "args", "expected"), SHAPES.values(), ids=SHAPES)
-def test_a_wrong_shape_is_told_by_value_and_axis(
+def test_a_wrong_shape_is_reported_by_value_and_axis(
     function: Callable[..., Any], args: tuple[Any, ...], expected: tuple[str | None, str, str, list[str]]
 ):
     found = problem(function, *args)
@@ -260,7 +259,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("function", "args", "argument", "annotation", "got"), OTHERS.values(), ids=OTHERS)
-def test_a_wrong_dtype_is_told(
+def test_a_wrong_dtype_is_reported(
     function: Callable[..., Any], args: tuple[Any, ...], argument: str | None, annotation: str, got: str
 ):
     found = problem(function, *args)
@@ -269,18 +268,18 @@ def test_a_wrong_dtype_is_told(
     assert found.axes == ()
 
 
-def test_a_wrong_dtype_and_a_wrong_axis_are_both_told():
+def test_a_wrong_dtype_and_a_wrong_axis_are_both_reported():
     found = problem(attend, Q, K, None, i(2, 3, 4))
     assert found.wrong_dtype
     assert [in_words(axis) for axis in found.axes] == ["last keys: 4 for 5 by key"]
 
 
-def test_a_missing_return_is_told():
+def test_a_missing_return_is_reported():
     found = problem(attend, Q, K)
     assert (found.argument, found.got, found.returned_none) == (None, "None", True)
 
 
-def test_none_for_an_argument_is_no_missing_return():
+def test_none_for_an_argument_is_not_a_missing_return():
     found = problem(attend, None, K)
     assert (found.argument, found.got, found.returned_none) == ("query", "None", False)
 
@@ -300,7 +299,7 @@ def test_none_for_an_argument_is_no_missing_return():
         (log, ("one",), "step", "str 'one'"),
     ],
 )
-def test_a_value_of_a_wrong_type_is_told(
+def test_a_value_of_a_wrong_type_is_reported(
     function: Callable[..., Any], args: tuple[Any, ...], argument: str | None, got: str
 ):
     found = problem(function, *args)
@@ -330,7 +329,7 @@ def test_keyword_arguments_of_any_name_are_checked_one_by_one(loss: object, argu
         (i(2, 8), "int64 (2, 8)", []),
         (None, "None", []),
     ],
-    ids=["size", "unlike the first", "dtype", "too few", "one missing", "no tuple", "none"],
+    ids=["size", "unlike the first", "dtype", "too few", "one missing", "not a tuple", "none"],
 )
 def test_a_returned_tuple_is_read_item_by_item(returned: object, got: str, axes: list[str]):
     found = problem(batches, np.zeros(4, dtype=int), 2, returned)
@@ -369,7 +368,7 @@ def test_an_argument_that_is_a_tuple_binds_axes_too():
     [(named, (3,)), (longer, (f(3), f(3))), (parts, (2, [f(2)]))],
     ids=["arithmetic in the return", "arithmetic in an argument", "a size inside a list"],
 )
-def test_an_annotation_that_is_not_read_here_gives_no_wrong_answer(
+def test_an_annotation_that_is_not_understood_gives_no_answer(
     function: Callable[..., Any], args: tuple[Any, ...]
 ):
     assert problem(function, *args) is None
@@ -386,7 +385,7 @@ def test_without_a_traceback_there_is_nothing_to_read():
     assert read_type_error(None) is None
 
 
-def test_annotations_that_are_text_are_read_alike():
+def test_string_annotations_are_read_too():
     """As in a file that starts with `from __future__ import annotations`."""
 
     @shaped
@@ -398,7 +397,7 @@ def test_annotations_that_are_text_are_read_alike():
     assert [in_words(axis) for axis in found.axes] == ["last n: 2 for 3 by x"]
 
 
-# --- a value in a few words ----------------------------------------------------------------------
+# --- a brief description ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -412,5 +411,5 @@ def test_annotations_that_are_text_are_read_alike():
         ("x" * 100, "str '" + "x" * 56 + "..."),
     ],
 )
-def test_a_value_is_described_in_a_few_words(value: object, text: str):
+def test_a_value_is_described_briefly(value: object, text: str):
     assert describe(value) == text

@@ -1,4 +1,4 @@
-"""The supervised run, in its corners: nested steps, threads that stay, signals, forks."""
+"""Tests of the supervised run: nested steps, lingering threads, signals, forks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness.isolation.supervisor import _read_stack, terminations_raised
+from harness.isolation.supervisor import _read_stack, raise_on_signals
 from harness.progress.receipts import progress_path
 from harness.tests.support.miniature import Miniature, make_miniature
 
@@ -40,14 +40,14 @@ def test_a_loop_after_the_import_of_an_earlier_kata_is_stopped(half_way: Miniatu
     assert "katas/k01_layers/layers.py:" in result.out
 
 
-def test_an_exit_after_the_import_of_an_earlier_kata_is_told(half_way: Miniature) -> None:
+def test_an_exit_after_the_import_of_an_earlier_kata_is_reported(half_way: Miniature) -> None:
     append(half_way.layers.stub, "\n\nimport os\n\nos._exit(4)\n")
     result = half_way.pytest("katas/01")
     assert "os._exit(4)" in result.out
     assert "katas/k01_layers/layers.py:20" in result.out
 
 
-def test_a_crash_in_a_test_of_ones_own_says_nothing_of_the_shipped_one(half_way: Miniature) -> None:
+def test_a_crash_in_a_learners_own_test_does_not_fail_the_original_one(half_way: Miniature) -> None:
     mine = half_way.doubles.folder / "test_mine.py"
     mine.write_text("import os\n\n\ndef test_double_of_one():\n    os._exit(3)\n")
     assert half_way.pytest("katas/k00_doubles/test_mine.py").code == 1
@@ -62,7 +62,7 @@ def test_the_limit_of_a_test_survives_an_import_inside_it(mini: Miniature) -> No
     assert "The test was still running after 2 s" in result.out
 
 
-def test_a_thread_that_never_ends_does_not_hold_the_run(mini: Miniature) -> None:
+def test_a_thread_that_never_ends_does_not_delay_the_run(mini: Miniature) -> None:
     mini.write_doubles()
     thread = "\n\nimport threading, time\n\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
     append(mini.doubles.stub, thread)
@@ -71,7 +71,7 @@ def test_a_thread_that_never_ends_does_not_hold_the_run(mini: Miniature) -> None
     assert result.out.count("complete ✓") == 1
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals as POSIX has them")
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGKILL"])
 def test_the_child_ends_with_its_parent(mini: Miniature, name: str) -> None:
     mini.write_doubles(double=f"open('child', 'w').write(str(__import__('os').getpid()))\n{LOOP}")
@@ -86,7 +86,7 @@ def test_the_child_ends_with_its_parent(mini: Miniature, name: str) -> None:
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process ends (or is but a zombie that nobody has reaped yet), given a little time."""
+    """True if a process ends within ten seconds (an unreaped zombie has ended, too)."""
     for _ in range(500):
         try:
             with open(f"/proc/{pid}/stat") as stat:
@@ -110,7 +110,7 @@ def test_a_process_that_the_learner_forks_records_nothing(mini: Miniature) -> No
     assert '"passed": ["test_double_of_one"]' in lines[0]
 
 
-def test_a_limit_of_its_own_is_respected_however_it_is_written(mini: Miniature) -> None:
+def test_a_tests_own_limit_is_respected_if_given_by_keyword(mini: Miniature) -> None:
     source = mini.doubles.tests.read_text()
     marked = source.replace(
         "def test_double_of_one", "@pytest.mark.timeout(timeout=60)\ndef test_double_of_one"
@@ -121,7 +121,7 @@ def test_a_limit_of_its_own_is_respected_however_it_is_written(mini: Miniature) 
 
 
 @pytest.mark.parametrize("name", ["josé", "a b", "数"])
-def test_a_hang_is_located_in_a_folder_of_any_name(tmp_path, name: str) -> None:
+def test_a_hang_is_located_whatever_the_folders_name(tmp_path, name: str) -> None:
     (tmp_path / name).mkdir()
     mini = make_miniature(tmp_path / name)
     mini.write_doubles(double=LOOP)
@@ -129,7 +129,7 @@ def test_a_hang_is_located_in_a_folder_of_any_name(tmp_path, name: str) -> None:
     assert "katas/k00_doubles/doubles.py:1" in result.out
 
 
-def test_the_escapes_of_faulthandler_are_read(tmp_path) -> None:
+def test_faulthandlers_escapes_are_decoded(tmp_path) -> None:
     trace = tmp_path / "trace.txt"
     trace.write_text('Timeout (0:00:01)!\n  File "/a/jos\\xe9/\\u6570/x.py", line 7 in f\n')
     assert _read_stack(trace) == [("/a/josé/数/x.py", 7)]
@@ -146,8 +146,8 @@ def test_no_other_plugin_is_needed(mini: Miniature, plugin: str) -> None:
     assert "3/4" in mini.harness("status").out
 
 
-class Dropping:
-    """Whose destructor takes so long that a signal arrives meanwhile."""
+class SignalInDestructor:
+    """Receives a signal inside its destructor."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -156,14 +156,14 @@ class Dropping:
         signal.raise_signal(self.number)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # that is the point
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the subject of the test
 @pytest.mark.parametrize(
     ("name", "error"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit)], ids=["Ctrl-C", "SIGTERM"]
 )
 def test_a_signal_that_python_drops_is_not_lost(name: str, error: type[BaseException]) -> None:
-    with terminations_raised() as signals:
+    with raise_on_signals() as signals:
         signals.raise_dropped()
-        Dropping(getattr(signal, name))
+        SignalInDestructor(getattr(signal, name))
         with pytest.raises(error):
             signals.raise_dropped()
         signals.forget()
