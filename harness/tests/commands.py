@@ -43,7 +43,7 @@ class WarmServer:
             self._process = subprocess.Popen(
                 [sys.executable, str(_SERVER), str(orders.fileno())],
                 stdin=theirs,
-                env=AT_FIRST | _ONE_THREAD,
+                env=_without_coverage(AT_FIRST) | _ONE_THREAD,
                 pass_fds=[orders.fileno()],
             )
         os.close(theirs)
@@ -165,7 +165,7 @@ def run(
 
 
 def close() -> None:
-    """End the warm process, if there is one, once it has saved its coverage."""
+    """End the warm process, if there is one."""
     while _servers:
         _servers.pop().close()
 
@@ -176,6 +176,11 @@ def may_be_warm(environment: Mapping[str, str]) -> bool:
     known = needed | _ONE_THREAD
     missing = needed.keys() - _ONE_THREAD.keys() - wanted.keys()
     return not missing and wanted.items() <= known.items()
+
+
+def _without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which nothing is measured: each child of the server measures itself."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:

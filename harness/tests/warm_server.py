@@ -15,6 +15,7 @@ import atexit
 import faulthandler
 import gc
 import importlib
+import inspect
 import io
 import itertools
 import json
@@ -40,8 +41,8 @@ from typing import Any, NoReturn
 
 # What some command imports late, beyond what pytest imports, and torch.
 _HEAVY = (
-    *("beartype", "click", "filelock", "jaxtyping", "matplotlib.pyplot", "numpy.random", "PIL.Image"),
-    *("rich.console", "rich.table", "yaml"),
+    *("beartype", "click", "coverage.sqldata", "filelock", "jaxtyping", "matplotlib.pyplot"),
+    *("numpy.random", "PIL.Image", "rich.console", "rich.table", "yaml"),
 )
 _LONGEST_ORDER = 1 << 20
 
@@ -130,6 +131,7 @@ def _leave(children: dict[int, Child]) -> NoReturn:
 
 def become(order: dict[str, Any]) -> None:
     """Make this process what a fresh Python would be with this command."""
+    import coverage
     import numpy
 
     from harness.tests.commands import take_terminal
@@ -148,6 +150,7 @@ def become(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    coverage.process_startup(force=True)  # if the environment says so, as in each Python
     time.tzset()
     if os.environ.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
@@ -227,6 +230,7 @@ def warm_up() -> None:
     WithheldTorch()
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, f"a fork is not safe: there are {len(threads)} threads"
+    inspect.stack()  # looks through all modules once; coverage asks for it whenever it starts
     gc.collect()
     gc.freeze()  # so that a child that looks for garbage does not copy all that is here
 
