@@ -21,10 +21,10 @@ from typing import Any
 _SERVER = Path(__file__).with_name("warm_server.py")
 _FLAGS = ("-u", "-P")  # those that the server knows
 _READ_ONCE = (
-    *("PYTHON", "LANG", "LC_", "LD_", "COVERAGE_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_"),
+    *("PYTHON", "LANG", "LC_", "LD_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_"),
     *("JAXTYPING_", "BEARTYPE_", "MPL"),
 )
-_READ_LATER = ("TORCH_NCCL_", "PYTHONFAULTHANDLER")  # the latter by the server, in place of Python
+_READ_LATER = ("TORCH_NCCL_", "PYTHONFAULTHANDLER")  # the latter by the child, in place of Python
 # The runs of a learner compute with one thread in any case (harness/runs.py).
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 AT_FIRST = dict(os.environ)  # before a test changes it
@@ -138,7 +138,7 @@ def take_terminal() -> None:
 
 def start(command: Sequence[str], *, cold: bool = False, **options: Any) -> subprocess.Popen[bytes]:
     """Start a command, warm if it can be; the options are those of `subprocess.Popen`."""
-    if cold or sys.platform != "linux":
+    if cold or sys.platform != "linux" or not is_python(command):
         return subprocess.Popen(command, **options)
     if not _servers:
         _servers.append(WarmServer())

@@ -76,7 +76,8 @@ class WithheldTorch(MetaPathFinder, Loader):
         sys.modules.update(self._modules)
         module.__spec__ = self._specs[module.__name__]
         warnings.filters[:0] = self._filters
-        warnings._filters_mutated()
+        with warnings.catch_warnings():
+            pass  # takes notice of it
         self._modules["torch"].default_generator.seed()  # from the system, as in every process
 
 
@@ -131,9 +132,18 @@ def _leave(children: dict[int, Child]) -> NoReturn:
 
 def become(order: dict[str, Any]) -> None:
     """Make this process what a fresh Python would be with this command."""
-    import coverage
     import numpy
 
+    take_streams(order)
+    os.chdir(order["folder"])
+    take_environment(order["environment"])
+    sys.orig_argv = [sys.executable, *order["arguments"]]
+    importlib.invalidate_caches()
+    numpy.random.seed()  # from the system, as random does by itself after a fork
+
+
+def take_streams(order: dict[str, Any]) -> None:
+    """Have no files but one's own, and be sent the signals that a process started there would be."""
     from harness.tests.commands import take_terminal
 
     for target, stream in enumerate(order["streams"]):
@@ -147,17 +157,19 @@ def become(order: dict[str, Any]) -> None:
         take_terminal()
     if order["interruptible"]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(order["folder"])
+
+
+def take_environment(environment: dict[str, str]) -> None:
+    """Do for these variables what Python and its modules do as they start."""
+    import coverage
+
     os.environ.clear()
-    os.environ.update(order["environment"])
-    coverage.process_startup(force=True)  # if the environment says so, as in each Python
-    time.tzset()
+    os.environ.update(environment)
+    coverage.process_startup(force=True)  # if the environment says so
     if os.environ.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
-    tempfile.tempdir = None  # it may be another one in this environment
-    sys.orig_argv = [sys.executable, *order["arguments"]]
-    importlib.invalidate_caches()
-    numpy.random.seed()  # from the system, as random does by itself after a fork
+    time.tzset()
+    tempfile.tempdir = None
 
 
 def run(arguments: list[str]) -> None:
