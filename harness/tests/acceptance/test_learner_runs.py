@@ -238,7 +238,7 @@ def test_parallel_runs_show_the_same_next_test_and_record(mini: Miniature, worke
 
 
 def test_a_parallel_run_of_locked_katas_exits_with_10(mini: Miniature) -> None:
-    assert mini.pytest("katas/01", "-n", "2").code == 10
+    assert mini.cold.pytest("katas/01", "-n", "2").code == 10  # cold: with workers that xdist itself starts
 
 
 def test_an_endless_loop_in_a_parallel_run_is_stopped(mini: Miniature) -> None:

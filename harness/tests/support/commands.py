@@ -21,10 +21,10 @@ from typing import Any
 _SERVER = Path(__file__).with_name("warm_server.py")
 _FLAGS = ("-u", "-P")  # those that the server knows
 _READ_ONCE = (
-    *("PYTHON", "LANG", "LC_", "LD_", "COVERAGE_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_"),
+    *("PYTHON", "LANG", "LC_", "LD_", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_"),
     *("JAXTYPING_", "BEARTYPE_", "MPL"),
 )
-_READ_LATER = ("TORCH_NCCL_", "PYTHONFAULTHANDLER")  # the latter by the server, in place of Python
+_READ_LATER = ("TORCH_NCCL_", "PYTHONFAULTHANDLER")  # the latter by the child, in place of Python
 # The runs of a learner compute with one thread in any case (harness/run/child.py).
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 AT_FIRST = dict(os.environ)  # before a test changes it
@@ -43,7 +43,7 @@ class WarmServer:
             self._process = subprocess.Popen(
                 [sys.executable, str(_SERVER), str(orders.fileno())],
                 stdin=theirs,
-                env=AT_FIRST | _ONE_THREAD,
+                env=_without_coverage(AT_FIRST) | _ONE_THREAD,
                 pass_fds=[orders.fileno()],
             )
         os.close(theirs)
@@ -138,7 +138,7 @@ def take_terminal() -> None:
 
 def start(command: Sequence[str], *, cold: bool = False, **options: Any) -> subprocess.Popen[bytes]:
     """Start a command, warm if it can be; the options are those of `subprocess.Popen`."""
-    if cold or sys.platform != "linux":
+    if cold or sys.platform != "linux" or not is_python(command):
         return subprocess.Popen(command, **options)
     if not _servers:
         _servers.append(WarmServer())
@@ -165,7 +165,7 @@ def run(
 
 
 def close() -> None:
-    """End the warm process, if there is one, once it has saved its coverage."""
+    """End the warm process, if there is one."""
     while _servers:
         _servers.pop().close()
 
@@ -176,6 +176,11 @@ def may_be_warm(environment: Mapping[str, str]) -> bool:
     known = needed | _ONE_THREAD
     missing = needed.keys() - _ONE_THREAD.keys() - wanted.keys()
     return not missing and wanted.items() <= known.items()
+
+
+def _without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which nothing is measured: each child of the server measures itself."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import atexit
 import faulthandler
 import gc
 import importlib
+import inspect
 import io
 import itertools
 import json
@@ -40,8 +41,8 @@ from typing import Any, NoReturn
 
 # What some command imports late, beyond what pytest imports, and torch.
 _HEAVY = (
-    *("beartype", "click", "filelock", "jaxtyping", "matplotlib.pyplot", "numpy.random", "PIL.Image"),
-    *("rich.console", "rich.table", "yaml"),
+    *("beartype", "click", "coverage.sqldata", "filelock", "jaxtyping", "matplotlib.pyplot"),
+    *("numpy.random", "PIL.Image", "rich.console", "rich.table", "yaml"),
 )
 _LONGEST_ORDER = 1 << 20
 
@@ -75,7 +76,8 @@ class WithheldTorch(MetaPathFinder, Loader):
         sys.modules.update(self._modules)
         module.__spec__ = self._specs[module.__name__]
         warnings.filters[:0] = self._filters
-        warnings._filters_mutated()
+        with warnings.catch_warnings():
+            pass  # takes notice of it
         self._modules["torch"].default_generator.seed()  # from the system, as in every process
 
 
@@ -132,6 +134,16 @@ def become(order: dict[str, Any]) -> None:
     """Make this process what a fresh Python would be with this command."""
     import numpy
 
+    take_streams(order)
+    os.chdir(order["folder"])
+    take_environment(order["environment"])
+    sys.orig_argv = [sys.executable, *order["arguments"]]
+    importlib.invalidate_caches()
+    numpy.random.seed()  # from the system, as random does by itself after a fork
+
+
+def take_streams(order: dict[str, Any]) -> None:
+    """Have no files but one's own, and be sent the signals that a process started there would be."""
     from harness.tests.support.commands import take_terminal
 
     for target, stream in enumerate(order["streams"]):
@@ -145,16 +157,19 @@ def become(order: dict[str, Any]) -> None:
         take_terminal()
     if order["interruptible"]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(order["folder"])
+
+
+def take_environment(environment: dict[str, str]) -> None:
+    """Do for these variables what Python and its modules do as they start."""
+    import coverage
+
     os.environ.clear()
-    os.environ.update(order["environment"])
-    time.tzset()
+    os.environ.update(environment)
+    coverage.process_startup(force=True)  # if the environment says so
     if os.environ.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
-    tempfile.tempdir = None  # it may be another one in this environment
-    sys.orig_argv = [sys.executable, *order["arguments"]]
-    importlib.invalidate_caches()
-    numpy.random.seed()  # from the system, as random does by itself after a fork
+    time.tzset()
+    tempfile.tempdir = None
 
 
 def run(arguments: list[str]) -> None:
@@ -227,6 +242,7 @@ def warm_up() -> None:
     WithheldTorch()
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, f"a fork is not safe: there are {len(threads)} threads"
+    inspect.stack()  # looks through all modules once; coverage asks for it whenever it starts
     gc.collect()
     gc.freeze()  # so that a child that looks for garbage does not copy all that is here
 

@@ -60,12 +60,12 @@ def receipts(mini: Miniature) -> list[dict]:
 def test_a_spare_prints_and_records_what_pytest_does(mini: Miniature, body: str) -> None:
     mini.write_doubles(double=body)
     with warm_spare(mini.root) as spare:  # warmed before the run it is compared with, used after
-        cold = mini.pytest("katas/00")
+        typed = mini.pytest("katas/00")
         earned = receipts(mini)
         progress_path(mini.course).unlink()
         ending = carried_out(spare, "katas/00", output=mini.root / "out")
-    assert (mini.root / "out").read_text() == cold.out
-    assert ending.exit_status == cold.code
+    assert (mini.root / "out").read_text() == typed.out
+    assert ending.exit_status == typed.code
     assert receipts(mini) == earned
 
 
