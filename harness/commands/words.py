@@ -10,6 +10,8 @@ from harness.progress.standing import KataProgress
 from harness.progress.words import lock_reason
 from harness.terminal.lines import WIDTH, Line, paragraph
 
+STATUS_HEADINGS = ("kata", "passed", "state")
+
 
 def was_reset(kata: Kata, backup: str) -> list[Line]:
     return [
