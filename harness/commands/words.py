@@ -1,4 +1,4 @@
-"""Messages of `harness status`, `hint`, `reset`, `solution` and `verify`."""
+"""Messages of `harness status`, `hint`, `reset` and `solution`."""
 
 from __future__ import annotations
 

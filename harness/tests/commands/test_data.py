@@ -31,7 +31,7 @@ def no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bottles(monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    """A corpus of eleven bytes, beside the others."""
+    """A corpus of eleven bytes, in addition to the others."""
     monkeypatch.setattr(catalogue, "CORPORA", (*catalogue.CORPORA, MINE))
     return MINE
 
@@ -47,7 +47,7 @@ def folder(root: Path, name: str, **files: bytes) -> Path:
 # --- the list ------------------------------------------------------------------------------------
 
 
-def test_the_list_says_what_each_is_whether_it_is_here_and_what_to_type(mini: Miniature) -> None:
+def test_the_list_has_descriptions_paths_and_commands(mini: Miniature) -> None:
     mini.harness("data", "simple_sequences")
     assert mini.harness("data").out == (
         "simple_sequences · 25 kB · lines that follow simple rules; our own (MIT)\n"
@@ -63,7 +63,7 @@ def test_the_list_says_what_each_is_whether_it_is_here_and_what_to_type(mini: Mi
     )
 
 
-def test_the_list_tells_a_text_that_only_has_the_name(mini: Miniature) -> None:
+def test_the_list_recognises_a_different_text_of_the_same_name(mini: Miniature) -> None:
     folder(mini.root, "data", tiny_tales=b"Once upon a time")
     out = mini.harness("data", COLUMNS="200").out
     assert (
@@ -90,7 +90,7 @@ def test_the_list_of_this_repository_finds_the_committed_sequences(repository: P
 # --- getting one ---------------------------------------------------------------------------------
 
 
-def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature) -> None:
+def test_a_generated_corpus_needs_no_network_and_is_generated_once(mini: Miniature) -> None:
     first = mini.harness("data", "tiny_tales", folder="katas")
     assert first.out == "tiny_tales is now here (checksum verified): data/tiny_tales.txt\n"
     assert first.err == "Generating tiny_tales (1.0 MB) …\n"
@@ -105,14 +105,14 @@ def test_training_finds_a_corpus_or_gets_it(tmp_path: Path) -> None:
     assert path.stat().st_size == catalogue.corpus_named("simple_sequences").size
 
 
-def test_a_made_text_that_is_not_the_known_one_is_not_kept(tmp_path: Path) -> None:
+def test_a_generated_text_with_the_wrong_checksum_is_not_kept(tmp_path: Path) -> None:
     wrong = dataclasses.replace(MINE, make=lambda: "98 bottles\n")
     with pytest.raises(NoCorpus, match="bottles was generated with the wrong checksum"):
         catalogue.get(tmp_path, wrong)
     assert not (tmp_path / "data" / "bottles.txt").exists()
 
 
-def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> None:
+def test_a_damaged_text_is_generated_again_and_the_old_one_kept(mini: Miniature) -> None:
     texts = folder(mini.root, "data", simple_sequences=b"count: 1 2 4\n")
     result = mini.harness("data", "simple_sequences")
     assert result.code == 0
@@ -123,7 +123,7 @@ def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> N
 @pytest.mark.parametrize(
     ("name", "nearest"), [("tiny_shakespear", "tiny_shakespeare"), ("tales", "tiny_tales"), ("x", "")]
 )
-def test_an_unknown_name_gets_the_nearest_and_all(mini: Miniature, name: str, nearest: str) -> None:
+def test_for_an_unknown_name_the_nearest_and_all_are_listed(mini: Miniature, name: str, nearest: str) -> None:
     result = mini.harness("data", name)
     assert result.code == 2
     assert f"There is no corpus '{name}'; the corpora are simple_sequences, tiny_tales, tiny_sh" in result.err
@@ -134,7 +134,7 @@ def test_an_unknown_name_gets_the_nearest_and_all(mini: Miniature, name: str, ne
 
 
 def test_an_error_is_one_block_with_exit_code_1(mini: Miniature) -> None:
-    (mini.root / "data").write_text("a file where the folder should be")
+    (mini.root / "data").write_text("a file instead of the folder")
     result = mini.harness("data", "tiny_tales")
     assert result.code == 1
     assert re.fullmatch(
@@ -169,7 +169,7 @@ def test_the_command_downloads(mini: Miniature, monkeypatch: pytest.MonkeyPatch)
 # --- from a file ---------------------------------------------------------------------------------
 
 
-def test_a_copy_is_taken_and_checked(
+def test_a_file_is_copied_and_checked(
     mini: Miniature, bottles: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(mini.root)
@@ -181,7 +181,7 @@ def test_a_copy_is_taken_and_checked(
     assert result.output == "bottles is already here (checksum verified): data/bottles.txt\n"
 
 
-def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_nothing(mini: Miniature) -> None:
+def test_a_file_is_tiny_shakespeare_by_default_and_a_wrong_one_changes_nothing(mini: Miniature) -> None:
     (mini.root / "download.txt").write_bytes(SONG)
     result = mini.harness("data", "--from", "download.txt")
     assert result.code == 1
@@ -191,18 +191,18 @@ def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_noth
     assert not (mini.root / "data").exists()
 
 
-def test_a_copy_that_is_not_there_is_a_usage_error(mini: Miniature) -> None:
+def test_a_missing_file_is_a_usage_error(mini: Miniature) -> None:
     result = mini.harness("data", "--from", "nowhere.txt")
     assert result.code == 2
     assert "nowhere.txt" in result.err
 
 
-def test_a_copy_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NoCorpus, match=r"cannot be read: .*\. Give the path of a text file"):
         data.take(tmp_path, "tiny_shakespeare", tmp_path)
 
 
-def test_a_text_that_cannot_be_placed_leaves_nothing_behind(
+def test_a_text_that_cannot_be_written_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def replace(*paths: object) -> None:
@@ -217,7 +217,7 @@ def test_a_text_that_cannot_be_placed_leaves_nothing_behind(
 # --- the folder ----------------------------------------------------------------------------------
 
 
-def test_the_named_folder_is_looked_at_first_and_gets_what_is_new(
+def test_the_chosen_folder_is_searched_first_and_gets_new_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue.find(tmp_path, "simple_sequences")
@@ -233,7 +233,7 @@ def test_the_named_folder_is_looked_at_first_and_gets_what_is_new(
     assert catalogue.find(tmp_path, "simple_sequences").parent == other
 
 
-def test_a_named_folder_that_can_only_be_read_is_used_and_new_texts_go_to_data(
+def test_a_read_only_chosen_folder_is_used_and_new_texts_go_to_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = folder(tmp_path, "texts", bottles=SONG)
@@ -245,7 +245,7 @@ def test_a_named_folder_that_can_only_be_read_is_used_and_new_texts_go_to_data(
     assert [path.name for path in other.iterdir()] == ["bottles.txt"]
 
 
-def test_a_named_folder_that_is_none_is_told_when_something_is_to_go_there(
+def test_a_chosen_folder_that_is_missing_is_reported_once_it_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue.find(tmp_path, "simple_sequences")
@@ -257,7 +257,7 @@ def test_a_named_folder_that_is_none_is_told_when_something_is_to_go_there(
         catalogue.find(tmp_path, "tiny_tales")
 
 
-# --- what is written down twice ------------------------------------------------------------------
+# --- facts that are written twice ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("corpus", catalogue.CORPORA, ids=catalogue.NAMES)
@@ -269,7 +269,7 @@ def test_the_page_on_data_names_every_corpus_with_size_and_digest(corpus: Corpus
     assert corpus.url in page
 
 
-def test_the_page_on_data_tells_the_best_loss(repository: Path) -> None:
+def test_the_page_on_data_gives_the_best_loss(repository: Path) -> None:
     page = (repository / "data" / "README.md").read_text(encoding="utf-8")
     entropy = tiny_tales.entropy()
     for amount in (entropy.nats_per_character, entropy.nats_per_character * 1.442695):
