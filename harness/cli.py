@@ -131,9 +131,9 @@ def reset(kata: str, undo: bool) -> None:
     except OSError as error:
         raise click.ClickException(words.not_changed(chosen, error.strerror or str(error))) from None
     if backup is None:
-        _print(words.is_shipped_already(chosen))
+        _print(words.already_original(chosen))
     else:
-        _print((words.was_put_back if undo else words.was_reset)(chosen, course.relative(backup)))
+        _print((words.was_restored if undo else words.was_reset)(chosen, course.relative(backup)))
 
 
 @main.command()

@@ -1,1 +1,1 @@
-"""The commands of `harness`, one module a command."""
+"""Commands of `harness`, one module each."""

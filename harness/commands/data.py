@@ -1,4 +1,4 @@
-"""`harness data`: the list of corpora, and the answer to being asked for one."""
+"""`harness data`: list the corpora, and get one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.corpora.words import (
 from harness.course.katas import display_path
 from harness.terminal.lines import Line
 
-DEFAULT = "tiny_shakespeare"  # what `--from FILE` is taken for without a name
+DEFAULT = "tiny_shakespeare"  # with `--from FILE` and no name
 
 
 def listing(root: Path) -> list[Line]:
-    """Every corpus: what it is, whether and where it is here, what to type to get it."""
+    """Return every corpus with its description, its path and, if it is missing, the command that gets it."""
     lines = [line for corpus in catalogue.CORPORA for line in _entry(root, corpus)]
     return lines + data_folders([f"{display_path(root, folder)}/" for folder in catalogue.folders(root)])
 
@@ -37,7 +37,7 @@ def obtain(root: Path, name: str) -> list[Line]:
 
 
 def take(root: Path, name: str, source: Path) -> list[Line]:
-    """Copy a corpus from a file that the learner has, and say where it is. Raises NoCorpus."""
+    """Copy a corpus from the learner's file and say where it is. Raises NoCorpus."""
     corpus = corpus_named(name)
     text = _text_of(corpus, source)
     here = locate(root, corpus)
@@ -58,7 +58,7 @@ def _text_of(corpus: Corpus, source: Path) -> bytes:
 
 
 def _entry(root: Path, corpus: Corpus) -> list[Line]:
-    """A corpus in the list; a file that only has its name is named too."""
+    """Return the entry of a corpus; a file that has only its name is mentioned too."""
     good = locate(root, corpus)
     there = [folder / corpus.file for folder in catalogue.folders(root) if (folder / corpus.file).is_file()]
     path = good or next(iter(there), None)

@@ -1,4 +1,4 @@
-"""`harness hint`: three levels of hint for every test, one more each time it is asked for."""
+"""`harness hint`: three levels per test, one more at each call."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FILE = "hints.jsonl"
 
 
 class NoHint(Exception):
-    """There is nothing to hint at; the message says why and what to type."""
+    """No hint can be shown; the message says why and what to type."""
 
 
 def next_hint(course: Course, progress: Sequence[KataProgress], kata: Kata | None) -> list[Line]:
-    """The hints shown so far for the next failing test, and one more. Raises NoHint."""
+    """Return the hints shown so far for the next failing test, and one more. Raises NoHint."""
     standing = _standing(progress, kata)
     test = standing.next_test or standing.tests[0]
     hints = _read(standing.kata, test)
@@ -35,7 +35,7 @@ def next_hint(course: Course, progress: Sequence[KataProgress], kata: Kata | Non
 
 def _standing(progress: Sequence[KataProgress], kata: Kata | None) -> KataProgress:
     by_kata = {each.kata: each for each in progress}
-    standing = by_kata[kata or bare_run(progress)[0]]  # unless told otherwise, what `pytest` runs first
+    standing = by_kata[kata or bare_run(progress)[0]]  # by default the one `pytest` runs first
     if standing.complete and not standing.edited_since_pass:
         raise NoHint(nothing_to_hint(standing.kata))
     if standing.blocked_by and not standing.complete:
@@ -54,7 +54,7 @@ def _read(kata: Kata, test: str) -> dict[str, str]:
 
 
 def _shown(course: Course, kata: Kata, test: str) -> int:
-    """How many levels have been shown, from the notes of earlier calls."""
+    """Return how many levels earlier calls have shown."""
     notes = read_lines(course.state / FILE)
     return sum(1 for note in notes if note.get("kata") == kata.name and note.get("test") == test)
 

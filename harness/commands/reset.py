@@ -1,4 +1,4 @@
-"""`harness reset`: a kata back to its shipped stub, and back again; nothing is ever lost."""
+"""`harness reset` and its `--undo`, neither of which loses code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ BACKUPS = "backups"
 
 
 class NothingToUndo(Exception):
-    """There is no backup that differs from the file as it is."""
+    """No backup differs from the current file."""
 
 
 def reset(course: Course, kata: Kata, now: datetime) -> Path | None:
-    """Write the shipped stub; the path of the backup, or None if the file is the shipped stub already.
+    """Write the original stub and return the path of the backup.
 
-    Raises OSError before anything is changed if the backup cannot be written.
+    Return None if the file is the original stub already. Raises OSError before anything is
+    changed if the backup cannot be written.
     """
     shipped = shipped_stub(kata).encode()
     if _current(kata) == shipped:
@@ -29,7 +30,7 @@ def reset(course: Course, kata: Kata, now: datetime) -> Path | None:
 
 
 def undo(course: Course, kata: Kata, now: datetime) -> Path:
-    """Put back the newest backup that differs from the file as it is, which is backed up first.
+    """Restore the newest backup that differs from the current file, and back that file up first.
 
     Raises NothingToUndo, or OSError before anything is changed.
     """
@@ -49,7 +50,7 @@ def utc_now() -> datetime:
 
 
 def _current(kata: Kata) -> bytes:
-    """The file as it is, with the line endings of the shipped stub; empty if it was deleted."""
+    """Return the file with the line endings of the original stub; empty if the file was deleted."""
     return kata.stub.read_bytes().replace(b"\r\n", b"\n") if kata.stub.is_file() else b""
 
 

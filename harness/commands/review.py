@@ -1,4 +1,4 @@
-"""`harness review`: a question, time to think, and its answer."""
+"""`harness review`: questions, and answers on a key press."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Show = Callable[[Iterable[Line]], None]
 
 
 def ask(cards: Sequence[Card], show: Show, read_key: Callable[[str], str], columns: int) -> None:
-    """Show each question, at a key its answer, and at a key the next one, until a key that quits.
+    """Show each question, its answer at the next key, and so on until a key that quits.
 
-    `read_key` shows a prompt and returns the key that is pressed.
+    `read_key` shows a prompt and returns the key that was pressed.
     """
     for left, card in zip(reversed(range(len(cards))), cards, strict=True):
         show(words.question(card, columns))
@@ -28,7 +28,7 @@ def ask(cards: Sequence[Card], show: Show, read_key: Callable[[str], str], colum
 
 
 def show_all(cards: Iterable[Card], show: Show, columns: int) -> None:
-    """Every question with its answer, for a pipe or a file."""
+    """Show every question with its answer, for a pipe or a file."""
     for card in cards:
         show(words.question(card, columns))
         show(words.answer(card, columns))

@@ -1,4 +1,4 @@
-"""What `harness review` prints, and the page of all review questions."""
+"""Texts of `harness review` and of the page of questions."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from harness.course.katas import Kata
 from harness.course.questions import Card, paragraphs
 from harness.terminal.lines import WIDTH, Line
 
-SCREEN = 24  # lines: a question and its answer can be seen together
-FOR_THE_ANSWER = "any key: the answer · q: quit"
-FOR_THE_NEXT = "any key: the next question · q: quit"
+SCREEN = 24  # lines: a question and its answer fit on it together
+FOR_THE_ANSWER = "any key: show the answer · q: quit"
+FOR_THE_NEXT = "any key: next question · q: quit"
 END = Line("That was the last question.", "dim")
 
 
 def question(card: Card, columns: int = WIDTH) -> list[Line]:
-    """A question under its heading."""
+    """Return a question under its heading."""
     heading = f"kata {card.kata.title} · question {card.number} of {card.of}"
     text = paragraphs(card.question.ask, min(columns, WIDTH))
     return [Line(heading, "title"), Line(), *map(Line, text), Line()]
 
 
 def answer(card: Card, columns: int = WIDTH) -> list[Line]:
-    """The answer, set in under its question."""
+    """Return the answer, indented under its question."""
     text = paragraphs(card.question.answer, max(20, min(columns, WIDTH) - 2))
     return [*(Line(f"  {line}" if line else "") for line in text), Line()]
 
 
 def height(card: Card) -> int:
-    """The lines that a question takes with its answer and the prompt below, 80 columns wide."""
+    """Return the number of lines that a question, its answer and the prompt take in 80 columns."""
     return len(question(card)) + len(answer(card)) + 1
 
 
@@ -38,7 +38,7 @@ def no_questions(kata: Kata, path: str, problem: str) -> str:
 
 
 def page(cards: Iterable[Card]) -> str:
-    """docs/review_questions.md."""
+    """Return the text of docs/review_questions.md."""
     sections = [_section(kata, list(of_kata)) for kata, of_kata in groupby(cards, lambda card: card.kata)]
     return "\n".join([_PAGE_START, *sections])
 

@@ -1,4 +1,4 @@
-"""`harness solution`: the learner's code beside the reference, function by function."""
+"""`harness solution`: the learner's code and the reference, side by side."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.commands.words import NOT_IN_YOUR_FILE, REFERENCE, YOURS
 from harness.course.definitions import (
     Definition,
     docstring_lines,
@@ -19,7 +20,7 @@ from harness.course.stubs import contract
 from harness.progress.receipts import append_line, read_lines
 
 FILE = "given_up.jsonl"
-NARROWEST = 80  # columns; in a narrower terminal the two stand one below the other
+NARROWEST = 80  # columns; a narrower terminal shows one version below the other
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,24 @@ class Passage:
 
 
 def gave_up(course: Course, kata: Kata) -> bool:
-    """Whether the solution was asked for before the kata was complete."""
+    """True if the solution was shown before the kata was complete."""
     notes = read_lines(course.state / FILE)
     return any(note.get("kata") == kata.name for note in notes)
 
 
 def give_up(course: Course, kata: Kata, time: str) -> None:
-    """Record that. Raises OSError."""
+    """Record that the learner gave up on a kata. Raises OSError."""
     append_line(course.state / FILE, {"kata": kata.name, "time": time})
 
 
 def pairs(yours: str, reference: str) -> Iterator[Passage]:
-    """Every name of the contract in its order; what the learner's file lacks is empty."""
+    """Yield both versions of each name in the contract; empty where the learner's file lacks it."""
     for name in contract(reference):
         yield Passage(name, _definition(yours, name), _definition(reference, name))
 
 
 def show(kata: Kata) -> None:
-    """Print the pairs side by side, the reference with the comments that say why."""
+    """Print both versions side by side, the reference with its comments."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -66,20 +67,20 @@ def _side_by_side(pair: Passage, width: int) -> object:
     from rich.text import Text
 
     left, right = (
-        Syntax(code or "# not in your file", "python", word_wrap=True, background_color="default")
+        Syntax(code or NOT_IN_YOUR_FILE, "python", word_wrap=True, background_color="default")
         for code in (pair.yours, pair.reference)
     )
     if width < NARROWEST:
-        return Group(Text("yours", style="bold"), left, Text("reference", style="bold"), right)
+        return Group(Text(YOURS, style="bold"), left, Text(REFERENCE, style="bold"), right)
     table = Table(box=None, expand=True, padding=(0, 1, 0, 0))
-    table.add_column("yours", ratio=1)
-    table.add_column("reference", ratio=1)
+    table.add_column(YOURS, ratio=1)
+    table.add_column(REFERENCE, ratio=1)
     table.add_row(left, right)
     return table
 
 
 def _definition(source: str, name: str) -> str:
-    """The source of a top-level function or class without its docstrings; empty if there is none."""
+    """Return the source of a top-level function or class without docstrings; empty if it is missing."""
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""`harness verify`: is this machine ready, and if not, what to do about it."""
+"""`harness verify`: the checks of this machine."""
 
 from __future__ import annotations
 
@@ -8,123 +8,107 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from harness.commands import verify_words as words
+from harness.commands.verify_words import Result
 from harness.corpora import catalogue
 from harness.corpora.catalogue import DATA_VARIABLE
 from harness.course.katas import STATE
 from harness.training.devices import choose_device
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 DISTRIBUTION = "transformer-katas"
 OLDEST_PYTHON = (3, 11)
-_REINSTALL = "in your virtual environment:  python -m pip install -e ."
-
-
-@dataclass(frozen=True)
-class Result:
-    """One check: what was found, and what to do if it is not good."""
-
-    name: str
-    good: bool
-    found: str
-    remedy: str = ""
 
 
 def run_and_show(root: Path) -> bool:
-    """Run every check, print each as it is done, and say whether all are good."""
+    """Run every check, print each result at once, and return True if all are good."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     results = []
     for check in _CHECKS:
         with console.status(f"{check.__name__} …"):
-            result = _guarded(check, root)
-        results.append(result)
-        mark, style = ("ok", "green") if result.good else ("FAILED", "bold red")
+            results.append(_guarded(check, root))
+        mark, style = words.GOOD if results[-1].good else words.FAILED
         console.print(f"{mark:<7}", style=style, end="")
-        console.print(f"{result.name:<10} {result.found}", markup=False)
-        if not result.good:
-            console.print(f"        {result.remedy}", markup=False)
+        for line in words.lines(results[-1]):
+            console.print(line, markup=False)
     return all(result.good for result in results)
 
 
 def python(root: Path) -> Result:
-    """The interpreter's version."""
-    found = ".".join(map(str, sys.version_info[:3]))
-    oldest = ".".join(map(str, OLDEST_PYTHON))
-    remedy = f"Install Python {oldest} or newer and make the virtual environment with it."
-    return Result("Python", sys.version_info >= OLDEST_PYTHON, f"{found} ({sys.executable})", remedy)
+    """Check the interpreter's version."""
+    return words.python(sys.version_info[:3], OLDEST_PYTHON, sys.executable)
 
 
 def packages(root: Path) -> Result:
-    """The installed versions against those that the project asks for."""
+    """Compare the installed versions with the project's requirements."""
     from packaging.requirements import Requirement
 
-    wrong = []
-    wanted = [Requirement(text) for text in importlib.metadata.requires(DISTRIBUTION) or []]
-    needed = [each for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})]
-    for requirement in needed:
-        try:
-            version = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            wrong.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
-    found = "; ".join(wrong) or f"{len(needed)} of {len(needed)} present"
-    return Result("packages", not wrong, found, f"Install what is asked for, {_REINSTALL}")
+    listed = [Requirement(text) for text in importlib.metadata.requires(DISTRIBUTION) or []]
+    needed = [each for each in listed if not each.marker or each.marker.evaluate({"extra": ""})]
+    problems = [problem for each in needed if (problem := _problem_with(each))]
+    return words.packages(len(needed), problems)
+
+
+def _problem_with(requirement: Requirement) -> str | None:
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return words.package_missing(requirement.name)
+    if requirement.specifier.contains(version, prereleases=True):
+        return None
+    return words.wrong_version(requirement.name, version, str(requirement.specifier))
 
 
 def torch(root: Path) -> Result:
-    """Torch's version and the device that training will use."""
+    """Import torch and choose the device that training will use."""
     torch = importlib.import_module("torch")
-    return Result("torch", True, f"{torch.__version__}, device {choose_device()}", "")
+    return words.torch(torch.__version__, str(choose_device()))
 
 
 def training(root: Path) -> Result:
-    """A real forward and backward pass on that device."""
+    """Run a real forward and backward pass on that device."""
     torch = importlib.import_module("torch")
     device = choose_device()
     weight = torch.ones(3, 2, device=device, requires_grad=True)
     (torch.full((4, 3), 2.0, device=device) @ weight).sum().backward()
-    good = bool((weight.grad == 8).all())
-    remedy = f"torch computes wrong gradients on {device}; reinstall it, {_REINSTALL}"
-    return Result("training", good, f"forward and backward on {device}", remedy)
+    return words.training(bool((weight.grad == 8).all()), str(device))
 
 
 def folders(root: Path) -> Result:
-    """The folders in which progress and runs are kept."""
-    blocked = [name for name in (STATE, "runs") if not _writable(root / name)]
-    found = f"cannot write to {', '.join(blocked)}" if blocked else f"{STATE}/ and runs/ are writable"
-    return Result("folders", not blocked, found, f"Give yourself the right to write in {root}.")
+    """Check that progress and runs can be saved."""
+    names = (STATE, "runs")
+    return words.folders(root, names, [name for name in names if not _writable(root / name)])
 
 
 def data(root: Path) -> Result:
-    """Which corpora are here; none has to be. A folder that is named has to exist."""
+    """List the corpora on this machine; a folder named by HARNESS_DATA_DIR must exist."""
     chosen = os.environ.get(DATA_VARIABLE)
-    good = not chosen or catalogue.folders(root)[0].is_dir()
+    if chosen and not catalogue.folders(root)[0].is_dir():
+        return words.no_data_folder(DATA_VARIABLE, chosen)
     here = [corpus.name for corpus in catalogue.CORPORA if catalogue.locate(root, corpus)]
-    others = [name for name in catalogue.NAMES if name not in here]
-    found = f"here: {', '.join(here) or 'none yet'}"
-    found += f"; harness data NAME gets {', '.join(others)}" if others else ""
-    remedy = f"Set {DATA_VARIABLE} to a folder that exists, or unset it."
-    return Result("data", good, found if good else f"{chosen} is not a folder", remedy)
+    return words.data(here, [name for name in catalogue.NAMES if name not in here])
 
 
 _CHECKS: tuple[Callable[[Path], Result], ...] = (python, packages, torch, training, folders, data)
 
 
 def _guarded(check: Callable[[Path], Result], root: Path) -> Result:
-    """A check that fails with an error is a failed check, not a crash."""
+    """Turn an error during a check into a failed check."""
     try:
         return check(root)
     except Exception as error:
-        return Result(check.__name__, False, f"{type(error).__name__}: {error}", f"Reinstall, {_REINSTALL}")
+        return words.crashed(check.__name__, error)
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a file can be made in `folder`, or in the nearest folder above it that exists."""
+    """True if a file can be created in `folder`, or in its nearest existing parent."""
     while not folder.exists():
         folder = folder.parent
     try:

@@ -1,4 +1,4 @@
-"""What a learner reads from `harness hint`, `reset` and `solution`."""
+"""Messages of `harness status`, `hint`, `reset` and `solution`."""
 
 from __future__ import annotations
 
@@ -8,42 +8,44 @@ from collections.abc import Sequence
 from harness.course.katas import Kata
 from harness.progress.standing import KataProgress
 from harness.progress.words import lock_reason
-from harness.terminal.lines import WIDTH, Line, paragraph
+from harness.terminal.lines import WIDTH, Line, paragraph, plural
+
+STATUS_HEADINGS = ("kata", "passed", "state")
+YOURS, REFERENCE = "yours", "reference"
+NOT_IN_YOUR_FILE = "# not in your file"
 
 
 def was_reset(kata: Kata, backup: str) -> list[Line]:
     return [
-        Line(f"katas/{kata.name}/{kata.topic}.py is the shipped stub again."),
-        Line(f"What you had is kept in {backup}"),
-        Line(f"Next: {kata.command}   (harness reset {kata.number} --undo puts yours back)"),
+        Line(f"katas/{kata.name}/{kata.topic}.py is the original stub again."),
+        Line(f"Your code is backed up in {backup}"),
+        Line(f"Next: {kata.command}   (harness reset {kata.number} --undo restores your code)"),
     ]
 
 
-def is_shipped_already(kata: Kata) -> list[Line]:
-    return [Line(f"katas/{kata.name}/{kata.topic}.py is the shipped stub already; nothing was changed.")]
+def already_original(kata: Kata) -> list[Line]:
+    return [Line(f"katas/{kata.name}/{kata.topic}.py is already the original stub; nothing was changed.")]
 
 
-def was_put_back(kata: Kata, backup: str) -> list[Line]:
+def was_restored(kata: Kata, backup: str) -> list[Line]:
     return [
-        Line(f"katas/{kata.name}/{kata.topic}.py is again what you had (from {backup})."),
+        Line(f"katas/{kata.name}/{kata.topic}.py was restored from {backup}."),
         Line(f"Next: {kata.command}"),
     ]
 
 
 def nothing_to_undo(kata: Kata) -> str:
-    return (
-        f"There is no backup of kata {kata.title} that differs from the file as it is; nothing was changed."
-    )
+    return f"Kata {kata.title} has no backup that differs from the current file, so there is nothing to undo."
 
 
 def not_changed(kata: Kata, problem: str) -> str:
-    return f"katas/{kata.name}/{kata.topic}.py was not changed, as no backup could be written: {problem}"
+    return f"katas/{kata.name}/{kata.topic}.py was not changed because no backup could be written: {problem}"
 
 
 def solution_refused(progress: KataProgress) -> str:
     kata, done = progress.kata, f"{len(progress.passed)}/{len(progress.tests)}"
     return (
-        f"Kata {kata.title} is not complete ({done}); its solution waits until it is. "
+        f"Kata {kata.title} is not complete ({done}); its solution is shown once it is. "
         f"Next: harness hint {kata.number}   (harness solution {kata.number} --give-up shows it now)"
     )
 
@@ -51,17 +53,18 @@ def solution_refused(progress: KataProgress) -> str:
 def hint_block(
     kata: Kata, test: str, requirement: str, levels: Sequence[tuple[str, str]], left: int
 ) -> list[Line]:
-    """The hints shown so far for a test, the newest last."""
+    """Return the hints shown so far for a test, the newest last."""
     lines = [Line(f"kata {kata.title} · {test}", "title"), *paragraph(requirement, "  ", "")]
     for name, text in levels:
         lines += [Line(), Line(f"{name}:", "title")]
         lines += [Line(f"  {line}".rstrip()) for line in _paragraph(text)]
-    more = (
-        f"harness hint {kata.number} again shows the next of {left} more."
-        if left
-        else "That was the last hint."
-    )
-    return [*lines, Line(), Line(more, "dim")]
+    return [*lines, Line(), Line(_hints_left(kata, left), "dim")]
+
+
+def _hints_left(kata: Kata, left: int) -> str:
+    if not left:
+        return "That was the last hint."
+    return f"{plural(left, 'more hint')}: harness hint {kata.number} shows the next one."
 
 
 def _paragraph(text: str) -> list[str]:
@@ -72,11 +75,11 @@ def _paragraph(text: str) -> list[str]:
 
 
 def no_hint(kata: Kata, test: str) -> str:
-    return f"katas/{kata.name}/hints.toml has no hint for {test}. Its idea is in katas/{kata.name}/theory.md."
+    return f"katas/{kata.name}/hints.toml has no hint for {test}. Read katas/{kata.name}/theory.md instead."
 
 
 def nothing_to_hint(kata: Kata) -> str:
-    return f"Kata {kata.title} is complete: there is no failing test to hint at. Next: harness status"
+    return f"Kata {kata.title} is complete, so none of its tests needs a hint. Next: harness status"
 
 
 def hint_locked(progress: KataProgress, blocker: KataProgress) -> str:

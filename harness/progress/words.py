@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from harness.course.katas import Course
+from harness.progress.receipts import Receipts
 from harness.progress.standing import KataProgress
 from harness.terminal.lines import Line
 
@@ -13,11 +15,22 @@ def lock_reason(blocker: KataProgress) -> str:
     return f"kata {blocker.kata.title} is not complete ({done})"
 
 
-def tests_differ(path: str) -> Line:
+def notices(course: Course, katas: Iterable[KataProgress], stored: Receipts) -> list[Line]:
+    """Return a line for each test file that was edited and for each problem with the saved progress."""
+    path = course.relative(stored.path)
+    lines = [_tests_differ(course.relative(each.kata.tests)) for each in katas if each.tests_differ]
+    if stored.unreadable:
+        lines.append(_unreadable_lines(path, stored.unreadable))
+    if stored.problem:
+        lines.append(_unreadable_file(path, stored.problem))
+    return lines
+
+
+def _tests_differ(path: str) -> Line:
     return Line(f"Note: {path} differs from the original tests (git diff {path}).", "dim")
 
 
-def unreadable_lines(path: str, numbers: Sequence[int]) -> Line:
+def _unreadable_lines(path: str, numbers: Sequence[int]) -> Line:
     which = ", ".join(map(str, numbers[:5])) + ("…" if len(numbers) > 5 else "")
     noun = "line" if len(numbers) == 1 else "lines"
     return Line(f"Note: {path}: {noun} {which} cannot be read and {_are(numbers)} ignored.", "dim")
@@ -27,7 +40,7 @@ def _are(items: Sequence[object]) -> str:
     return "is" if len(items) == 1 else "are"
 
 
-def unreadable_file(path: str, problem: str) -> Line:
+def _unreadable_file(path: str, problem: str) -> Line:
     return Line(f"Note: {path} cannot be read ({problem}); progress starts from zero.", "bad")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.progress.standing import KataProgress, next_kata
-from harness.progress.words import not_saved, tests_differ, unreadable_file, unreadable_lines
+from harness.progress.words import not_saved, notices
 from harness.run import words
 from harness.run.report import RunReport
 from harness.terminal.lines import Line
@@ -84,18 +84,10 @@ def _locked_lines(report: RunReport, progress: _Progress) -> list[Line]:
 
 
 def _notices(report: RunReport, progress: _Progress) -> list[Line]:
+    katas = [progress[name] for name in (*report.ran, *report.locked)]
     stored = report.ledger.stored
-    path = report.course.relative(stored.path)
     lines = [words.partial_cases(test) for test in report.ledger.partial if not report.failures]
-    lines += [
-        tests_differ(report.course.relative(progress[name].kata.tests))
-        for name in (*report.ran, *report.locked)
-        if progress[name].tests_differ
-    ]
-    if stored.unreadable:
-        lines.append(unreadable_lines(path, stored.unreadable))
-    if stored.problem:
-        lines.append(unreadable_file(path, stored.problem))
+    lines += notices(report.course, katas, stored)
     if report.ledger.problem:
-        lines.append(not_saved(path, report.ledger.problem))
+        lines.append(not_saved(report.course.relative(stored.path), report.ledger.problem))
     return [Line(), *lines] if lines else []

@@ -85,7 +85,7 @@ def test_hint_gives_one_more_level_each_time(mini: Miniature) -> None:
     first, second, third, fourth = (mini.harness("hint").out for _ in range(4))
     assert "Look at test_double_of_one." in first
     assert "At its docstring." not in first
-    assert "harness hint 00 again shows the next of 2 more." in first
+    assert "2 more hints: harness hint 00 shows the next one." in first
     assert "At its docstring." in second
     assert "Twice." not in second
     assert "Twice." in third
@@ -127,7 +127,7 @@ def test_hint_for_a_complete_kata_has_nothing_to_say(mini: Miniature) -> None:
 
 def test_hint_without_a_text_points_to_the_theory(mini: Miniature) -> None:
     mini.doubles.hints.write_text("")
-    assert "Its idea is in katas/k00_doubles/theory.md" in mini.harness("hint").err
+    assert "Read katas/k00_doubles/theory.md instead" in mini.harness("hint").err
 
 
 def test_hint_works_where_nothing_can_be_written(mini: Miniature) -> None:

@@ -29,7 +29,7 @@ def no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bottles(monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    """A corpus of eleven bytes, beside the others."""
+    """A corpus of eleven bytes, in addition to the others."""
     monkeypatch.setattr(catalogue, "CORPORA", (*catalogue.CORPORA, MINE))
     return MINE
 
@@ -45,7 +45,7 @@ def folder(root: Path, name: str, **files: bytes) -> Path:
 # --- the list ------------------------------------------------------------------------------------
 
 
-def test_the_list_says_what_each_is_whether_it_is_here_and_what_to_type(mini: Miniature) -> None:
+def test_the_list_has_descriptions_paths_and_commands(mini: Miniature) -> None:
     mini.harness("data", "simple_sequences")
     assert mini.harness("data").out == (
         "simple_sequences · 25 kB · lines that follow simple rules; our own (MIT)\n"
@@ -61,7 +61,7 @@ def test_the_list_says_what_each_is_whether_it_is_here_and_what_to_type(mini: Mi
     )
 
 
-def test_the_list_tells_a_text_that_only_has_the_name(mini: Miniature) -> None:
+def test_the_list_recognises_a_different_text_of_the_same_name(mini: Miniature) -> None:
     folder(mini.root, "data", tiny_tales=b"Once upon a time")
     out = mini.harness("data", COLUMNS="200").out
     assert (
@@ -88,7 +88,7 @@ def test_the_list_of_this_repository_finds_the_committed_sequences(repository: P
 # --- getting one ---------------------------------------------------------------------------------
 
 
-def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature) -> None:
+def test_a_generated_corpus_needs_no_network_and_is_generated_once(mini: Miniature) -> None:
     first = mini.harness("data", "tiny_tales", folder="katas")
     assert first.out == "tiny_tales is now here (checksum verified): data/tiny_tales.txt\n"
     assert first.err == "Generating tiny_tales (1.0 MB) …\n"
@@ -97,7 +97,7 @@ def test_a_corpus_that_is_made_needs_no_network_and_is_made_once(mini: Miniature
     assert again.err == ""
 
 
-def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> None:
+def test_a_damaged_text_is_generated_again_and_the_old_one_kept(mini: Miniature) -> None:
     texts = folder(mini.root, "data", simple_sequences=b"count: 1 2 4\n")
     result = mini.harness("data", "simple_sequences")
     assert result.code == 0
@@ -108,7 +108,7 @@ def test_a_damaged_text_is_made_again_and_the_old_one_kept(mini: Miniature) -> N
 @pytest.mark.parametrize(
     ("name", "nearest"), [("tiny_shakespear", "tiny_shakespeare"), ("tales", "tiny_tales"), ("x", "")]
 )
-def test_an_unknown_name_gets_the_nearest_and_all(mini: Miniature, name: str, nearest: str) -> None:
+def test_for_an_unknown_name_the_nearest_and_all_are_listed(mini: Miniature, name: str, nearest: str) -> None:
     result = mini.harness("data", name)
     assert result.code == 2
     assert f"There is no corpus '{name}'; the corpora are simple_sequences, tiny_tales, tiny_sh" in result.err
@@ -119,7 +119,7 @@ def test_an_unknown_name_gets_the_nearest_and_all(mini: Miniature, name: str, ne
 
 
 def test_an_error_is_one_block_with_exit_code_1(mini: Miniature) -> None:
-    (mini.root / "data").write_text("a file where the folder should be")
+    (mini.root / "data").write_text("a file instead of the folder")
     result = mini.harness("data", "tiny_tales")
     assert result.code == 1
     assert re.fullmatch(
@@ -154,7 +154,7 @@ def test_the_command_downloads(mini: Miniature, monkeypatch: pytest.MonkeyPatch)
 # --- from a file ---------------------------------------------------------------------------------
 
 
-def test_a_copy_is_taken_and_checked(
+def test_a_file_is_copied_and_checked(
     mini: Miniature, bottles: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(mini.root)
@@ -166,7 +166,7 @@ def test_a_copy_is_taken_and_checked(
     assert result.output == "bottles is already here (checksum verified): data/bottles.txt\n"
 
 
-def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_nothing(mini: Miniature) -> None:
+def test_a_file_is_tiny_shakespeare_by_default_and_a_wrong_one_changes_nothing(mini: Miniature) -> None:
     (mini.root / "download.txt").write_bytes(SONG)
     result = mini.harness("data", "--from", "download.txt")
     assert result.code == 1
@@ -176,12 +176,12 @@ def test_a_copy_is_of_tiny_shakespeare_unless_named_and_a_wrong_one_changes_noth
     assert not (mini.root / "data").exists()
 
 
-def test_a_copy_that_is_not_there_is_a_usage_error(mini: Miniature) -> None:
+def test_a_missing_file_is_a_usage_error(mini: Miniature) -> None:
     result = mini.harness("data", "--from", "nowhere.txt")
     assert result.code == 2
     assert "nowhere.txt" in result.err
 
 
-def test_a_copy_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NoCorpus, match=r"cannot be read: .*\. Give the path of a text file"):
         data.take(tmp_path, "tiny_shakespeare", tmp_path)

@@ -1,4 +1,4 @@
-"""`harness review`: questions one at a time on a terminal, all of them into a pipe."""
+"""`harness review`: one question at a time on a terminal, all of them into a pipe."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def asked(mini: Miniature) -> Miniature:
     return mini
 
 
-# --- on paper ------------------------------------------------------------------------------------
+# --- without a terminal ------------------------------------------------------------------------
 
 
 def sitting(mini: Miniature, keys: str) -> list[str]:
-    """What is shown and asked when these keys are pressed."""
+    """Return the lines and prompts shown when these keys are pressed."""
     seen: list[str] = []
     left = iter(keys)
 
@@ -49,12 +49,12 @@ def test_each_question_waits_for_a_key_and_each_answer_too(asked: Miniature) -> 
     assert sitting(asked, "   ") == [
         "kata 00 doubles · question 1 of 2",
         "Why?",
-        "any key: the answer · q: quit",
+        "any key: show the answer · q: quit",
         "  Because.",
-        "any key: the next question · q: quit",
+        "any key: next question · q: quit",
         "kata 00 doubles · question 2 of 2",
         "How?",
-        "any key: the answer · q: quit",
+        "any key: show the answer · q: quit",
         "  So.",
         "That was the last question.",
     ]
@@ -62,8 +62,8 @@ def test_each_question_waits_for_a_key_and_each_answer_too(asked: Miniature) -> 
 
 @pytest.mark.parametrize("key", ["q", "Q", "\x1b", "\x04"])
 def test_q_escape_and_end_of_file_quit_without_the_answer(asked: Miniature, key: str) -> None:
-    assert sitting(asked, key)[-1] == "any key: the answer · q: quit"
-    assert sitting(asked, f" {key}")[-1] == "any key: the next question · q: quit"
+    assert sitting(asked, key)[-1] == "any key: show the answer · q: quit"
+    assert sitting(asked, f" {key}")[-1] == "any key: next question · q: quit"
 
 
 @pytest.mark.parametrize("card", SHIPPED, ids=lambda card: f"{card.kata.name}-{card.number}")
@@ -72,7 +72,7 @@ def test_a_shipped_question_can_be_read_on_a_small_terminal_of_any_encoding(card
     lines = [line.text for line in [*review_words.question(card), *review_words.answer(card)]]
     assert max(map(len, lines)) <= 80
     asked = sum(line.count("?") for line in lines)
-    assert sum(encodable(line, "ascii").count("?") for line in lines) == asked  # no sign is lost
+    assert sum(encodable(line, "ascii").count("?") for line in lines) == asked  # no character is lost
 
 
 def test_the_page_hides_each_answer_until_it_is_opened(asked: Miniature) -> None:
@@ -90,7 +90,7 @@ def test_a_narrow_terminal_gets_short_lines() -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def test_into_a_pipe_all_is_printed(asked: Miniature) -> None:
+def test_into_a_pipe_everything_is_printed(asked: Miniature) -> None:
     result = asked.harness("review", "1", folder="katas")
     assert result.code == 0
     assert result.out == (
@@ -100,7 +100,7 @@ def test_into_a_pipe_all_is_printed(asked: Miniature) -> None:
     assert asked.harness("review").out.count("question 1 of 2") == 2
 
 
-def test_without_questions_it_says_how_to_get_them_back(mini: Miniature) -> None:
+def test_without_questions_it_says_how_to_restore_them(mini: Miniature) -> None:
     result = mini.harness("review", "0")
     assert result.code == 1
     assert result.err == (
@@ -111,7 +111,7 @@ def test_without_questions_it_says_how_to_get_them_back(mini: Miniature) -> None
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("keys", "status"), [("q", 0), (" q", 0), ("   ", 0), ("\x03", 130), ("\x04", 0)])
-def test_on_a_terminal_it_follows_the_keys_and_leaves_the_terminal_as_it_was(
+def test_on_a_terminal_it_follows_the_keys_and_restores_the_settings(
     asked: Miniature, keys: str, status: int
 ) -> None:
     shown, code, restored = on_a_terminal(asked.root, keys)
@@ -122,7 +122,7 @@ def test_on_a_terminal_it_follows_the_keys_and_leaves_the_terminal_as_it_was(
 
 
 def on_a_terminal(folder: Path, keys: str) -> tuple[str, int, bool]:
-    """`harness review 0` on a small terminal: what it shows, its status, is the terminal as it was."""
+    """Return the output and exit status of `harness review 0`, and if the terminal was restored."""
     import pty
     import subprocess
     import termios
@@ -153,7 +153,7 @@ def on_a_terminal(folder: Path, keys: str) -> tuple[str, int, bool]:
 
 
 def available(terminal: int) -> str:
-    """What has been written to a terminal and not read yet."""
+    """Return the unread output of a terminal."""
     import select
 
     readable, _, _ = select.select([terminal], [], [], 0.1)
@@ -161,7 +161,7 @@ def available(terminal: int) -> str:
 
 
 def wait_until_raw(terminal: int, before: list, process) -> None:
-    """Until a single key is being waited for: a key that comes earlier would wait for a line end."""
+    """Wait until single keys are read; an earlier key would need Enter."""
     import termios
 
     while process.poll() is None and termios.tcgetattr(terminal) == before:

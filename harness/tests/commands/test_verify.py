@@ -1,4 +1,4 @@
-"""`harness verify` finds what is wrong with a machine and says what to do."""
+"""`harness verify` finds a machine's problems and names the remedies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_good_machine_passes_every_check(mini: Miniature) -> None:
     assert names == [["ok", name] for name in ("Python", "packages", "torch", "training", "folders", "data")]
 
 
-def test_the_corpora_that_are_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_corpora_on_this_machine_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
     others = "harness data NAME gets"
     assert verify.data(tmp_path).found.startswith(f"here: none yet; {others} simple_sequences, tiny_tales")
@@ -36,7 +36,9 @@ def test_a_failure_exits_with_1_and_names_its_remedy(mini: Miniature) -> None:
     assert "Set HARNESS_DATA_DIR to a folder that exists, or unset it." in result.out
 
 
-def test_an_old_python_is_told_which_one_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_for_an_old_python_it_names_the_version_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(verify.sys, "version_info", (3, 10, 2))
     result = verify.python(tmp_path)
     assert not result.good
@@ -58,7 +60,7 @@ def test_a_wrong_package_is_named(
     assert "pip install -e ." in result.remedy
 
 
-def test_a_check_that_fails_with_an_error_is_reported_not_raised(
+def test_an_error_during_a_check_is_reported_not_raised(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def torch(root: Path) -> verify.Result:
@@ -71,8 +73,8 @@ def test_a_check_that_fails_with_an_error_is_reported_not_raised(
     assert "Reinstall" in out
 
 
-def test_folders_that_cannot_be_written_to_are_named(tmp_path: Path) -> None:
-    (tmp_path / ".harness").write_text("a file where the folder should be")
+def test_folders_that_are_not_writable_are_named(tmp_path: Path) -> None:
+    (tmp_path / ".harness").write_text("a file instead of the folder")
     result = verify.folders(tmp_path)
     assert not result.good
     assert result.found == "cannot write to .harness"

@@ -80,7 +80,7 @@ def test_the_keys(mini: Miniature, begin: Begin) -> None:
     terminal.type("s")
     assert "Next: pytest katas/01\n      test_doubler" in terminal.wait_for(FOOT)
     terminal.type("\x1b[Ao")  # an arrow means nothing
-    assert "its solution waits until it is" in " ".join(terminal.wait_for(FOOT).split())
+    assert "its solution is shown once it is" in " ".join(terminal.wait_for(FOOT).split())
     terminal.type("p")
     verdict = terminal.wait_for(FOOT)
     assert "Kata 00 doubles." in verdict
