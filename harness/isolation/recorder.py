@@ -22,6 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from harness.course.test_case import TestCase
+from harness.isolation.words import still_running
 
 # On POSIX the supervisor asks for the stack by a signal, which the hanging thread itself handles. The
 # alternative, a watchdog thread that reads another thread's running frames, can crash the process.
@@ -35,7 +36,7 @@ class TooSlow(Exception):
     """A step of a learner's code that took longer than its limit."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"still running after {seconds:g} s")
+        super().__init__(still_running(seconds))
         self.seconds = seconds
 
 

@@ -9,3 +9,7 @@ def cannot_import(file: str, error: str, message: str) -> str:
 
 def missing_name(file: str, name: str) -> str:
     return f"{file} does not define {name!r}"
+
+
+def still_running(seconds: float) -> str:
+    return f"still running after {seconds:g} s"

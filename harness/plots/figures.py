@@ -31,7 +31,7 @@ from harness.plots.theme import (
     shades,
     title,
 )
-from harness.plots.words import wrong_count, wrong_weights_shape
+from harness.plots.words import LOSS, wrong_count, wrong_weights_shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,7 +142,7 @@ def draw_losses(
             loss, color=theme.quiet, linewidth=1.2, linestyle=["--", ":", "-."][number % 3], label=name
         )
     grid(axes, theme)
-    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.set(xlabel="step", ylabel=LOSS)
 
 
 def sampling_distributions(

@@ -1,6 +1,8 @@
-"""Messages about arguments that do not fit a figure."""
+"""Labels of figures, and messages about arguments that do not fit one."""
 
 from __future__ import annotations
+
+LOSS = "loss (nats per token)"
 
 
 def wrong_weights_shape(shape: tuple[int, ...]) -> str:

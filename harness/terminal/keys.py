@@ -65,7 +65,7 @@ else:
     import tty
 
     def _read_windows() -> str:
-        raise OSError("not on this system")
+        raise NotImplementedError
 
     @contextmanager
     def _unbuffered_keys(stream: object) -> Iterator[None]:
