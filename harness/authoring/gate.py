@@ -218,8 +218,6 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _review_questions_are_there,
     _links_lead_somewhere,
 )
-
-
 _RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
     _manifest_is_current,
     _other_links_lead_somewhere,

@@ -23,8 +23,6 @@ _NOUNS = {
     **dict.fromkeys(("d", "d_k", "d_v", "d_model", "d_head", "d_ff", "features"), "feature"),
     **dict.fromkeys(("in_features", "out_features"), "feature"),
 }
-
-
 _PLURALS = {"query": "queries", "class": "classes", "entry": "entries", "index": "indices"}
 
 

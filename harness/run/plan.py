@@ -18,8 +18,6 @@ from harness.progress.standing import bare_run
 from harness.run.selection import BadArgument, bare_touches_katas, select
 
 ALL_LOCKED = 10  # the exit code when every selected test is locked
-
-
 _NARROWING = (
     "keyword",
     "markexpr",
@@ -31,14 +29,8 @@ _NARROWING = (
     "all",
     "solutions",
 )
-
-
 _ANSWERS_ONLY = ("help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
-
-
 _IDE_PLUGINS = ("vscode_pytest", "teamcity.pytest_plugin")
-
-
 IDE_VARIABLES = ("TEST_RUN_PIPE", "PYCHARM_HOSTED", "TEAMCITY_VERSION")
 
 

@@ -77,8 +77,6 @@ def test_shape():
     """Fails by its shape."""
     wrong(torch.ones(2))
 '''
-
-
 _CONFIGURATION = """
 [tool.pytest.ini_options]
 addopts = ["--import-mode=importlib"]
