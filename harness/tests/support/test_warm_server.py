@@ -152,6 +152,44 @@ def test_code_runs_and_ends_as_in_a_fresh_python(mini: Miniature, ending: str) -
     assert mini.python(*words) == mini.cold.python(*words)
 
 
+STARTS = """
+import os, signal, subprocess, sys
+
+inner = '''
+import os, sys
+print(sys.argv, sys.path, os.getcwd(), os.environ["INNER"], sys.stdin.read(), flush=True)
+print(os.getsid(0) == os.getpid(), os.getpgrp() == int(os.environ["GROUP"]), file=sys.stderr)
+sys.exit(3)
+'''
+environment = {**os.environ, "INNER": "1", "GROUP": str(os.getpgrp())}
+common = {"cwd": "katas", "env": environment, "input": b"typed", "stdout": subprocess.PIPE}
+for flags, own in [([], {}), (["-u"], {"start_new_session": True}), (["-P"], {"stderr": subprocess.STDOUT})]:
+    command = [sys.executable, *flags, "-c", inner, "x"]
+    done = subprocess.run(command, **{"stderr": subprocess.PIPE, **common, **own})
+    print(done.returncode, done.stdout, done.stderr)
+sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+try:
+    sleeper.wait(0.5)
+except subprocess.TimeoutExpired:
+    print("it still sleeps", sleeper.poll())
+sleeper.terminate()
+print(sleeper.wait() == -signal.SIGTERM, sleeper.poll(), os.path.exists(f"/proc/{sleeper.pid}"))
+"""
+
+
+def test_what_a_warm_command_starts_is_what_a_cold_one_starts(mini: Miniature) -> None:
+    warm, cold = mini.python("-c", STARTS), mini.cold.python("-c", STARTS)
+    assert warm == cold
+    assert warm.code == 0, warm.err
+
+
+def test_what_a_warm_command_starts_is_warm(mini: Miniature) -> None:
+    inner = "import sys; print(any(type(each).__name__ == 'WithheldTorch' for each in sys.meta_path))"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    assert mini.python("-c", outer).out == "True\n"
+    assert mini.cold.python("-c", outer).out == "False\n"
+
+
 OWNER = """
 import sys
 from pathlib import Path
