@@ -28,6 +28,7 @@ from harness.course.katas import Course, Kata
 from harness.isolation.importer import katas_forgotten
 from harness.run.plan import ReplacedSources
 
+_OPTIONS = ("--capture=sys",)  # not in a file, which all children would write to
 _TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # pytest's own variable: where it makes the folders of tmp_path
 
 
@@ -98,14 +99,14 @@ class _Trunk:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     plugins = [listener, ReplacedSources(self.texts), self]
-                    pytest.main(arguments(self.kata, self.time_limit), plugins=plugins)
+                    pytest.main([*arguments(self.kata, self.time_limit), *_OPTIONS], plugins=plugins)
             finally:
                 if self.forks.key is not None:
                     self.forks.leave(Outcome(listener.verdict(self.kata), set(ENTERED), _imported_by_now()))
             self.forks.wait(self.versions)
         silent = Verdict(problem=listener.problem or "its process ended early")
         found = {version: self._verdict(version, silent) for version in self.versions}
-        dependent = [name for name in self.cases if self._verdict(name, silent).passed != [name]]
+        dependent = [name for name in self.cases if not self._verdict(name, silent).is_clean]
         return found | {self.solution: replace(found[self.solution], dependent=dependent)}
 
     def _verdict(self, key: Hashable, otherwise: Verdict) -> Verdict:
@@ -125,6 +126,7 @@ class _Trunk:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
         """Branch into the versions that are imported as a whole."""
+        ENTERED.clear()
         _import(kata.module for kata in self.course.katas[: self.course.katas.index(self.kata)])
         if self._branch_whole(self.solution, session):
             return
@@ -173,10 +175,7 @@ class _Trunk:
     def _is_sound(self) -> bool:
         """Whether the solution passes every test, and every test of it alone."""
         silent = Verdict(problem="silent")
-        whole = self._verdict(self.solution, silent)
-        return not (whole.failed or whole.problem) and all(
-            self._verdict(name, silent).passed == [name] for name in self.cases
-        )
+        return all(self._verdict(key, silent).is_clean for key in (self.solution, *self.cases))
 
     def _branch_into(
         self, version: Version, changed: Difference, entered_by_import: set[str], session: pytest.Session

@@ -32,6 +32,11 @@ class Verdict:
     def first_failure(self) -> str | None:
         return self.failed[0] if self.failed else None
 
+    @property
+    def is_clean(self) -> bool:
+        """True if the tests could run, and none failed."""
+        return not self.failed and not self.problem
+
 
 class Listener:
     """Collects the verdict from pytest's reports."""

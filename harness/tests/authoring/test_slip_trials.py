@@ -47,7 +47,7 @@ from pathlib import Path
 from harness.authoring import slip_trials
 from harness.course.katas import load_course
 course = load_course(Path.cwd())
-print(*slip_trials.check(course, course.katas[0]), sep="\\n")
+print(*slip_trials.check(course, course.katas[{kata}]), sep="\\n")
 """
 
 
@@ -59,9 +59,9 @@ def proven(mini: Miniature) -> Miniature:
     return mini
 
 
-def problems(mini: Miniature) -> list[str]:
-    """What the proof finds wrong with kata 00, without the number of slips, of which it has too few."""
-    result = mini.python("-c", CHECK)
+def problems(mini: Miniature, kata: int = 0) -> list[str]:
+    """What the proof finds wrong with a kata, without the number of slips, of which it has too few."""
+    result = mini.python("-c", CHECK.format(kata=kata))
     assert result.code == 0, result.text
     return [line for line in result.out.splitlines() if line and "a kata has at least 8" not in line]
 
@@ -178,6 +178,14 @@ BREAKAGES = [
         'def outer__einsum(x: Float[Tensor, "n"], z: int = 0, *, y:',
         "alternatives.py: outer__einsum is declared outer(x, z=0, *, y). Remedy: declare it outer(x, y)",
     ),
+    (
+        "katas/k00_doubles/test_doubles.py",
+        "    x = torch.ones(2)\n    double(x)",
+        "    global x\n    x = torch.ones(2)\n    double(x)\n\n\n"
+        'def test_what_the_one_above_left():\n    """Looks at it."""\n    assert len(double(x)) == 2',
+        "test_doubles.py: test_what_the_one_above_left does not pass alone."
+        " Remedy: let it make for itself what it needs",
+    ),
 ]
 
 
@@ -186,6 +194,44 @@ def test_a_broken_rule_is_refused(proven: Miniature, path: str, old: str, new: s
     edit(proven.root / path, old, new)
     found = problems(proven)
     assert any(message in problem for problem in found), found
+
+
+def test_a_slip_that_ends_the_process_is_refused(proven: Miniature) -> None:
+    slips = proven.doubles.solution_folder / "slips.toml"
+    edit(slips, '"return 3 * x"', "\"__import__('os')._exit(0)\"")
+    told = "three-times could not be tried (its process ended early). Remedy: mend its `replace`"
+    assert any(told in problem for problem in problems(proven))
+
+
+def test_what_is_called_by_importing_the_solution_is_tried_in_full(proven: Miniature) -> None:
+    edit(proven.doubles.solution, "def outer(", "TWO = double(torch.ones(1)).item()\n\n\ndef outer(")
+    edit(proven.doubles.solution, "return x[:, None] * y", "return x[:, None] * y * (TWO / 2)")
+    slips = proven.doubles.solution_folder / "slips.toml"
+    edit(slips, '"return 3 * x"', '"return (3 if len(x) == 1 and x[0] == 1 else 2) * x"')
+    edit(slips, 'caught_by = "test_double_of_one"', 'caught_by = "test_outer"')
+    assert problems(proven) == []
+
+
+def test_an_alternative_that_is_a_class_takes_the_place_of_the_solutions(proven: Miniature) -> None:
+    folder = proven.layers.solution_folder
+    (folder / "slips.toml").write_text("")
+    way = (
+        "class Doubler__{}(nn.Module):\n    def forward(self, x: Tensor) -> Tensor:\n        return {}\n\n\n"
+    )
+    ways = way.format("sum", "x + x") + way.format("triple", "3 * x")
+    (folder / "alternatives.py").write_text(f"from torch import Tensor, nn\n\n\n{ways}")
+    found = problems(proven, kata=1)
+    assert any("alternatives.py: Doubler__triple is refused by test_" in problem for problem in found)
+    assert not any("Doubler__sum" in problem for problem in found)
+
+
+def test_where_nothing_can_be_forked_the_same_is_found(proven: Miniature) -> None:
+    edit(proven.doubles.solution_folder / "slips.toml", "x.mul_(2)", "x * 2")
+    elsewhere = "from harness import forks\nforks.IS_SAFE = False\n" + CHECK.format(kata=0)
+    assert (
+        proven.run(sys.executable, "-c", elsewhere).out
+        == proven.run(sys.executable, "-c", CHECK.format(kata=0)).out
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,5 +252,5 @@ def test_a_kata_whose_tests_cannot_start_is_refused(proven: Miniature) -> None:
 
 
 def test_too_few_slips_are_refused(proven: Miniature) -> None:
-    out = proven.python("-c", CHECK).out
+    out = proven.python("-c", CHECK.format(kata=0)).out
     assert "slips.toml: has 2 slips. Remedy: a kata has at least 8" in out
