@@ -1,4 +1,4 @@
-"""What a failed test observed."""
+"""The observations of a failed test."""
 
 from __future__ import annotations
 

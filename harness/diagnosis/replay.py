@@ -39,7 +39,7 @@ class UnexpectedResult(BaseException):
 
 @dataclass
 class Replay:
-    """What one repeat of a case observed."""
+    """The results and the failure of one repeat of a case."""
 
     results: list[Snapshot] = field(default_factory=list)  # of the contract's functions, called by the test
     failure: ObservedFailure | None = None

@@ -37,7 +37,7 @@ def plain() -> None: ...
 
 
 def item(function: Callable[..., None], params: dict[str, Any] | None = None, **more: object) -> Any:
-    """What a case is made from: these attributes of pytest's item."""
+    """Return the attributes of an item of pytest that a case is made from."""
     module = more.pop("module", ModuleType("test_parts"))
     callspec = {} if params is None else {"callspec": SimpleNamespace(params=params)}
     return SimpleNamespace(function=function, module=module, nodeid="id", **callspec, **more)

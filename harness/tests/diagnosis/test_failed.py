@@ -1,4 +1,4 @@
-"""Tests of what a failed test observed."""
+"""Tests of the observations of a failed test."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from harness.isolation.supervisor import _read_stack, raise_on_signals
+from harness.isolation import supervisor
+from harness.isolation.recorder import EVENTS
+from harness.isolation.supervisor import ExitCall, RunStep, Supervision, _read_stack, raise_on_signals
 from harness.progress.receipts import progress_path
 from harness.tests.support.miniature import Miniature, make_miniature
 
@@ -144,6 +146,65 @@ def test_no_other_plugin_is_needed(mini: Miniature, plugin: str) -> None:
     assert result.code == 1, result.text
     assert "INTERNALERROR" not in result.text
     assert "3/4" in mini.harness("status").out
+
+
+class FakeChild:
+    """A child that runs until it is killed or given a status."""
+
+    pid = 0
+    status: int | None = None
+
+    def poll(self) -> int | None:
+        return self.status
+
+    def kill(self) -> None:
+        self.status = -9
+
+
+@pytest.fixture
+def supervision(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Supervision:
+    """The supervision of a fake child, whose stack is not asked for."""
+    monkeypatch.setattr(supervisor, "ASKS_BY_SIGNAL", False)
+    monkeypatch.setattr(supervisor, "_GRACE", 0)
+    return Supervision(FakeChild(), tmp_path, starting_limit=60)
+
+
+def record(tmp_path, *events: dict[str, object]) -> None:
+    with (tmp_path / EVENTS).open("a") as file:
+        file.writelines(f"{json.dumps(event)}\n" for event in events)
+
+
+def test_a_step_that_exceeds_its_limit_ends_the_child(supervision: Supervision, tmp_path) -> None:
+    assert supervision.look() is None
+    record(tmp_path, {"event": "import", "limit": 1e-9, "path": "a.py"})
+    ending = supervision.look() or supervision.look()
+    assert ending is not None
+    assert (ending.status, ending.step) == (None, RunStep(1e-9, "a.py"))
+
+
+def test_the_outer_step_continues_after_an_inner_one(supervision: Supervision, tmp_path) -> None:
+    outer, inner = ({"event": "import", "limit": 60, "path": name} for name in ("outer.py", "inner.py"))
+    record(tmp_path, outer, inner, {"event": "imported"})
+    supervision._child.kill()
+    ending = supervision.look()
+    assert ending is not None
+    assert (ending.status, ending.step) == (-9, RunStep(60, "outer.py"))
+
+
+def test_a_debugger_lifts_the_limits(supervision: Supervision, tmp_path) -> None:
+    record(tmp_path, {"event": "import", "limit": 1e-9, "path": "a.py"}, {"event": "paused"})
+    assert supervision.look() is None
+    assert supervision.look() is None
+
+
+def test_hard_exits_and_exit_statuses_are_read(supervision: Supervision, tmp_path) -> None:
+    record(tmp_path, {"event": "os._exit", "status": 4, "stack": [["a.py", 7]]})
+    record(tmp_path, {"event": "finished", "status": 1})
+    supervision._child.kill()
+    ending = supervision.look()
+    assert ending is not None
+    assert (ending.hard_exit, ending.exit_status) == (ExitCall(4, (("a.py", 7),)), 1)
+    assert ending.stack == (("a.py", 7),)
 
 
 class SignalInDestructor:
