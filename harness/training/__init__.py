@@ -1,4 +1,4 @@
-"""Training and sampling with the capstone, and the parts of a training run that learners are given."""
+"""Training with the capstone, and the parts that learners are given."""
 
 from harness.training.curves import draw_curves
 from harness.training.devices import choose_device

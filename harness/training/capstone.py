@@ -1,4 +1,4 @@
-"""What `harness train`, `sample` and `demo` do: the capstone, on the learner's own katas or the reference."""
+"""`harness train`, `sample` and `demo`: the capstone on own or reference katas."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from harness.isolation import importer
 from harness.isolation.recorder import Recorder
 from harness.plots.figures import Point
 from harness.progress.standing import KataProgress
+from harness.training import words
 from harness.training.run_folder import RunFolder, read_losses
 from harness.training.workers import Workers, join_workers
 
@@ -27,17 +28,17 @@ CAPSTONE = "k09_capstone"
 DEFAULT_CONFIG = "laptop"
 DEFAULT_DATA, DATA_WITHOUT_NETWORK = "tiny_shakespeare", "tiny_tales"
 RUNS = "runs"
-_DATA_NOTE = "data.txt"  # in a run's folder: what it is trained on, for a resume
+_DATA_NOTE = "data.txt"  # in a run's folder: the name of its data, for --resume
 _IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 
 
 class CannotTrain(Exception):
-    """Something that was asked for is not there; the message says what, and what to do."""
+    """Something requested is missing; the message says what, and what to do."""
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What `harness train` was asked for; None where the default is wanted."""
+    """The options of `harness train`; None for a default."""
 
     config: str | None = None  # a file, or the name of one of the capstone's
     data: str | None = None  # a corpus, or a file
@@ -48,37 +49,37 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a training run has come to."""
+    """The result of a training run."""
 
     run: RunFolder
     summary: Any  # the capstone's RunSummary
     interrupted: bool
-    speaks: bool  # whether this process is the one that tells
-    limit: float | None  # the lowest loss that any model can have on new text of this kind, if it is known
+    speaks: bool  # true in the process that prints
+    limit: float | None  # the lowest loss that any model can reach on new text of this kind, if known
 
     @property
     def losses(self) -> Sequence[Point]:
-        """The loss of every step so far."""
+        """Return the loss of every step so far."""
         return read_losses(self.run)[0]
 
 
 def load_capstone(course: Course, solved: Collection[Kata]) -> ModuleType:
-    """The capstone's module, importing the reference for those `solved` and else the learner's katas."""
+    """Return the capstone's module; it uses the reference for `solved` katas, else the learner's code."""
     if CAPSTONE not in {kata.name for kata in course.katas}:
-        raise CannotTrain(f"This course has no {CAPSTONE}.")
+        raise CannotTrain(words.no_capstone(CAPSTONE))
     importer.install(course, Recorder(None, _IMPORT_LIMIT), solved=solved, checked=False)
     return importlib.import_module(f"katas.{CAPSTONE}.capstone")
 
 
 def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:
-    """The katas for which a demonstration takes the reference: not complete, or edited since."""
+    """Return the katas for which a demonstration uses the reference: incomplete, or edited since."""
     return [each.kata for each in progress if not each.complete or each.edited_since_pass]
 
 
 def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> TrainingOutcome:
-    """Train as asked; the run's folder and what came out. Raises CannotTrain, or what the katas raise."""
+    """Train and return the outcome. Raises CannotTrain, or an error of the katas."""
     if request.resume and (request.run_dir is None or not request.run_dir.is_dir()):
-        raise CannotTrain("--resume needs --run-dir with the folder of a run. See runs/ for yours.")
+        raise CannotTrain(words.RESUME_NEEDS_A_RUN)
     config = _config(course, capstone, request)
     with join_workers(config.training.device) as workers:
         run = RunFolder(workers.agree(request.run_dir or _new_run_dir(course, capstone, config)))
@@ -91,17 +92,17 @@ def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> Tra
 
 
 def demonstrate(course: Course, capstone: ModuleType) -> TrainingOutcome:
-    """Train the demonstration's small model, in a folder that the next demonstration takes over."""
+    """Train the demonstration's small model, in a folder that the next demonstration overwrites."""
     run_dir = course.root / RUNS / "demo"
     shutil.rmtree(run_dir, ignore_errors=True)
     return train(course, capstone, TrainingRequest("demo", DATA_WITHOUT_NETWORK, run_dir))
 
 
 def newest_run(course: Course) -> Path:
-    """The folder of the run that was saved last. Raises CannotTrain if there is none."""
+    """Return the folder of the run saved last. Raises CannotTrain if there is none."""
     runs = sorted((course.root / RUNS).glob("*/best.pt"), key=lambda path: path.stat().st_mtime)
     if not runs:
-        raise CannotTrain("No run has been trained yet. Train one:  harness train")
+        raise CannotTrain(words.NO_RUN)
     return runs[-1].parent
 
 
@@ -115,13 +116,12 @@ def _config(course: Course, capstone: ModuleType, request: TrainingRequest) -> A
 
 
 def _config_path(course: Course, name: str) -> Path:
-    """The file, or the capstone's configuration of that name. Raises CannotTrain."""
+    """Return the file, or the capstone's configuration of that name. Raises CannotTrain."""
     folder = course.root / "katas" / CAPSTONE / "configs"
     for path in (Path(name), folder / f"{name}.yaml"):
         if path.is_file():
             return path
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-    raise CannotTrain(f"No configuration {name!r}: give a file, or one of {known}.")
+    raise CannotTrain(words.no_configuration(name, sorted(path.stem for path in folder.glob("*.yaml"))))
 
 
 def _new_run_dir(course: Course, capstone: ModuleType, config: Any) -> Path:
@@ -130,7 +130,7 @@ def _new_run_dir(course: Course, capstone: ModuleType, config: Any) -> Path:
 
 
 def _data_name(request: TrainingRequest, run: RunFolder) -> str | None:
-    """What to train on: as asked for, else what a resumed run was trained on, else None."""
+    """Return the requested data, else the data of a resumed run, else None."""
     note = run.path / _DATA_NOTE
     if request.data is None and request.resume and note.is_file():
         return note.read_text(encoding="utf-8").strip()
@@ -140,7 +140,7 @@ def _data_name(request: TrainingRequest, run: RunFolder) -> str | None:
 def _prepared(
     course: Course, capstone: ModuleType, workers: Workers, run: RunFolder, name: str | None
 ) -> Path:
-    """The folder with the tokens of what is trained on, made by the first worker while the others wait."""
+    """Return the folder of the prepared tokens. The first worker prepares them; the others wait."""
     folder = None
     if workers.is_first:
         text = _text(course, name)
@@ -156,10 +156,10 @@ def _prepared(
 
 
 def prepare(capstone: ModuleType, text: Path, folder: Path) -> None:
-    """Let the capstone turn a text into tokens in `folder`. What is there already and the same stays.
+    """Let the capstone turn a text into tokens in `folder`, replacing only files that differ.
 
-    A file that another run has mapped into its memory must not change under it: so the tokens are made
-    beside it, and take its place only if they differ.
+    Another run may have mapped a file into its memory, so no file is written in place: new ones are
+    written to a temporary folder and moved.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -171,7 +171,7 @@ def prepare(capstone: ModuleType, text: Path, folder: Path) -> None:
 
 
 def _text(course: Course, name: str | None) -> Path:
-    """The text to train on: a file, a corpus, or by default the best corpus that can be had."""
+    """Return the text to train on: a file, a corpus, or by default the best corpus available."""
     if name is None:
         return _default_text(course)
     return Path(name) if _is_file(name) else catalogue.find(course.root, name)

@@ -1,4 +1,4 @@
-"""The curves of a training run, drawn into its folder."""
+"""Training curves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.training.run_folder import RunFolder, read_losses
 
 
 def draw_curves(run_dir: Path) -> Path:
-    """Draw the losses over the steps of a run, from its logs, into its folder; the picture's path."""
+    """Draw the losses in a run's logs, save the picture in its folder, and return the path."""
     run = RunFolder(Path(run_dir))
     steps, evaluations = read_losses(run)
     training_curves(steps, evaluations).savefig(run.curves, dpi=120)

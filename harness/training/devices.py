@@ -1,8 +1,10 @@
-"""Which device to compute on. Nothing else in the repository asks torch what there is."""
+"""The choice of a device: the only place that asks torch for one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from harness.training import words
 
 if TYPE_CHECKING:
     import torch
@@ -11,7 +13,7 @@ AUTO = "auto"
 
 
 def available() -> list[str]:
-    """The kinds of device that torch can use here, the fastest first; the last is always cpu."""
+    """Return the kinds of device that torch can use here, the fastest first, cpu last."""
     import torch
 
     kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -19,18 +21,14 @@ def available() -> list[str]:
 
 
 def choose_device(name: str = AUTO) -> torch.device:
-    """The device of this name; with "auto" the fastest one here. Raises ValueError if it is not here."""
+    """Return the device of this name; with "auto", the fastest. Raises ValueError if there is none."""
     import torch
 
     present = available()
     try:
         device = torch.device(present[0] if name == AUTO else name)
     except RuntimeError:
-        raise ValueError(f"{name!r} names no device; choose {_alternatives(present)}") from None
+        raise ValueError(words.not_a_device(name, [AUTO, *present])) from None
     if device.type not in present:
-        raise ValueError(f"torch finds no device {name!r} here; choose {_alternatives(present)}")
+        raise ValueError(words.device_missing(name, [AUTO, *present]))
     return device
-
-
-def _alternatives(present: list[str]) -> str:
-    return " or ".join([AUTO, *present])

@@ -1,4 +1,4 @@
-"""What a person sees of a training run while it goes: the bar, losses, samples; and Ctrl-C."""
+"""Progress bar, losses and samples of a training run, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from harness.training import words
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_SMOOTHING = 0.98  # share of the past in the loss that is shown: single batches differ a lot
+_SMOOTHING = 0.98  # weight of the past in the displayed loss, as single batches differ a lot
 
 
 class Monitor:
-    """Follows a run step by step. It measures the time of the steps, without evaluations.
+    """Follow a run step by step, and measure the time of its steps without the evaluations.
 
     Ctrl-C sets `interrupted`, so that the run can save what it has; a second one interrupts at once.
     """
@@ -36,18 +38,18 @@ class Monitor:
 
     @property
     def seconds(self) -> float:
-        """Since the monitor was made."""
+        """Return the seconds since the monitor was created."""
         return time.perf_counter() - self._began
 
     @property
     def tokens_per_second(self) -> float:
-        """Of the steps since the monitor was made; 0 before the first."""
+        """Return the speed of the steps since the monitor was created; 0 before the first."""
         tokens = (self._step - self._first_step) * self._tokens_per_step
         return tokens / self.train_seconds if self.train_seconds else 0.0
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[Monitor]:
-        """Show the bar (on a terminal, unless quiet) and take Ctrl-C as a wish, until the block is left."""
+        """Inside, show the bar (on a terminal, unless quiet) and let Ctrl-C set `interrupted`."""
         with _first_interrupt_calls(self._interrupt), self._bar() as self._progress:
             self._task = self._progress.add_task(
                 "training", total=self._total_steps, completed=self._first_step, loss="", rate=""
@@ -56,28 +58,26 @@ class Monitor:
             yield self
 
     def step(self, step: int, loss: float) -> None:
-        """Note that `step` steps are done, the last one with this loss."""
+        """Record that `step` steps are done, the last one with this loss."""
         now = time.perf_counter()
         self.train_seconds += now - self._last
         self._step, self._last = step, now
         self._loss = loss if self._loss is None else _SMOOTHING * self._loss + (1 - _SMOOTHING) * loss
-        rate = f"{self.tokens_per_second:,.0f} tokens/s"
-        self._progress.update(self._task, completed=step, loss=f"loss {self._loss:.3f}", rate=rate)
+        rate = words.speed(self.tokens_per_second)
+        self._progress.update(self._task, completed=step, loss=words.loss_so_far(self._loss), rate=rate)
 
     def evaluated(self, step: int, val_loss: float, sample: str) -> None:
-        """Tell what an evaluation found, with a text that the model wrote. Not counted as training time."""
+        """Print the losses of an evaluation and a text by the model. Its time is not training time."""
         if not self._quiet:
-            trained = "" if self._loss is None else f"training loss {self._loss:.4f} · "
-            self._progress.console.rule(
-                f"step {step:,} · {trained}validation loss {val_loss:.4f}", align="left", characters="─"
-            )
+            heading = words.evaluation(step, self._loss, val_loss)
+            self._progress.console.rule(heading, align="left", characters="─")
             self._progress.console.print(sample, markup=False, highlight=False, soft_wrap=True)
         self._last = time.perf_counter()
 
     def _interrupt(self) -> None:
         self.interrupted = True
         if not self._quiet:
-            self._progress.console.print("Stopping after this step; Ctrl-C again stops at once.")
+            self._progress.console.print(words.STOPPING)
 
     def _bar(self) -> Progress:
         from rich.console import Console
@@ -90,7 +90,7 @@ class Monitor:
             TextColumn("{task.fields[loss]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn(words.TIME_LEFT),
             console=console,
             disable=self._quiet or not console.is_terminal,
             transient=True,
@@ -100,7 +100,7 @@ class Monitor:
 
 @contextlib.contextmanager
 def _first_interrupt_calls(callback: Callable[[], None]) -> Iterator[None]:
-    """Let the first SIGINT call `callback`, and the next interrupt as usual; only the main thread can."""
+    """Let the first SIGINT call `callback` and the next interrupt as usual; main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What lies where in the folder of a training run."""
+"""File layout of a training run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.plots.figures import Point
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A training run's folder: everything needed to go on with the run, to sample from it, to look at it."""
+    """The folder of a training run: everything needed to resume, inspect and sample from it."""
 
     path: Path
 
@@ -38,7 +38,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, from which the run goes on."""
+        """The newest checkpoint, from which the run resumes."""
         return self.path / "last.pt"
 
     @property
@@ -53,7 +53,7 @@ class RunFolder:
 
 
 def read_losses(run: RunFolder) -> tuple[list[Point], list[Point]]:
-    """The losses of the steps and of the evaluations, from a run's logs; none where there is no log."""
+    """Return the losses of the steps and of the evaluations from a run's logs; empty without a log."""
     steps, evaluations = _lines(run.steps), _lines(run.evaluations)
     found = [json.loads(line) for line in evaluations]
     return (

@@ -1,7 +1,7 @@
-"""Several processes that train one model together; alone, a process is the one of one.
+"""Data-parallel training; a single process is a group of one.
 
-`torchrun --nproc-per-node=2 -m harness train …` starts them. Each works on its share of every batch with
-a copy of the model, and the gradients are averaged in each backward pass, so all copies take the same step.
+`torchrun --nproc-per-node=2 -m harness train …` starts them. Each has a copy of the model and computes
+its share of every batch. The gradients are averaged in each backward pass, so all copies take the same step.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from harness.training import words
 from harness.training.devices import choose_device
 
 if TYPE_CHECKING:
@@ -22,21 +23,21 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those that train together."""
+    """This process within its group."""
 
-    rank: int  # which one this is, from 0
+    rank: int  # from 0
     count: int
-    device: torch.device  # where this one computes
+    device: torch.device
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that evaluates, logs, saves and talks."""
+        """True for the process that evaluates, logs, saves and prints."""
         return self.rank == 0
 
     def parallel(self, model: torch.nn.Module) -> torch.nn.Module:
-        """`model` as it is, or, with several workers, wrapped so that backward averages the gradients.
+        """Return the model, wrapped to average gradients in backward if there are several workers.
 
-        The wrapper shares the model's parameters. Each worker draws its own dropout from here on.
+        The wrapper shares the model's parameters. From now on, each worker draws its own dropout.
         """
         if self.count == 1:
             return model
@@ -48,24 +49,21 @@ class Workers:
         return DistributedDataParallel(model)
 
     def share(self, batch: torch.Tensor) -> torch.Tensor:
-        """The rows of a batch that this worker deals with. Raises ValueError if they do not come out even."""
+        """Return this worker's rows of a batch. Raises ValueError if the batch cannot be split evenly."""
         if len(batch) % self.count != 0:
-            raise ValueError(
-                f"{len(batch)} sequences cannot be shared among {self.count} workers:"
-                " make batch_size / micro_batches a multiple of them"
-            )
+            raise ValueError(words.uneven_batch(len(batch), self.count))
         return batch.chunk(self.count)[self.rank].to(self.device)
 
     def mean(self, value: float) -> float:
-        """The mean of a number over all workers."""
+        """Return the mean of a number over all workers."""
         return sum(self._gather(value)) / self.count
 
     def any(self, flag: bool) -> bool:
-        """Whether a flag is set in some worker."""
+        """True if the flag is set in any worker."""
         return any(self._gather(flag))
 
     def agree(self, value: _T) -> _T:
-        """The value that the first worker has."""
+        """Return the value of the first worker."""
         return self._gather(value)[0]
 
     def _gather(self, value: _T) -> list[_T]:
@@ -80,10 +78,10 @@ class Workers:
 
 @contextlib.contextmanager
 def join_workers(device: str = "auto") -> Iterator[Workers]:
-    """Join the processes that torchrun started with this one, if any, until the block is left.
+    """Inside, belong to the group of processes that torchrun started, if any.
 
-    `device` is what `choose_device` takes; of several GPUs each worker gets its own. Inside another such
-    block the same workers are given again.
+    `device` is a name for `choose_device`; with several GPUs each worker gets one. A nested block yields the
+    same group.
     """
     import torch
     from torch import distributed

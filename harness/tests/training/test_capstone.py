@@ -67,14 +67,14 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run of 12 steps with dropout: its folder, and what was printed."""
+    """Train for 12 steps with dropout; return the folder and the output."""
     run_dir = tmp_path_factory.mktemp("runs") / "through"
     done = run(*train_arguments(text, run_dir, 12, "--set", "model.dropout=0.2"))
     assert done.code == 0, done.err
     return run_dir, done.text
 
 
-def test_a_run_tells_its_losses_samples_and_what_to_type_next(finished: tuple[Path, str]) -> None:
+def test_a_run_prints_its_losses_samples_and_the_next_command(finished: tuple[Path, str]) -> None:
     run_dir, printed = finished
     for step in (0, 5, 10, 12):
         assert f"step {step} · " in printed
@@ -115,7 +115,7 @@ save = torch.save
 def interrupted(state, file):
     saves.append(1)
     save(state, file)
-    if len(saves) == 4:  # step 0 and step 5 wrote two each at most
+    if len(saves) == 4:  # steps 0 and 5 wrote at most two each
         file.truncate(1000)
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -125,7 +125,7 @@ main(sys.argv[3:])
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_exactly(
+def test_a_run_killed_while_writing_a_checkpoint_resumes_exactly(
     text: Path, finished: tuple[Path, str], tmp_path: Path
 ) -> None:
     killed = tmp_path / "killed"
@@ -142,20 +142,20 @@ def test_two_workers_take_the_steps_of_one(text: Path, tmp_path: Path) -> None:
     assert run(*train_arguments(text, alone, 6)).code == 0
     done = run(*TORCHRUN, *train_arguments(text, together, 6))
     assert done.code == 0, done.err
-    # Means of halves in float32; AdamW makes of 1e-7 in a gradient up to 1e-4 in a loss.
+    # Means of halves differ in float32: AdamW can turn 1e-7 in a gradient into 1e-4 in a loss.
     assert losses(together) == pytest.approx(losses(alone), rel=1e-3)
     assert done.out.count("6 steps: validation loss") == 1
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(text: Path, tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_split_evenly_is_refused(text: Path, tmp_path: Path) -> None:
     uneven = train_arguments(text, tmp_path / "run", 2, "--set", "training.batch_size=3")
     done = run(*TORCHRUN, *uneven)
     assert done.code != 0
-    assert "3 sequences cannot be shared among 2 workers" in done.text
+    assert "3 sequences cannot be split evenly among 2 workers" in done.text
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
-def test_ctrl_c_saves_and_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_says_how_to_resume(text: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     endless = train_arguments(text, run_dir, 1_000_000, "--set", "training.eval_interval=1000000")
     process = Miniature(REPOSITORY).start(sys.executable, *endless, stdout=subprocess.PIPE, text=True)
@@ -173,26 +173,26 @@ def test_ctrl_c_saves_and_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--config", "nope"], "No configuration 'nope': give a file, or one of "),
+        (["train", "--config", "nope"], "There is no configuration 'nope'. Give a file, or one of "),
         (["train", "--resume"], "--resume needs --run-dir with the folder of a run"),
         (["train", "--solutions", "--set", "training.learning_rat=1"], "learning_rate"),
         (["sample", "--solutions", "--run-dir", "no-such-run"], "no-such-run"),
         (["sample", "--prompt", "a", "--run-dir", "no-such-run"], "of kata 09 capstone is not written yet."),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(arguments: list[str], message: str) -> None:
+def test_an_impossible_request_is_refused_without_a_traceback(arguments: list[str], message: str) -> None:
     done = run("-m", "harness", *arguments, NO_COLOR="1")
     assert done.code != 0
     assert message in done.text
     assert "Traceback" not in done.err
 
 
-def test_a_course_without_a_run_says_how_to_make_one(mini) -> None:
+def test_a_course_without_a_run_says_how_to_train_one(mini) -> None:
     with pytest.raises(CannotTrain, match="Train one:  harness train"):
         newest_run(load_course(mini.root))
 
 
-def test_resume_needs_a_folder_of_a_run(mini, tmp_path: Path) -> None:
+def test_resume_needs_the_folder_of_a_run(mini, tmp_path: Path) -> None:
     request = TrainingRequest(run_dir=tmp_path / "none", resume=True)
     with pytest.raises(CannotTrain, match="--resume needs --run-dir"):
         train(load_course(mini.root), None, request)
@@ -211,7 +211,7 @@ def test_smoke_configuration_learns_the_simple_sequences_in_seconds(tmp_path: Pa
     done = run("-m", "harness", "train", "--solutions", *arguments)
     assert done.code == 0, done.err
     evaluated = read_losses(RunFolder(run_dir))[1]
-    assert evaluated[0][1] == pytest.approx(math.log(40), abs=0.2)  # 40 characters, and nothing learned yet
+    assert evaluated[0][1] == pytest.approx(math.log(40), abs=0.2)  # 40 characters, nothing learned yet
     # Guessing each character by the one before it costs 1.79 nats; runs end near 1.2.
     assert evaluated[-1][1] < 1.6
 
@@ -224,7 +224,7 @@ training: {max_steps: 20, batch_size: 4, eval_interval: 10, device: cpu}
 
 
 @pytest.mark.slow
-def test_demo_takes_the_learners_parts_where_they_pass_and_says_which(untouched: Miniature) -> None:
+def test_demo_uses_the_katas_that_pass_and_names_them(untouched: Miniature) -> None:
     configs = untouched.root / "katas" / CAPSTONE / "configs"
     (configs / "demo.yaml").write_text(TINY_DEMO)
     first = untouched.harness("demo")
