@@ -227,11 +227,8 @@ def test_an_alternative_that_is_a_class_takes_the_place_of_the_solutions(proven:
 
 def test_where_nothing_can_be_forked_the_same_is_found(proven: Miniature) -> None:
     edit(proven.doubles.solution_folder / "slips.toml", "x.mul_(2)", "x * 2")
-    elsewhere = "from harness import forks\nforks.IS_SAFE = False\n" + CHECK.format(kata=0)
-    assert (
-        proven.run(sys.executable, "-c", elsewhere).out
-        == proven.run(sys.executable, "-c", CHECK.format(kata=0)).out
-    )
+    elsewhere = "from harness.authoring import forks\nforks.IS_SAFE = False\n" + CHECK.format(kata=0)
+    assert proven.python("-c", elsewhere).out == proven.python("-c", CHECK.format(kata=0)).out
 
 
 @pytest.mark.parametrize(
