@@ -1,4 +1,4 @@
-"""The `harness` command. It calls and prints; it decides nothing, and imports late to answer fast."""
+"""The `harness` command, which imports late to answer fast."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEMO_TOKENS = 400
 
 
 def _kata_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What a shell offers for KATA: folders, or numbers once a digit is typed."""
+    """Return the completions of KATA: folders, or numbers once a digit is typed."""
     from click.shell_completion import CompletionItem
 
     root = find_root(Path.cwd())
@@ -42,7 +42,7 @@ def _kata_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[
 def main() -> None:
     """Learn how language models work by building one, test by test.
 
-    Run `pytest` to see the next failing test; this command does the rest. It works from every folder of
+    Run `pytest` to see the next failing test; this command does the rest. It works in every folder of
     the repository. KATA is a number (3, 03, k03) or a folder's name.
     """
 
@@ -53,7 +53,7 @@ def main() -> None:
 )
 @click.option("--check", is_flag=True, help="Exit with status 1 unless every kata is complete and unedited.")
 def status(as_json: bool, check: bool) -> None:
-    """Show every kata: tests passed, the next test, what is stale."""
+    """Show your progress and the next test."""
     from harness.commands import status as statuses
     from harness.progress.ledger import Ledger
 
@@ -70,7 +70,10 @@ def status(as_json: bool, check: bool) -> None:
 
 @main.command()
 def verify() -> None:
-    """Check Python, packages, torch and device, and the folders; say what to do about each failure."""
+    """Check this machine, and name a remedy for each failure.
+
+    Python, packages, torch, training, folders and data are checked.
+    """
     from harness.commands import verify as checks
 
     sys.exit(0 if checks.run_and_show(_course().root) else 1)
@@ -79,7 +82,10 @@ def verify() -> None:
 @main.command()
 @click.argument("kata", required=False, shell_complete=_kata_names)
 def hint(kata: str | None) -> None:
-    """Show one more level of hint for the next failing test: a nudge, where to look, pseudocode."""
+    """Show one more hint for the next failing test.
+
+    There are three levels: a nudge, where to look, pseudocode.
+    """
     from harness.commands import hint
     from harness.progress.ledger import Ledger
 
@@ -94,9 +100,10 @@ def hint(kata: str | None) -> None:
 @main.command()
 @click.argument("kata", required=False, shell_complete=_kata_names)
 def watch(kata: str | None) -> None:
-    """Run the tests whenever you save, with the verdict in an instant; single keys do the rest.
+    """Run the tests whenever you save.
 
-    Without KATA it follows your progress: it runs what `pytest` alone would.
+    The verdict is shown at once; single keys do the rest. Without KATA, follow your progress, as `pytest`
+    alone does.
     """
     from harness.watch import words
     from harness.watch.loop import watch as watch_katas
@@ -115,9 +122,9 @@ def watch(kata: str | None) -> None:
 
 @main.command()
 @click.argument("kata", shell_complete=_kata_names)
-@click.option("--undo", is_flag=True, help="Put back what the last reset took away.")
+@click.option("--undo", is_flag=True, help="Restore your code from before the last reset.")
 def reset(kata: str, undo: bool) -> None:
-    """Put a kata's shipped stub in place of your code, which is kept as a backup."""
+    """Restore a kata's original stub; your code is backed up."""
     from harness.commands import reset as resets
     from harness.commands import words
 
@@ -138,9 +145,17 @@ def reset(kata: str, undo: bool) -> None:
 
 @main.command()
 @click.argument("kata", shell_complete=_kata_names)
-@click.option("--give-up", "giving_up", is_flag=True, help="Show it before the kata is complete (recorded).")
+@click.option(
+    "--give-up",
+    "giving_up",
+    is_flag=True,
+    help="Show it even if the kata is not complete (this is recorded).",
+)
 def solution(kata: str, giving_up: bool) -> None:
-    """Show your code beside the reference, once the kata is complete."""
+    """Show your code next to the reference.
+
+    The kata must be complete.
+    """
     from harness.commands import solution as solutions
     from harness.commands import words
     from harness.commands.reset import utc_now
@@ -159,7 +174,9 @@ def solution(kata: str, giving_up: bool) -> None:
     solutions.show(progress.kata)
 
 
-_SOLUTIONS = click.option("--solutions", is_flag=True, help="Use the reference instead of your own katas.")
+_SOLUTIONS = click.option(
+    "--solutions", is_flag=True, help="Use the reference solutions instead of your own katas."
+)
 
 
 @main.command()
@@ -167,15 +184,15 @@ _SOLUTIONS = click.option("--solutions", is_flag=True, help="Use the reference i
 @click.option(
     "--config", help="A YAML or JSON file, or the name of one in katas/k09_capstone/configs/. [laptop]"
 )
-@click.option("--data", help="What to train on: a corpus (see `harness data`), or a text file of yours.")
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Where to leave the run.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir.")
+@click.option("--data", help="The text to train on: a corpus (see `harness data`) or a file.")
+@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="The folder for the run.")
+@click.option("--resume", is_flag=True, help="Resume the run in --run-dir.")
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the configuration, e.g. capstone.max_steps=100.",
+    help="Change the configuration, e.g. training.max_steps=100.",
 )
 def train(
     solutions: bool,
@@ -185,7 +202,10 @@ def train(
     resume: bool,
     changes: tuple[str, ...],
 ) -> None:
-    """Train a language model with your katas; Ctrl-C saves it, --resume goes on."""
+    """Train a language model with your katas.
+
+    Ctrl-C saves the run, --resume continues it.
+    """
     from harness.training import capstone, words
 
     course = _course()
@@ -193,7 +213,7 @@ def train(
         built = capstone.load_capstone(course, course.katas if solutions else ())
         request = capstone.TrainingRequest(config, data, run_dir, resume, changes)
         outcome = capstone.train(course, built, request)
-    if outcome.speaks:
+    if outcome.prints:
         _print(
             words.trained(
                 outcome.summary,
@@ -215,21 +235,21 @@ def train(
     type=click.Path(file_okay=False, path_type=Path),
     help="The run's folder. [the newest in runs/]",
 )
-@click.option("--prompt", default="\n", help="The beginning that the model continues. [a line break]")
-@click.option("--max-new-tokens", default=500, show_default=True, help="How many characters to write.")
+@click.option("--prompt", default="\n", help="The text that the model continues. [a line break]")
+@click.option("--max-new-tokens", default=500, show_default=True, help="How many characters to generate.")
 @click.option(
     "--temperature",
     default=0.8,
     show_default=True,
-    help="Below 1 surer, above 1 wilder; 0 always the likeliest.",
+    help="Below 1 more predictable, above 1 more varied; 0 always takes the likeliest.",
 )
-@click.option("--top-k", type=int, help="Draw from the K likeliest characters only.")
+@click.option("--top-k", type=int, help="Draw only from the K likeliest characters.")
 @click.option(
-    "--top-p", type=float, help="Draw from the likeliest characters with probability P in all only."
+    "--top-p", type=float, help="Draw only from the likeliest characters that together have probability P."
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed, the same text.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same text.")
 def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
-    """Let a trained model write."""
+    """Generate text with a trained model."""
     from harness.training import capstone
 
     course = _course()
@@ -241,7 +261,10 @@ def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: i
 
 @main.command()
 def demo() -> None:
-    """Train for a minute and sample, with your katas where they are done, else with the reference."""
+    """Train for a minute and sample.
+
+    Your complete katas are used, and the reference for the others.
+    """
     from harness.progress.ledger import Ledger
     from harness.training import capstone, words
 
@@ -261,10 +284,10 @@ def demo() -> None:
 
 @main.group()
 def pair() -> None:
-    """Pair programming: driver and navigator swap when a test turns green, or when the time is up.
+    """Pair programming with timed turns.
 
-    At the end of every run of the tests it is decided whether you swap; `harness watch` runs them when the
-    time is up.
+    Driver and navigator swap when a test turns green or the time is up. The end of every test run says
+    whether to swap; `harness watch` runs the tests when the time is up.
     """
 
 
@@ -273,7 +296,7 @@ def pair() -> None:
 @click.argument("bo")
 @click.option("--minutes", type=float, default=7.0, show_default=True, help="The length of a turn.")
 def pair_start(ana: str, bo: str, minutes: float) -> None:
-    """Begin: ANA drives, BO navigates. A name may have an address: "Ana <ana@example.org>"."""
+    """Start a session: ANA drives, BO navigates. A name may include an address: "Ana <ana@example.org>"."""
     from harness.pairing import commands as pairs
 
     _run_pair_command(lambda course, now: pairs.start(course, ana, bo, minutes, now))
@@ -289,7 +312,7 @@ def pair_next() -> None:
 
 @pair.command("status")
 def pair_status() -> None:
-    """Whose turn it is, and for how long."""
+    """Show whose turn it is, and for how long."""
     from harness.pairing import commands as pairs
 
     _run_pair_command(pairs.status)
@@ -297,17 +320,20 @@ def pair_status() -> None:
 
 @pair.command("stop")
 def pair_stop() -> None:
-    """End: swaps, greens, who drove how long, and Co-authored-by lines for the commit."""
+    """End the session and print a summary.
+
+    It has Co-authored-by lines for the commit.
+    """
     from harness.pairing import commands as pairs
 
     _run_pair_command(pairs.stop)
 
 
-def _run_pair_command(deed: Callable[[Course, float], list[Line]]) -> None:
+def _run_pair_command(command: Callable[[Course, float], list[Line]]) -> None:
     from harness.pairing.commands import NotNow
 
     try:
-        _print(deed(_course(), time.time()))
+        _print(command(_course(), time.time()))
     except NotNow as reason:
         raise click.ClickException(str(reason)) from None
 
@@ -319,12 +345,13 @@ def _run_pair_command(deed: Callable[[Course, float], list[Line]]) -> None:
     "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Take it from a file that you have (NAME: tiny_shakespeare, unless given).",
+    help="Copy it from a file; NAME is then tiny_shakespeare by default.",
 )
 def data(name: str | None, source: Path | None) -> None:
-    """List the texts to train on; with NAME, get one: made here or downloaded, and checked.
+    """List the texts to train on, or get the one named.
 
-    Texts are looked for in the folder that HARNESS_DATA_DIR names, where new ones are put too, and in data/.
+    With NAME, a text is generated or downloaded, and checked. Texts are searched for in the folder named by
+    HARNESS_DATA_DIR, where new ones are saved, and in data/.
     """
     from harness.commands import data as texts
     from harness.corpora import catalogue, words
@@ -347,9 +374,10 @@ def data(name: str | None, source: Path | None) -> None:
 @main.command()
 @click.argument("kata", required=False, shell_complete=_kata_names)
 def review(kata: str | None) -> None:
-    """Ask review questions: think, press a key for the answer, q to quit.
+    """Ask review questions.
 
-    With KATA those of one kata. Without a terminal, all are printed with their answers.
+    Think, then press a key for the answer, or q to quit. With KATA, ask only the questions of that kata.
+    Without a terminal, all are printed with their answers.
     """
     from harness.commands import review as reviews
     from harness.commands.review_words import no_questions
@@ -370,11 +398,13 @@ def review(kata: str | None) -> None:
 
 @main.command()
 @click.argument("katas", nargs=-1, metavar="[KATA]...", shell_complete=_kata_names)
-@click.option("--fix", is_flag=True, help="Write what is generated: stubs, the list of shipped tests, pages.")
+@click.option(
+    "--fix", is_flag=True, help="Write the generated files: stubs, the list of original tests, pages."
+)
 def check(katas: tuple[str, ...], fix: bool) -> None:
-    """The maintainers' gate: what is generated is up to date, and no kata lacks a part.
+    """Check the course, for maintainers.
 
-    With KATA, only what concerns these katas is checked.
+    Generated files must be up to date, and no kata may lack a part. With KATA, check only these katas.
     """
     from harness.authoring import gate
     from harness.terminal.lines import plural
@@ -394,9 +424,10 @@ def check(katas: tuple[str, ...], fix: bool) -> None:
 @main.command()
 @click.argument("checks", nargs=-1, metavar="[CHECK]...")
 def validate(checks: tuple[str, ...]) -> None:
-    """Run all tests, notebooks and checks, and print a table of what ran, how long, and what failed.
+    """Run all tests, notebooks and checks.
 
-    With CHECK only these: lint, types, check, solutions, harness, notebooks, coverage (tox.ini has them).
+    A table shows their results and times. With CHECK, run only these: lint, types, check, solutions, harness,
+    notebooks, coverage (tox.ini has them).
     """
     from harness.authoring import validate as validation
     from harness.authoring import validate_words as words
@@ -414,11 +445,14 @@ def validate(checks: tuple[str, ...]) -> None:
 
 
 @main.command("publish-solutions")
-@click.option("--from", "base", default="main", show_default=True, metavar="REF", help="Where to start.")
+@click.option(
+    "--from", "base", default="main", show_default=True, metavar="REF", help="The commit to start from."
+)
 def publish_solutions(base: str) -> None:
-    """Build the local branch `solutions`: solutions in place of the stubs, one commit a kata.
+    """Build the local branch `solutions`.
 
-    Only what is committed counts. Working tree, index and other branches stay as they are.
+    It has solutions in place of the stubs, one commit per kata. Only committed files count. The working tree,
+    the index and other branches are not changed.
     """
     from harness.authoring import publish
     from harness.authoring import publish_words as words
@@ -431,7 +465,7 @@ def publish_solutions(base: str) -> None:
 
 @contextlib.contextmanager
 def _report_errors(course: Course) -> Iterator[None]:
-    """Say what goes wrong in one block: in the request, or in the katas."""
+    """Turn errors of the request or of the katas into messages."""
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import read_kata_error
     from harness.explain.words import failed_in_katas
@@ -447,7 +481,7 @@ def _report_errors(course: Course) -> Iterator[None]:
 
 
 def _relative(path: Path) -> str:
-    """As it can be typed here: from this folder if it is below it."""
+    """Return the path to type: relative if it is below the current folder."""
     below = path.absolute().is_relative_to(Path.cwd())
     return os.path.relpath(path) if below else str(path)
 
@@ -469,13 +503,13 @@ def _kata(course: Course, argument: str) -> Kata:
 
 
 def _read_key(prompt: str) -> str:
-    """The next key, asked for by a prompt that is gone afterwards."""
+    """Show a prompt, return the next key, and erase the prompt."""
     from harness.terminal.lines import encodable
 
     text = encodable(prompt, sys.stdout.encoding)
     click.echo(text, nl=False)
     try:
-        return click.getchar()  # in raw mode meanwhile, and never afterwards
+        return click.getchar()  # in raw mode only during this call
     except EOFError:
         return "\x04"
     except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""Pair programming: who drives, for how long, and the summary."""
+"""Pair programming."""

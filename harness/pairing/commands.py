@@ -1,4 +1,4 @@
-"""`harness pair`: the session of two people, kept in `.harness/pair.jsonl`, one event a line."""
+"""`harness pair`, with the session saved in `.harness/pair.jsonl`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.course.katas import Course
-from harness.pairing import words as say
+from harness.pairing import words
 from harness.pairing.session import (
     BadPair,
     Person,
     Session,
     clock_went_back,
     due,
-    happened,
+    new_event,
     pair_of,
     replay,
-    started,
+    start_event,
 )
 from harness.progress.ledger import Ledger
 from harness.progress.receipts import append_line, read_lines
@@ -28,97 +28,97 @@ from harness.terminal.lines import Line
 
 FILE = "pair.jsonl"
 _LOG_FORMAT = "--format=%aN%x09%aE"
-_COMMITS = "-2000"  # the latest: enough to find who works here
+_COMMITS = "-2000"  # the latest ones, enough to find who works here
 _PATIENCE = 10.0  # seconds for git, on a slow disk
 
 
 class NotNow(Exception):
-    """What was asked for cannot be done; the message says why and what to type."""
+    """The command cannot be executed; the message says why and what to type."""
 
 
 def start(course: Course, first: str, second: str, minutes: float, now: float) -> list[Line]:
-    """Begin a session. Raises NotNow."""
+    """Start a session. Raises NotNow."""
     running = _session(course, now)
     if running:
-        raise NotNow(say.runs_already(running))
+        raise NotNow(words.already_running(running))
     try:
         people = pair_of(first, second, minutes)
     except BadPair as problem:
-        raise NotNow(say.bad_pair(problem)) from None
-    _note(course, started(people, minutes, now))
-    return say.began(_required(course, now))
+        raise NotNow(words.bad_pair(problem)) from None
+    _note(course, start_event(people, minutes, now))
+    return words.session_started(_required(course, now))
 
 
 def swap(course: Course, now: float) -> list[Line]:
-    """Let the other one drive. Raises NotNow."""
+    """Swap driver and navigator. Raises NotNow."""
     _required(course, now)
-    return _swapped(course, Ledger(course).progress(), now, why="hand", tests=0)
+    return _swap_now(course, Ledger(course).progress(), now, why="hand", tests=0)
 
 
 def status(course: Course, now: float) -> list[Line]:
-    """Whose turn it is, for how long, and what there was so far. Raises NotNow."""
-    return say.standing(_required(course, now), now)
+    """Return whose turn it is, for how long, and the counts so far. Raises NotNow."""
+    return words.status(_required(course, now), now)
 
 
 def stop(course: Course, now: float) -> list[Line]:
-    """End the session, and sum it up. Raises NotNow."""
+    """End the session and summarise it. Raises NotNow."""
     _required(course, now)
-    _note(course, happened("stop", now))
+    _note(course, new_event("stop", now))
     session = replay(_events(course))
-    assert session is not None  # it was there, and has just been written to
-    return say.summary(session, [_with_address(course.root, each) for each in session.people])
+    assert session is not None  # its last event was just written
+    return words.summary(session, [_with_address(course.root, each) for each in session.people])
 
 
 def after_run(course: Course, ledger: Ledger, now: float) -> list[Line]:
-    """At the end of a run: swap if something turned green or the time is up, and say so."""
+    """Swap at the end of a run if a test turned green or the time is up, and say so."""
     session = _session(course, now)
     tests = sum(len(names) for names in ledger.newly_passed.values())
     why = due(session, now, newly_passed=tests) if session else ""
     if not why:
         return []
     try:
-        return [Line(), *_swapped(course, ledger.progress(), now, why=why, tests=tests)]
+        return [Line(), *_swap_now(course, ledger.progress(), now, why=why, tests=tests)]
     except NotNow as problem:
         return [Line(), Line(str(problem), "bad")]
 
 
 def turn_line(course: Course, now: float) -> list[Line]:
-    """Whose turn it is, in one line; none without a session."""
+    """Return whose turn it is, in one line; empty without a session."""
     session = _session(course, now)
-    return [say.turn(session, now)] if session else []
+    return [words.turn(session, now)] if session else []
 
 
 def time_is_up(course: Course, now: float) -> bool:
-    """Whether there is a session whose turn is over."""
+    """True if a session is running and its turn is over."""
     session = _session(course, now)
     return session is not None and session.left(now) <= 0
 
 
-def _swapped(
+def _swap_now(
     course: Course, progress: Sequence[KataProgress], now: float, *, why: str, tests: int
 ) -> list[Line]:
     following = next_kata(progress)
     note = following.next_test if following else None
-    _note(course, happened("swap", now, why=why, tests=tests, next_test=note))
-    return say.swapped(_required(course, now), why, following)
+    _note(course, new_event("swap", now, why=why, tests=tests, next_test=note))
+    return words.swap(_required(course, now), why, following)
 
 
 def _required(course: Course, now: float) -> Session:
     session = _session(course, now)
     if session is None:
-        raise NotNow(say.NO_SESSION)
+        raise NotNow(words.NO_SESSION)
     return session
 
 
 def _session(course: Course, now: float) -> Session | None:
-    """The session that is running; with a fresh turn if the clock was set back."""
+    """Return the running session, with a new turn if the clock was set back."""
     session = replay(_events(course))
     if session is None or session.over:
         return None
     if clock_went_back(session, now):
         session = replace(session, turn_began=now, latest=now)
-        with suppress(NotNow):  # who only looks need not hear of a folder that is read-only
-            _note(course, happened("clock", now))
+        with suppress(NotNow):  # reading works even if the folder is read-only
+            _note(course, new_event("clock", now))
     return session
 
 
@@ -135,11 +135,11 @@ def _note(course: Course, event: dict[str, object]) -> None:
     try:
         append_line(path, event)
     except OSError as error:
-        raise NotNow(say.not_saved(course.relative(path), error.strerror or str(error))) from None
+        raise NotNow(words.not_saved(course.relative(path), error.strerror or str(error))) from None
 
 
 def _with_address(root: Path, person: Person) -> Person:
-    """The person with the address that git's history or configuration has for the name, if any."""
+    """Return the person with the address that git has for the name, if any."""
     if person.address:
         return person
     known = dict(_known_people(root))
@@ -151,17 +151,17 @@ def _with_address(root: Path, person: Person) -> Person:
 
 
 def _known_people(root: Path) -> Iterator[tuple[str, str]]:
-    """Name and address of who is configured here, then of the authors of the latest commits."""
+    """Yield names and addresses from the latest commits, oldest first, then from git's configuration."""
     lines = ["\t".join(_git(root, "config", key) for key in ("user.name", "user.email"))]
     lines += _git(root, "log", _COMMITS, _LOG_FORMAT).splitlines()
-    for line in reversed(lines):  # of two addresses the latest is kept
+    for line in reversed(lines):  # so that dict() keeps the latest address
         name, _, address = line.partition("\t")
         if name.strip() and address.strip():
             yield name.strip(), address.strip()
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git prints; nothing where there is no git or it has no answer."""
+    """Return the output of git; empty if git is missing or fails."""
     command = ["git", "-C", str(root), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)

@@ -1,7 +1,7 @@
-"""Pair programming as facts: whose turn it is, for how long, and when it passes on. Pure decisions.
+"""Pair sessions as pure facts and decisions.
 
-A session is what its events say, one after the other: start, swap, clock, stop. The times are those of the
-system's clock, so that a session outlives the commands; what that clock does meanwhile is reckoned with.
+A session is computed from its events in order: start, swap, clock, stop. Times are those of the system's
+clock, so that a session outlives the commands; the clock may be changed meanwhile.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 LONGEST = 24 * 60.0  # minutes of a turn
-_COUNTED = 2.0  # turns: longer, and nobody was there, or the clock was set forward
+_COUNTED = 2.0  # turns at most: after longer ones nobody was there, or the clock was set forward
 
 
 class BadPair(ValueError):
-    """Two people or a length of turn that make no pair; `why` is names, same or minutes."""
+    """Invalid names or length of a turn; `why` is names, same or minutes."""
 
     def __init__(self, why: str, value: str) -> None:
         super().__init__(f"{why}: {value}")
@@ -26,7 +26,7 @@ class BadPair(ValueError):
 
 @dataclass(frozen=True)
 class Person:
-    """A name, and the address for a commit if it was given."""
+    """A name, and the e-mail address for a commit if it was given."""
 
     name: str
     address: str = ""
@@ -34,21 +34,21 @@ class Person:
 
 @dataclass(frozen=True)
 class Session:
-    """A session as it stands. `driver` is 0 or 1, the place in `people`."""
+    """The state of a session. `driver_index` is 0 or 1, the position in `people`."""
 
     people: tuple[Person, Person]
     minutes: float
     began: float
     turn_began: float
     latest: float  # the time of the latest event
-    driver: int = 0
-    seconds: tuple[float, float] = (0.0, 0.0)  # that each drove, the present turn left out
+    driver_index: int = 0
+    seconds: tuple[float, float] = (0.0, 0.0)  # driven by each, without the current turn
     swaps: Mapping[str, int] | None = None  # how many, by reason: green, time, hand
-    tests: int = 0  # that turned green
+    tests: int = 0  # newly passed
     over: bool = False
 
     def count(self, why: str) -> int:
-        """The swaps for a reason."""
+        """Return the number of swaps for a reason."""
         return (self.swaps or {}).get(why, 0)
 
     @property
@@ -56,26 +56,26 @@ class Session:
         return sum((self.swaps or {}).values())
 
     @property
-    def drives(self) -> Person:
-        return self.people[self.driver]
+    def driver(self) -> Person:
+        return self.people[self.driver_index]
 
     @property
-    def navigates(self) -> Person:
-        return self.people[1 - self.driver]
+    def navigator(self) -> Person:
+        return self.people[1 - self.driver_index]
 
     def left(self, now: float) -> float:
-        """Seconds until the turn is up; not positive once it is."""
+        """Return the seconds until the turn is over; zero or less once it is."""
         return self.minutes * 60 - max(now - self.turn_began, 0.0)
 
     def driven(self, now: float) -> tuple[float, float]:
-        """Seconds that each drove until now."""
+        """Return the seconds that each has driven until now."""
         turn = 0.0 if self.over else min(max(now - self.turn_began, 0.0), _COUNTED * 60 * self.minutes)
         first, second = self.seconds
-        return (first + turn, second) if self.driver == 0 else (first, second + turn)
+        return (first + turn, second) if self.driver_index == 0 else (first, second + turn)
 
 
 def person(text: str) -> Person:
-    """`Ana` or `Ana <ana@example.org>`. Raises BadPair for an empty name."""
+    """Read `Ana` or `Ana <ana@example.org>`. Raises BadPair for an empty name."""
     name, _, rest = " ".join(text.split()).partition("<")
     if not name.strip() or not name.strip().isprintable():
         raise BadPair("names", text)
@@ -83,7 +83,7 @@ def person(text: str) -> Person:
 
 
 def pair_of(first: str, second: str, minutes: float) -> tuple[Person, Person]:
-    """The two people of a session. Raises BadPair."""
+    """Return the two people of a session. Raises BadPair."""
     people = (person(first), person(second))
     if people[0].name.casefold() == people[1].name.casefold():
         raise BadPair("same", people[0].name)
@@ -92,41 +92,41 @@ def pair_of(first: str, second: str, minutes: float) -> tuple[Person, Person]:
     return people
 
 
-def started(people: tuple[Person, Person], minutes: float, now: float) -> dict[str, object]:
-    """The event that begins a session."""
+def start_event(people: tuple[Person, Person], minutes: float, now: float) -> dict[str, object]:
+    """Return the event that starts a session."""
     rows = [{"name": each.name, "address": each.address} for each in people]
     return {"event": "start", "time": now, "people": rows, "minutes": minutes}
 
 
-def happened(event: str, now: float, **facts: object) -> dict[str, object]:
-    """Another event: swap (with `why` and `tests`), clock, stop."""
+def new_event(event: str, now: float, **facts: object) -> dict[str, object]:
+    """Return another event: swap (with `why` and `tests`), clock or stop."""
     return {"event": event, "time": now, **facts}
 
 
 def replay(events: Iterable[Mapping[str, Any]]) -> Session | None:
-    """The latest session that the events tell of, over or not; None if there is none."""
+    """Return the latest session in the events, over or not; None if there is none."""
     session: Session | None = None
     for event in events:
         try:
-            session = _begun(event) if event["event"] == "start" else _after(session, event)
+            session = _new_session(event) if event["event"] == "start" else _after(session, event)
         except (KeyError, TypeError, ValueError):
             continue  # a torn or foreign line
     return session
 
 
 def clock_went_back(session: Session, now: float) -> bool:
-    """Whether the clock shows an earlier time than at the latest event."""
+    """True if the clock shows an earlier time than the latest event."""
     return not session.over and now < session.latest - 1
 
 
 def due(session: Session, now: float, *, newly_passed: int) -> str:
-    """Why the turn passes on at the end of a run: green, time; empty if it does not."""
+    """Return why to swap at the end of a run: green, time or (do not swap) empty."""
     if session.over:
         return ""
     return "green" if newly_passed else "time" if session.left(now) <= 0 else ""
 
 
-def _begun(event: Mapping[str, Any]) -> Session:
+def _new_session(event: Mapping[str, Any]) -> Session:
     first, second = (Person(str(row["name"]), str(row["address"])) for row in event["people"])
     time = float(event["time"])
     return Session((first, second), float(event["minutes"]), time, time, time)
@@ -136,7 +136,7 @@ def _after(session: Session | None, event: Mapping[str, Any]) -> Session | None:
     if session is None or session.over:
         return session
     now, kind = float(event["time"]), event["event"]
-    if kind == "clock":  # how long the turn had lasted, nobody can know: it begins anew
+    if kind == "clock":  # the length of the turn is unknown: it starts again
         return replace(session, turn_began=now, latest=now)
     if kind == "stop":
         return replace(session, seconds=session.driven(now), latest=now, over=True)
@@ -145,7 +145,7 @@ def _after(session: Session | None, event: Mapping[str, Any]) -> Session | None:
     return replace(
         session,
         seconds=session.driven(now),
-        driver=1 - session.driver,
+        driver_index=1 - session.driver_index,
         turn_began=now,
         latest=now,
         swaps=swaps,

@@ -1,4 +1,4 @@
-"""The `harness` command: what it prints, what it exits with, and from where it works."""
+"""The `harness` command: output, exit status, and the folders in which it works."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def solved(mini: Miniature) -> Miniature:
 
 
 @pytest.mark.parametrize(
-    "verb", ["status", "verify", "hint", "data", "check", "review", "validate", "publish-solutions"]
+    "command", ["status", "verify", "hint", "data", "check", "review", "validate", "publish-solutions"]
 )
-def test_every_verb_has_help(mini: Miniature, verb: str) -> None:
-    result = mini.harness(verb, "--help")
+def test_every_command_has_help(mini: Miniature, command: str) -> None:
+    result = mini.harness(command, "--help")
     assert result.code == 0
     assert "Usage: " in result.out
 
@@ -52,14 +52,14 @@ def test_status_json_follows_the_published_schema(mini: Miniature, prepare) -> N
     jsonschema.validate(report, schema(), cls=jsonschema.Draft202012Validator)
 
 
-def test_the_schema_refuses_what_it_does_not_describe(mini: Miniature) -> None:
+def test_the_schema_refuses_an_unknown_state(mini: Miniature) -> None:
     report = json.loads(mini.harness("status", "--json").out)
     report["katas"][0]["state"] = "perhaps"
     with pytest.raises(jsonschema.ValidationError, match="perhaps"):
         jsonschema.validate(report, schema())
 
 
-def test_status_check_exits_with_1_until_all_is_done(mini: Miniature) -> None:
+def test_status_check_exits_with_1_until_every_kata_is_complete(mini: Miniature) -> None:
     assert mini.harness("status", "--check").code == 1
     mini.solve(mini.doubles)
     mini.solve(mini.layers)
@@ -73,15 +73,15 @@ def test_status_works_from_a_sub_folder(mini: Miniature) -> None:
     assert mini.harness("status", folder="katas/k01_layers").out == mini.harness("status").out
 
 
-@pytest.mark.parametrize("verb", ["status", "hint", "verify", "data", "review", "publish-solutions"])
-def test_outside_of_a_course_it_says_where_to_go(mini: Miniature, verb: str) -> None:
-    result = mini.harness(verb, folder="../")
+@pytest.mark.parametrize("command", ["status", "hint", "verify", "data", "review", "publish-solutions"])
+def test_outside_a_course_it_says_where_to_go(mini: Miniature, command: str) -> None:
+    result = mini.harness(command, folder="../")
     assert result.code == 1
     assert "No katas here" in result.err
     assert "Go to your clone" in result.err
 
 
-def test_hint_gives_one_more_level_each_time(mini: Miniature) -> None:
+def test_each_hint_shows_one_more_level(mini: Miniature) -> None:
     first, second, third, fourth = (mini.harness("hint").out for _ in range(4))
     assert "Look at test_double_of_one." in first
     assert "At its docstring." not in first
@@ -119,35 +119,35 @@ def test_hint_refuses_with_the_remedy(mini: Miniature, kata: str, message: str, 
     assert message in result.err
 
 
-def test_hint_for_a_complete_kata_has_nothing_to_say(mini: Miniature) -> None:
+def test_a_complete_kata_needs_no_hint(mini: Miniature) -> None:
     result = solved(mini).harness("hint", "0")
     assert result.code == 1
     assert "Kata 00 doubles is complete" in result.err
 
 
-def test_hint_without_a_text_points_to_the_theory(mini: Miniature) -> None:
+def test_a_test_without_a_hint_points_to_the_theory(mini: Miniature) -> None:
     mini.doubles.hints.write_text("")
     assert "Read katas/k00_doubles/theory.md instead" in mini.harness("hint").err
 
 
-def test_hint_works_where_nothing_can_be_written(mini: Miniature) -> None:
-    (mini.root / ".harness").write_text("a file where the folder should be")
+def test_hint_works_in_a_read_only_folder(mini: Miniature) -> None:
+    (mini.root / ".harness").write_text("a file instead of the folder")
     result = mini.harness("hint")
     assert result.code == 0
     assert "Look at test_double_of_one." in result.out
     assert "progress is not saved" in result.out
 
 
-@pytest.mark.parametrize("verb", ["status", "hint", "data"])
-def test_it_prints_ascii_to_an_ascii_terminal(mini: Miniature, verb: str) -> None:
-    result = mini.harness(verb, PYTHONIOENCODING="ascii")
+@pytest.mark.parametrize("command", ["status", "hint", "data"])
+def test_it_prints_ascii_to_an_ascii_terminal(mini: Miniature, command: str) -> None:
+    result = mini.harness(command, PYTHONIOENCODING="ascii")
     assert result.code == 0
     assert result.out.isascii()
 
 
-@pytest.mark.parametrize("verb", ["status", "hint", "data"])
-def test_it_prints_no_escape_codes_into_a_pipe(mini: Miniature, verb: str) -> None:
-    assert "\x1b" not in mini.harness(verb).out
+@pytest.mark.parametrize("command", ["status", "hint", "data"])
+def test_it_prints_no_escape_codes_into_a_pipe(mini: Miniature, command: str) -> None:
+    assert "\x1b" not in mini.harness(command).out
 
 
 def test_status_fits_a_narrow_terminal(mini: Miniature) -> None:

@@ -54,7 +54,7 @@ class TrainingOutcome:
     run: RunFolder
     summary: Any  # the capstone's RunSummary
     interrupted: bool
-    speaks: bool  # true in the process that prints
+    prints: bool  # true in the process that prints
     limit: float | None  # the lowest loss that any model can reach on new text of this kind, if known
 
     @property
