@@ -206,4 +206,4 @@ IMPORTING_TORCH = "importing torch …"
 LOCKED = "locked: "  # before the reason for which a test is skipped
 WORKER_ENDED = "its worker process ended"
 STOPPED_AS_TOO_SLOW = "stopped: it took too long"
-INTERRUPTED = Line("Interrupted. Tests that passed stay passed. Next: pytest")
+INTERRUPTED = Line("Interrupted. Tests that passed are recorded. Next: pytest")

@@ -1,4 +1,17 @@
-"""`harness watch`: the loop between saves, keys and the process that runs the tests."""
+"""The loop of `harness watch`: saves and keys in, runs and their verdicts out.
+
+    editor   saves.follow    Watch                         Spare process (spare_process.py)
+      |  save    |  queue     |                              |  has imported everything
+      |--------->|----------->| decisions: what to run       |
+      |          |            |---- RunOrder, by stdin ----->|
+      |          |            |                              |  pytest: one run, its block printed
+      |          |            |<--- events.jsonl ------------|  each step, for the time limits
+      |          |            | look(): Ending               |  exits, or hangs and is killed
+      |          |            | conclude: news, key line     |
+      |          |            |---- SparePool.tend --------->|  the next one warms up
+
+The queue holds the calls of the other threads; only this loop touches what is wanted and what runs.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +47,8 @@ if TYPE_CHECKING:
     from harness.run.report import RunReport
 
 _BUSY = 0.005  # seconds between two looks at a process that runs or warms up
-_IDLE = 0.5  # seconds between two looks at one that waits; saves and keys are told at once
-_HEAD_START = 0.5  # seconds of a run before its successor may warm up beside it: most are over by then
+_IDLE = 0.5  # seconds between two looks at one that waits; saves and keys are noticed at once
+_HEAD_START = 0.5  # seconds of a run before the next spare may warm up: most runs are over by then
 
 
 @dataclass
@@ -44,15 +57,15 @@ class Running:
 
     request: RunRequest
     spare: Spare
-    account: RunReport
+    report: RunReport
     output: Path | None  # where a silent run prints
     began: float
 
 
 def watch(course: Course, chosen: Kata | None) -> None:
-    """Run the tests whenever a file is saved, and do what single keys ask for, until told to quit.
+    """Run the tests whenever a file is saved, and obey single keys, until `q`.
 
-    Raises CannotWarm if no process comes up that could run them.
+    Raises CannotWarm if the process that runs the tests cannot start.
     """
     with (
         raise_on_signals() as signals,
@@ -64,37 +77,49 @@ def watch(course: Course, chosen: Kata | None) -> None:
 
 
 class Watch:
-    """What is wanted, what runs, and what has come in meanwhile."""
+    """The run that is wanted, the run under way, and the saves and keys that wait."""
 
     def __init__(self, course: Course, chosen: Kata | None, signals: Signals) -> None:
         self._course = course
         self._chosen = chosen  # None: follow the learner's progress
         self._signals = signals
-        self._relay = SparePool(course.root)
+        self._spares = SparePool(course.root)
         self._wanted: RunRequest | None = None
         self._running: Running | None = None
         self._said_warming = False
         self._looked = 0.0  # at the time, on the monotonic clock
         self._was_up = False
         self._leaving = False
+        self._actions: dict[str, Callable[[], None]] = {
+            "run": self._run,
+            "hint": self._hint,
+            "next": self._next,
+            "previous": self._previous,
+            "status": self._status,
+            "solution": self._solution,
+            "trace": self._trace,
+            "demo": self._demo,
+            "keys": self._keys,
+            "quit": self._quit,
+        }
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._shown = self._first_shown()
 
     # --- from other threads ---
 
     def saved(self, paths: Sequence[Path]) -> None:
-        """Files were saved."""
+        """Take in that files were saved."""
         self._calls.put(lambda: self._on_save(paths))
 
     def typed(self, key: str) -> None:
-        """A key was typed."""
+        """Take in that a key was typed."""
         self._calls.put(lambda: self._on_key(key))
 
     # --- the loop ---
 
     def go(self) -> None:
-        """Until told to quit."""
-        self._relay.tend()  # first of all: while it warms up, the rest is imported here
+        """Loop until `q`."""
+        self._spares.tend()  # first, so that it warms up while this process imports the rest
         progress = Ledger(self._course).progress()
         works = decisions.has_work(progress, self._chosen)
         show(say.started(self._chosen is None, self._shown if works else None))
@@ -110,15 +135,15 @@ class Watch:
             self._take_calls()
 
     def close(self) -> None:
-        """End every process, at once."""
+        """End every process at once."""
         if self._running:
             self._running.spare.discard()
-        self._relay.close()
+        self._spares.close()
 
     def _tend(self) -> None:
-        """See to it that a spare is there, without taking the processor from a run that is nearly over."""
+        """Keep a spare ready, without taking the processor from a run that is nearly over."""
         if self._running is None or time.monotonic() - self._running.began > _HEAD_START:
-            self._relay.tend()
+            self._spares.tend()
 
     def _advance(self) -> None:
         if self._running:
@@ -126,7 +151,7 @@ class Watch:
             if ending:
                 self._conclude(self._running, ending)
         elif self._wanted:
-            spare = self._relay.take()
+            spare = self._spares.take()
             if spare:
                 self._begin(self._wanted, spare)
             else:
@@ -138,7 +163,7 @@ class Watch:
             self._calls.get(timeout=_BUSY if busy else _IDLE)()
 
     def _look_at_the_time(self) -> None:
-        """When a pair's turn is up the tests run: at their end the two swap (harness/pairing/commands.py)."""
+        """Run the tests when a pair's turn is over; at their end the two swap (harness/pairing)."""
         now = time.monotonic()
         if self._running or self._wanted or now - self._looked < _IDLE:
             return
@@ -146,7 +171,7 @@ class Watch:
         up = commands.time_is_up(self._course, time.time())
         if up and not self._was_up:
             self._want("time")
-        self._was_up = up  # a run that could not be recorded is not repeated for ever
+        self._was_up = up  # a run that could not be recorded is not repeated forever
 
     # --- runs ---
 
@@ -155,18 +180,17 @@ class Watch:
         self._wanted = RunRequest(tuple(katas), why, tuple(saved), options)
 
     def _begin(self, request: RunRequest, spare: Spare) -> None:
-        from harness.run.report import (
-            RunReport,  # it imports pytest, which takes longer than starting a spare
-        )
+        # Imports pytest, which takes longer than starting a spare.
+        from harness.run.report import RunReport
 
         self._wanted, self._said_warming = None, False
         if not request.silent:
             show(say.running(request.katas, request.why, request.saved))
         ledger = Ledger(self._course)
-        account = RunReport(self._course, ledger, [kata.name for kata in request.katas])
+        report = RunReport(self._course, ledger, [kata.name for kata in request.katas])
         output = _file_for_output() if request.silent else None
         spare.give(RunOrder(request.arguments, str(output or "")))
-        self._running = Running(request, spare, account, output, time.monotonic())
+        self._running = Running(request, spare, report, output, time.monotonic())
         if not request.silent:
             self._shown = self._kata_shown(request)
 
@@ -178,17 +202,17 @@ class Watch:
             return
         lines = [] if ending.exit_status is not None else self._lines_after_death(run, ending)
         if run.request.silent:
-            self._tell_silent(run, ending, lines)
+            self._conclude_silent(run, ending, lines)
         else:
             show(lines)
-            self._tell_news(run)
+            self._show_news(run)
             self._show_foot()
 
     def _lines_after_death(self, run: Running, ending: Ending) -> list[Line]:
         from harness.run.death import lines_after
 
-        lines = lines_after(run.account, ending)
-        return [*lines, *commands.after_run(self._course, run.account.ledger, time.time())]
+        lines = lines_after(run.report, ending)
+        return [*lines, *commands.after_run(self._course, run.report.ledger, time.time())]
 
     def _end_run(self, run: Running) -> None:
         self._running = None
@@ -206,13 +230,13 @@ class Watch:
             self._said_warming = True
             show([Line(say.WARMING, "dim")])
 
-    # --- what is told after a run ---
+    # --- after a run ---
 
     def _show_foot(self) -> None:
         show([*commands.turn_line(self._course, time.time()), say.KEY_LINE])
 
-    def _tell_news(self, run: Running) -> None:
-        ledger = run.account.ledger
+    def _show_news(self, run: Running) -> None:
+        ledger = run.report.ledger
         ledger.reread()
         progress = ledger.progress()
         done = decisions.completed(ledger.complete_before, progress)
@@ -231,14 +255,14 @@ class Watch:
         if earlier and not self._wanted:
             self._wanted = RunRequest(earlier, "earlier")
 
-    def _tell_silent(self, run: Running, ending: Ending, lines: Sequence[Line]) -> None:
+    def _conclude_silent(self, run: Running, ending: Ending, lines: Sequence[Line]) -> None:
         printed = run.output.read_text(encoding="utf-8", errors="replace") if run.output else ""
         _forget(run.output)
         if ending.exit_status == 0:
             show(say.earlier_pass(run.request.katas))
         else:
-            said = (Line(line) for line in printed.splitlines())
-            show([*say.earlier_fail(), *said, *lines, say.KEY_LINE])
+            block = (Line(line) for line in printed.splitlines())
+            show([*say.earlier_fail(), *block, *lines, say.KEY_LINE])
 
     # --- saves and keys ---
 
@@ -249,7 +273,7 @@ class Watch:
     def _on_key(self, key: str) -> None:
         action = decisions.action_of(key)
         if action:
-            getattr(self, f"_{action}")()
+            self._actions[action]()
 
     def _run(self) -> None:
         self._cancel(say.STOPPED)
@@ -296,14 +320,14 @@ class Watch:
         show([say.KEY_LINE])
 
     def _demo(self) -> None:
-        """In the foreground: Ctrl-C ends the demo, and watch goes on."""
+        """Run the demo in the foreground: Ctrl-C ends it, and watch goes on."""
         if self._running:
             show([say.NOT_IN_A_RUN])
             return
         command = [sys.executable, "-m", "harness", "demo"]
         demo = subprocess.Popen(command, cwd=self._course.root, stdin=subprocess.DEVNULL)
         status_of_demo = _waited_for(demo)
-        self._signals.forget()  # it was the demo that Ctrl-C was for
+        self._signals.forget()  # Ctrl-C was for the demo
         show(say.demo_ended(status_of_demo))
         show([say.KEY_LINE])
 
@@ -327,7 +351,7 @@ class Watch:
 
 @contextlib.contextmanager
 def _saves_delivered(course: Course, deliver: Callable[[Sequence[Path]], None]) -> Iterator[None]:
-    """Follow the files of the katas from a thread until the block is left."""
+    """Follow the files of the katas in a thread while the block runs."""
     stop = threading.Event()
     thread = threading.Thread(target=saves.follow, args=(course.root / "katas", deliver, stop), daemon=True)
     thread.start()
@@ -339,12 +363,12 @@ def _saves_delivered(course: Course, deliver: Callable[[Sequence[Path]], None]) 
 
 
 def _waited_for(process: subprocess.Popen[bytes]) -> int:
-    """The exit status of a process that Ctrl-C ends, and this one not."""
+    """Return the exit status of a process that Ctrl-C ends, but not this one."""
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            continue  # it got it too
+            continue  # the process received it, too
         except BaseException:
             process.kill()
             raise

@@ -374,7 +374,7 @@ def test_ctrl_c_stops_an_endless_loop_and_keeps_what_passed(mini: Miniature) -> 
     os.killpg(run.pid, signal.SIGINT)
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 2
-    assert "Interrupted. Tests that passed stay passed." in out
+    assert "Interrupted. Tests that passed are recorded." in out
     assert len(status(mini)["k00_doubles"]["passed"]) == 3
 
 

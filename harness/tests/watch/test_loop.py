@@ -57,14 +57,14 @@ def test_a_learner_works_through_the_course(mini: Miniature, begin: Begin) -> No
     assert "Running kata 00 doubles (doubles.py saved)" in verdict
     assert "outer returned None" in verdict
     assert "\x1b[31m✗ Row i holds" in verdict  # in colour, as pytest's own
-    assert "✓ 3 tests more: [###.] 3 of 4" in verdict
+    assert "✓ 3 more tests pass: [###.] 3 of 4" in verdict
     mini.write_doubles()
     verdict = terminal.wait_for(FOOT)
     assert "Unlocked: kata 01 layers" in verdict
     assert "1 of 2 katas" in verdict
     mini.solve(mini.layers)
     assert "All katas are complete" in terminal.wait_for(FOOT)
-    terminal.wait_for("The kata before still passes.")
+    terminal.wait_for("The earlier kata still passes.")
     terminal.type("q")
     assert terminal.wait_for_end() == 0
     assert terminal.is_as_it_was
@@ -122,7 +122,7 @@ def test_a_save_during_a_run_starts_it_over(mini: Miniature, begin: Begin) -> No
         time.sleep(0.01)
     mini.write_doubles()
     verdict = terminal.wait_for(FOOT)
-    assert "Saved again: this run is stopped, and starts over." in verdict
+    assert "Saved again: this run was stopped and starts over." in verdict
     assert "4/4 complete" in verdict
 
 
@@ -185,7 +185,7 @@ def test_a_pair_takes_turns(mini: Miniature, begin: Begin) -> None:
     terminal.wait_for(FOOT)
     mini.harness("pair", "start", "Ana", "Bo", "--minutes", "0.001")
     verdict = terminal.wait_for(FOOT)
-    assert "Running kata 00 doubles (the time is up)" in verdict
+    assert "Running kata 00 doubles (time is up)" in verdict
     assert "The time is up: Bo drives now, Ana navigates." in verdict
     assert "Bo drives, Ana navigates ·" in verdict
     mini.write_doubles(outer="return None")

@@ -30,7 +30,7 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     delivered: queue.Queue[list[str]] = queue.Queue()
     stop = threading.Event()
     ready = threading.Event()
-    monkeypatch.setattr("harness.watch.saves.Sources", _told_when_read(ready))
+    monkeypatch.setattr("harness.watch.saves.SourceFiles", _told_when_read(ready))
     thread = threading.Thread(
         target=saves.follow, args=(tmp_path, lambda paths: delivered.put([p.name for p in paths]), stop)
     )
