@@ -23,17 +23,17 @@ class NoHint(Exception):
 
 def next_hint(course: Course, progress: Sequence[KataProgress], kata: Kata | None) -> list[Line]:
     """Return the hints shown so far for the next failing test, and one more. Raises NoHint."""
-    standing = _standing(progress, kata)
+    standing = _kata_to_hint(progress, kata)
     test = standing.next_test or standing.tests[0]
     hints = _read(standing.kata, test)
-    level = min(_shown(course, standing.kata, test) + 1, len(LEVELS))
+    level = min(_levels_shown(course, standing.kata, test) + 1, len(LEVELS))
     notice = _remember(course, standing.kata, test, level)
     texts = [(title, hints[key]) for key, title in list(LEVELS.items())[:level]]
     requirement = requirement_named(standing.kata, test)
     return hint_block(standing.kata, test, requirement, texts, len(LEVELS) - level) + notice
 
 
-def _standing(progress: Sequence[KataProgress], kata: Kata | None) -> KataProgress:
+def _kata_to_hint(progress: Sequence[KataProgress], kata: Kata | None) -> KataProgress:
     by_kata = {each.kata: each for each in progress}
     standing = by_kata[kata or bare_run(progress)[0]]  # by default the one `pytest` runs first
     if standing.complete and not standing.edited_since_pass:
@@ -53,7 +53,7 @@ def _read(kata: Kata, test: str) -> dict[str, str]:
     return hints
 
 
-def _shown(course: Course, kata: Kata, test: str) -> int:
+def _levels_shown(course: Course, kata: Kata, test: str) -> int:
     """Return how many levels earlier calls have shown."""
     notes = read_lines(course.state / FILE)
     return sum(1 for note in notes if note.get("kata") == kata.name and note.get("test") == test)

@@ -33,7 +33,7 @@ def run_and_show(root: Path) -> bool:
     results = []
     for check in _CHECKS:
         with console.status(f"{check.__name__} …"):
-            results.append(_guarded(check, root))
+            results.append(_run_check(check, root))
         mark, style = words.GOOD if results[-1].good else words.FAILED
         console.print(f"{mark:<7}", style=style, end="")
         for line in words.lines(results[-1]):
@@ -99,7 +99,7 @@ def data(root: Path) -> Result:
 _CHECKS: tuple[Callable[[Path], Result], ...] = (python, packages, torch, training, folders, data)
 
 
-def _guarded(check: Callable[[Path], Result], root: Path) -> Result:
+def _run_check(check: Callable[[Path], Result], root: Path) -> Result:
     """Turn an error during a check into a failed check."""
     try:
         return check(root)

@@ -46,23 +46,23 @@ def start(course: Course, first: str, second: str, minutes: float, now: float) -
     except BadPair as problem:
         raise NotNow(words.bad_pair(problem)) from None
     _note(course, start_event(people, minutes, now))
-    return words.session_started(_required(course, now))
+    return words.session_started(_running_session(course, now))
 
 
 def swap(course: Course, now: float) -> list[Line]:
     """Swap driver and navigator. Raises NotNow."""
-    _required(course, now)
+    _running_session(course, now)
     return _swap_now(course, Ledger(course).progress(), now, why="hand", tests=0)
 
 
 def status(course: Course, now: float) -> list[Line]:
     """Return whose turn it is, for how long, and the counts so far. Raises NotNow."""
-    return words.status(_required(course, now), now)
+    return words.status(_running_session(course, now), now)
 
 
 def stop(course: Course, now: float) -> list[Line]:
     """End the session and summarise it. Raises NotNow."""
-    _required(course, now)
+    _running_session(course, now)
     _note(course, new_event("stop", now))
     session = replay(_events(course))
     assert session is not None  # its last event was just written
@@ -100,10 +100,10 @@ def _swap_now(
     following = next_kata(progress)
     note = following.next_test if following else None
     _note(course, new_event("swap", now, why=why, tests=tests, next_test=note))
-    return words.swap(_required(course, now), why, following)
+    return words.swap(_running_session(course, now), why, following)
 
 
-def _required(course: Course, now: float) -> Session:
+def _running_session(course: Course, now: float) -> Session:
     session = _session(course, now)
     if session is None:
         raise NotNow(words.NO_SESSION)

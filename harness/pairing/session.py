@@ -67,7 +67,7 @@ class Session:
         """Return the seconds until the turn is over; zero or less once it is."""
         return self.minutes * 60 - max(now - self.turn_began, 0.0)
 
-    def driven(self, now: float) -> tuple[float, float]:
+    def seconds_driven(self, now: float) -> tuple[float, float]:
         """Return the seconds that each has driven until now."""
         turn = 0.0 if self.over else min(max(now - self.turn_began, 0.0), _COUNTED * 60 * self.minutes)
         first, second = self.seconds
@@ -139,12 +139,12 @@ def _after(session: Session | None, event: Mapping[str, Any]) -> Session | None:
     if kind == "clock":  # the length of the turn is unknown: it starts again
         return replace(session, turn_began=now, latest=now)
     if kind == "stop":
-        return replace(session, seconds=session.driven(now), latest=now, over=True)
+        return replace(session, seconds=session.seconds_driven(now), latest=now, over=True)
     swaps = {**(session.swaps or {})}
     swaps[str(event["why"])] = swaps.get(str(event["why"]), 0) + 1
     return replace(
         session,
-        seconds=session.driven(now),
+        seconds=session.seconds_driven(now),
         driver_index=1 - session.driver_index,
         turn_began=now,
         latest=now,

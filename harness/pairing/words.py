@@ -95,7 +95,7 @@ def _missing_addresses(people: Sequence[Person]) -> list[Line]:
 
 
 def _times(session: Session, now: float) -> list[Line]:
-    first, second = session.driven(now)
+    first, second = session.seconds_driven(now)
     drove = f"  {session.people[0].name} drove {_clock(first)}, {session.people[1].name} {_clock(second)}"
     greens = plural(session.count("green"), "green")
     more = f"{plural(session.tests, 'more test')} {'passes' if session.tests == 1 else 'pass'}"

@@ -83,7 +83,7 @@ def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> Tra
     config = _config(course, capstone, request)
     with join_workers(config.training.device) as workers:
         run = RunFolder(workers.agree(request.run_dir or _new_run_dir(course, capstone, config)))
-        data_dir = _prepared(course, capstone, workers, run, _data_name(request, run))
+        data_dir = _prepare_data(course, capstone, workers, run, _data_name(request, run))
         summary = capstone.train(config, data_dir, run.path, resume=request.resume)
         interrupted = summary.steps < config.training.max_steps
         return TrainingOutcome(
@@ -137,7 +137,7 @@ def _data_name(request: TrainingRequest, run: RunFolder) -> str | None:
     return request.data
 
 
-def _prepared(
+def _prepare_data(
     course: Course, capstone: ModuleType, workers: Workers, run: RunFolder, name: str | None
 ) -> Path:
     """Return the folder of the prepared tokens. The first worker prepares them; the others wait."""

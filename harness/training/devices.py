@@ -1,4 +1,4 @@
-"""The choice of a device: the only place that asks torch for one."""
+"""The device to compute on; only this module asks torch for one."""
 
 from __future__ import annotations
 

@@ -43,18 +43,18 @@ def test_the_time_of_each_person_is_counted() -> None:
     swapped = session(
         new_event("swap", NOON + 100, why="green", tests=2), new_event("swap", NOON + 130, why="hand")
     )
-    assert swapped.driven(NOON + 140) == (110, 30)
+    assert swapped.seconds_driven(NOON + 140) == (110, 30)
     assert (swapped.count("green"), swapped.count("hand"), swapped.all_swaps, swapped.tests) == (1, 1, 2, 2)
 
 
 def test_time_after_the_end_does_not_count() -> None:
     over = session(new_event("stop", NOON + 50))
-    assert over.driven(NOON + 5000) == (50, 0)
+    assert over.seconds_driven(NOON + 5000) == (50, 0)
     assert due(over, NOON + 5000, newly_passed=1) == ""
 
 
 def test_a_clock_set_forward_counts_for_two_turns_at_most() -> None:
-    assert session(minutes=1).driven(NOON + 1e6) == (120, 0)
+    assert session(minutes=1).seconds_driven(NOON + 1e6) == (120, 0)
 
 
 def test_a_clock_set_back_neither_shortens_a_turn_nor_makes_it_endless() -> None:

@@ -1,0 +1,69 @@
+"""`harness status` as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import jsonschema
+import pytest
+
+from harness.tests.support.miniature import Miniature
+
+
+def solved(mini: Miniature) -> Miniature:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    return mini
+
+
+def test_status_lists_every_kata_with_its_state(mini: Miniature) -> None:
+    out = solved(mini).harness("status").out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["00", "doubles", "4/4", "complete"] in rows
+    assert ["01", "layers", "0/2", "current"] in rows
+    assert "Next: pytest katas/01\n      test_doubler\n" in out
+
+
+def test_status_of_an_untouched_clone(mini: Miniature) -> None:
+    result = mini.harness("status")
+    assert result.code == 0
+    rows = [line.split() for line in result.out.splitlines()]
+    assert ["00", "doubles", "0/4", "current"] in rows
+    assert ["01", "layers", "0/2", "locked"] in rows
+
+
+def schema() -> dict:
+    return json.loads((files("harness.commands") / "status.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("prepare", [lambda mini: mini, solved], ids=["untouched", "one kata complete"])
+def test_status_json_follows_the_published_schema(mini: Miniature, prepare) -> None:
+    report = json.loads(prepare(mini).harness("status", "--json").out)
+    jsonschema.validate(report, schema(), cls=jsonschema.Draft202012Validator)
+
+
+def test_the_schema_refuses_an_unknown_state(mini: Miniature) -> None:
+    report = json.loads(mini.harness("status", "--json").out)
+    report["katas"][0]["state"] = "perhaps"
+    with pytest.raises(jsonschema.ValidationError, match="perhaps"):
+        jsonschema.validate(report, schema())
+
+
+def test_status_check_exits_with_1_until_every_kata_is_complete(mini: Miniature) -> None:
+    assert mini.harness("status", "--check").code == 1
+    mini.solve(mini.doubles)
+    mini.solve(mini.layers)
+    mini.pytest("katas")
+    assert mini.harness("status", "--check").code == 0
+    mini.write_doubles(double="return x + x")
+    assert mini.harness("status", "--check").code == 1
+
+
+def test_status_works_from_a_sub_folder(mini: Miniature) -> None:
+    assert mini.harness("status", folder="katas/k01_layers").out == mini.harness("status").out
+
+
+def test_status_fits_a_narrow_terminal(mini: Miniature) -> None:
+    out = mini.harness("status", COLUMNS="40").out
+    assert max(len(line) for line in out.splitlines()) <= 40
