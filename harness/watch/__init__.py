@@ -1,1 +1,1 @@
-"""`harness watch`: the verdict at every save, from a pre-warmed process."""
+"""`harness watch`: a verdict on every save, from a pre-warmed process."""

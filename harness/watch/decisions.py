@@ -1,4 +1,4 @@
-"""Decisions of `harness watch`, free of processes, terminals and clocks."""
+"""Pure decisions of `harness watch`."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def action_of(key: str) -> str | None:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run that is wanted, and why."""
+    """A requested run, and why."""
 
     katas: tuple[Kata, ...]
     why: str  # start, saved, key, chosen, time, trace, earlier
-    saved: tuple[str, ...] = ()  # the names of the files, of a save
+    saved: tuple[str, ...] = ()  # file names, after a save
     options: tuple[str, ...] = ()  # for pytest
     tries: int = 1
 

@@ -46,14 +46,14 @@ from harness.watch.spare import RunOrder, Spare, SparePool
 if TYPE_CHECKING:
     from harness.run.report import RunReport
 
-_BUSY = 0.005  # seconds between two looks at a process that runs or warms up
-_IDLE = 0.5  # seconds between two looks at one that waits; saves and keys are noticed at once
+_BUSY = 0.005  # seconds between two checks of a process that runs or warms up
+_IDLE = 0.5  # seconds between two checks of one that waits; saves and keys are noticed at once
 _HEAD_START = 0.5  # seconds of a run before the next spare may warm up: most runs are over by then
 
 
 @dataclass
-class Running:
-    """A run under way."""
+class CurrentRun:
+    """A run that has started and not ended."""
 
     request: RunRequest
     spare: Spare
@@ -85,7 +85,7 @@ class Watch:
         self._signals = signals
         self._spares = SparePool(course.root)
         self._wanted: RunRequest | None = None
-        self._running: Running | None = None
+        self._running: CurrentRun | None = None
         self._said_warming = False
         self._looked = 0.0  # at the time, on the monotonic clock
         self._was_up = False
@@ -190,11 +190,11 @@ class Watch:
         report = RunReport(self._course, ledger, [kata.name for kata in request.katas])
         output = _file_for_output() if request.silent else None
         spare.give(RunOrder(request.arguments, str(output or "")))
-        self._running = Running(request, spare, report, output, time.monotonic())
+        self._running = CurrentRun(request, spare, report, output, time.monotonic())
         if not request.silent:
             self._shown = self._kata_shown(request)
 
-    def _conclude(self, run: Running, ending: Ending) -> None:
+    def _conclude(self, run: CurrentRun, ending: Ending) -> None:
         self._end_run(run)
         if decisions.another_try(ending, run.request.tries):
             show([] if run.request.silent else [say.KILLED])
@@ -208,20 +208,20 @@ class Watch:
             self._show_news(run)
             self._show_foot()
 
-    def _lines_after_death(self, run: Running, ending: Ending) -> list[Line]:
+    def _lines_after_death(self, run: CurrentRun, ending: Ending) -> list[Line]:
         from harness.run.death import lines_after
 
         lines = lines_after(run.report, ending)
         return [*lines, *commands.after_run(self._course, run.report.ledger, time.time())]
 
-    def _end_run(self, run: Running) -> None:
+    def _end_run(self, run: CurrentRun) -> None:
         self._running = None
         run.spare.discard()
 
     def _cancel(self, note: Line) -> None:
         if self._running:
             show([] if self._running.request.silent else [note])
-            _forget(self._running.output)
+            _delete(self._running.output)
             self._end_run(self._running)
         self._wanted = None
 
@@ -235,7 +235,7 @@ class Watch:
     def _show_foot(self) -> None:
         show([*commands.turn_line(self._course, time.time()), say.KEY_LINE])
 
-    def _show_news(self, run: Running) -> None:
+    def _show_news(self, run: CurrentRun) -> None:
         ledger = run.report.ledger
         ledger.reread()
         progress = ledger.progress()
@@ -255,9 +255,9 @@ class Watch:
         if earlier and not self._wanted:
             self._wanted = RunRequest(earlier, "earlier")
 
-    def _conclude_silent(self, run: Running, ending: Ending, lines: Sequence[Line]) -> None:
+    def _conclude_silent(self, run: CurrentRun, ending: Ending, lines: Sequence[Line]) -> None:
         printed = run.output.read_text(encoding="utf-8", errors="replace") if run.output else ""
-        _forget(run.output)
+        _delete(run.output)
         if ending.exit_status == 0:
             show(say.earlier_pass(run.request.katas))
         else:
@@ -322,11 +322,11 @@ class Watch:
     def _demo(self) -> None:
         """Run the demo in the foreground: Ctrl-C ends it, and watch goes on."""
         if self._running:
-            show([say.NOT_IN_A_RUN])
+            show([say.DEMO_WAITS])
             return
         command = [sys.executable, "-m", "harness", "demo"]
         demo = subprocess.Popen(command, cwd=self._course.root, stdin=subprocess.DEVNULL)
-        status_of_demo = _waited_for(demo)
+        status_of_demo = _wait_for(demo)
         self._signals.forget()  # Ctrl-C was for the demo
         show(say.demo_ended(status_of_demo))
         show([say.KEY_LINE])
@@ -362,7 +362,7 @@ def _saves_delivered(course: Course, deliver: Callable[[Sequence[Path]], None]) 
         thread.join(timeout=2)
 
 
-def _waited_for(process: subprocess.Popen[bytes]) -> int:
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
     """Return the exit status of a process that Ctrl-C ends, but not this one."""
     while True:
         try:
@@ -380,6 +380,6 @@ def _file_for_output() -> Path:
     return Path(path)
 
 
-def _forget(path: Path | None) -> None:
+def _delete(path: Path | None) -> None:
     if path:
         path.unlink(missing_ok=True)

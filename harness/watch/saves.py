@@ -1,9 +1,9 @@
-"""Which files a learner saved: told when their contents change, however the editor writes them.
+"""Detection of saves, by changed contents.
 
-watchfiles says that something happened, within hundredths of a second; what the files then contain decides
-whether it was a save. So a temporary file that is renamed, a backup, a touch and a formatter that changes
-nothing are not told apart by guessing. And as the files are looked at every second anyway, a file system
-that reports nothing (a network disk, a container's share) works too, only later.
+watchfiles reports within hundredths of a second that something happened; the contents of the files decide
+whether it was a save. So renamed temporary files, backups, touches and formatters that change nothing need
+no special rules. Because the files are read every second anyway, file systems that report nothing (network
+disks, a container's shared folders) work too, only later.
 """
 
 from __future__ import annotations
@@ -15,36 +15,35 @@ from pathlib import Path
 
 from harness.course.kata_tests import digest, file_digest
 
-_SUFFIXES = (".py", ".yaml")  # what a kata's tests run or read
-_SUFFIXES_REPORTED = _SUFFIXES  # of these the file system's reports are listened to
-_STEP = 10  # milliseconds without a further event: the files of one save belong together
-_LONGEST = 200  # milliseconds after which events that do not cease are told all the same
-_EVERY = 1000  # milliseconds from one look at the files to the next where nothing is reported
-_SETTLING = 0.05  # seconds: an editor that has emptied a file is about to fill it
+_SUFFIXES = (".py", ".yaml")  # of the files that a kata's tests run or read
+_STEP = 10  # milliseconds without another event, so that the files of one save stay together
+_LONGEST = 200  # milliseconds after which endless events are reported all the same
+_EVERY = 1000  # milliseconds between two readings of the files without an event
+_SETTLING = 0.05  # seconds for an editor to fill a file that it has emptied
 
 _Signature = tuple[int, int, int, int]
 
 
 def changed(before: Mapping[Path, str], after: Mapping[Path, str]) -> list[Path]:
-    """The files that are new, gone or different."""
+    """Return the files that are new, deleted or different."""
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
 def half_written(before: Mapping[Path, str], after: Mapping[Path, str]) -> bool:
-    """Whether a file that had contents has none, or is gone."""
+    """True if a file that had contents is empty or missing."""
     nothing = ("", digest(b""))
     return any(old not in nothing and after.get(path, "") in nothing for path, old in before.items())
 
 
 class SourceFiles:
-    """The contents of the files below a folder, as digests; those that look untouched are not read again."""
+    """Digests of the files below a folder; files that look untouched are not read again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[Path, tuple[_Signature, str]] = {}
 
     def read(self, *, closely: bool = True) -> dict[Path, str]:
-        """The digests now. `closely`: read every file, as some file systems count time in seconds."""
+        """Return the current digests. `closely` reads every file: some systems round times to seconds."""
         found: dict[Path, tuple[_Signature, str]] = {}
         for path in _source_files(self._folder):
             try:
@@ -53,7 +52,7 @@ class SourceFiles:
                 same = known is not None and known[0] == signature and not closely
                 found[path] = known if known and same else (signature, file_digest(path))
             except OSError:
-                continue  # gone between two looks
+                continue  # deleted meanwhile
         self._known = found
         return {path: contents for path, (_, contents) in found.items()}
 
@@ -74,10 +73,10 @@ def follow(folder: Path, deliver: Callable[[Sequence[Path]], None], stop: thread
 
 
 def _reports(folder: Path, stop: threading.Event) -> Iterator[bool]:
-    """True when the file system reports something, False when a second passed without."""
+    """Yield True for each report of the file system, and False after a second without one."""
     try:
         yield from _watched(folder, stop)
-    except (OSError, RuntimeError):  # no more watches to be had, or none at all: look again and again
+    except (OSError, RuntimeError):  # no more watches available, or none at all: poll
         yield from _watched(folder, stop, polling=True)
 
 
@@ -86,7 +85,7 @@ def _watched(folder: Path, stop: threading.Event, *, polling: bool | None = None
 
     reports = watch(
         folder,
-        watch_filter=lambda _, path: path.endswith(_SUFFIXES_REPORTED),
+        watch_filter=lambda _, path: path.endswith(_SUFFIXES),
         debounce=_LONGEST,
         step=_STEP,
         stop_event=stop,

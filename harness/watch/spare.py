@@ -1,7 +1,7 @@
-"""The watching half of a pre-warmed run: starts the spare process, hands it its order, sees how it ends.
+"""The pre-warmed process, seen from watch.
 
-The other half is harness/watch/spare_process.py. A spare gives one verdict and is gone; it never lives on
-with a learner's old modules.
+watch starts it, gives it one order and follows it to its end. harness/watch/spare_process.py is the other
+side. A spare executes one run and exits, so it never keeps a learner's old modules.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 
 from harness.isolation.supervisor import Ending, Supervision
 
-READY = "ready"  # a file in the spare's folder: it is there once the spare is warm
+READY = "ready"  # a file that the spare creates in its folder once it is warm
 _MOST_EARLY_DEATHS = 3
-_STEP_LIMIT = 300.0  # seconds until the first step of a run, as for one that starts cold
+_STEP_LIMIT = 300.0  # seconds until the first step of a run, as for a cold one
 
 
 @dataclass(frozen=True)
 class RunOrder:
-    """One run: pytest's arguments, and a file for what it prints; without one it prints on the terminal."""
+    """A run: pytest's arguments, and a file for its output instead of the terminal."""
 
     arguments: tuple[str, ...]
     output: str = ""
@@ -39,7 +39,7 @@ class RunOrder:
 
 
 class Spare:
-    """A process that warms up, waits, and does one run."""
+    """A process that warms up, waits, and executes one run."""
 
     def __init__(self, root: Path) -> None:
         self._flight = Path(tempfile.mkdtemp(prefix="harness-"))
@@ -59,7 +59,7 @@ class Spare:
         return self._process.poll() is not None
 
     def give(self, order: RunOrder) -> None:
-        """Let it do the run. It may have died meanwhile, which `look` then tells."""
+        """Start the run. If the process has died meanwhile, `look` returns that."""
         assert self._process.stdin is not None
         self._supervision = Supervision(self, self._flight, _STEP_LIMIT)
         with suppress(OSError):
@@ -67,7 +67,7 @@ class Spare:
             self._process.stdin.flush()
 
     def look(self) -> Ending | None:
-        """How the run ended; None while it goes on."""
+        """Return how the run ended; None while it continues."""
         assert self._supervision is not None
         return self._supervision.look()
 
@@ -75,14 +75,14 @@ class Spare:
         return self._process.poll()
 
     def kill(self) -> None:
-        """End it, and what the learner's code may have started."""
+        """Kill it, and the processes that the learner's code may have started."""
         if hasattr(os, "killpg"):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
 
     def discard(self) -> None:
-        """End it if it still runs, and leave nothing behind."""
+        """Kill it if it still runs, and delete its folder."""
         self.kill()
         self._process.wait()
         if self._process.stdin:
@@ -92,8 +92,8 @@ class Spare:
 
 
 def _start(root: Path, flight: Path) -> subprocess.Popen[bytes]:
-    """Apart from the terminal's signals: Ctrl-C is for the watching process alone."""
-    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows' way to keep Ctrl-C off
+    """Start a spare that does not receive the terminal's signals: Ctrl-C is for watch."""
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # keeps Ctrl-C away on Windows
     command: Sequence[str] = [sys.executable, "-P", "-m", "harness.watch.spare_process", str(flight)]
     return subprocess.Popen(
         command, cwd=root, stdin=subprocess.PIPE, start_new_session=True, creationflags=group
@@ -101,7 +101,7 @@ def _start(root: Path, flight: Path) -> subprocess.Popen[bytes]:
 
 
 class CannotWarm(Exception):
-    """Spares end before they are ready, one after the other."""
+    """Several spares in a row ended before they were ready."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"exit status {status}")
@@ -109,22 +109,22 @@ class CannotWarm(Exception):
 
 
 class SparePool:
-    """Keeps one spare warm: the successor of the one that is running."""
+    """Keeps one spare warm for the next run."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._next: Spare | None = None
-        self._early_deaths = 0  # in a row, before being ready
+        self._early_deaths = 0  # in a row, before they were ready
 
     def tend(self) -> None:
-        """Start the next spare if there is none, or if it has died. Raises CannotWarm the third time."""
+        """Start a spare if there is none or it has died. Raises CannotWarm after three early deaths."""
         if self._next and self._next.dead:
             self._bury(self._next)
         if self._next is None:
             self._next = Spare(self._root)
 
     def take(self) -> Spare | None:
-        """The spare, if it is warm; the caller discards it. None: it is not ready yet."""
+        """Return the spare once it is warm, for the caller to discard; None until then."""
         spare = self._next
         if spare is None or not spare.ready or spare.dead:
             return None

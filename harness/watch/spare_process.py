@@ -1,8 +1,8 @@
-"""A process that has everything imported before it is needed: it waits for one run, does it, and is gone.
+"""The pre-warmed process, seen from inside.
 
-Started by harness/watch/spare.py as `python -m harness.watch.spare_process`. Importing torch, pytest and the
-rest takes seconds, a run on a kata takes tenths; so that part is done ahead. Nothing of the learner's is
-imported before the order comes, and nothing is ever imported twice.
+It imports everything in advance, waits for one run, executes it and exits. harness/watch/spare.py starts it
+as `python -m harness.watch.spare_process`. Importing torch, pytest and the rest takes seconds, a run of a
+kata takes tenths of a second. None of the learner's code is imported before the order arrives.
 """
 
 from __future__ import annotations

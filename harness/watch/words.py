@@ -8,31 +8,31 @@ from harness.course.katas import Kata
 from harness.progress.standing import KataProgress
 from harness.terminal.lines import Line
 
-# In 80 columns, with nothing to spare for a longer word.
+# It must fit in 80 columns.
 KEY_LINE = Line("r run · h hint · n/p kata · s status · o solution · t trace · d demo · q quit", "dim")
 
 _KEYS = (
     ("r", "run the tests now"),
     ("h", "one more hint for the next failing test"),
     ("n p", "next or previous kata; on the current one, watch follows your progress again"),
-    ("s", "the status of every kata"),
+    ("s", "your progress in every kata"),
     ("o", "your code and the reference side by side, once the kata is complete"),
     ("t", "trace: run again, and show the shapes that led to the failure"),
-    ("d", "demo: a small model trains and writes, with your parts where they pass"),
+    ("d", "demo: a small model trains and writes, using your complete katas"),
     ("q", "quit"),
 )
 
 
 def started(follows: bool, kata: Kata | None) -> list[Line]:
-    """Say what is watched."""
+    """Return the line that names the watched kata."""
     if kata is None:
-        return [Line("Watching katas/. Every kata is complete.", "title")]
-    how = " (it follows your progress)" if follows else ""
-    return [Line(f"Watching kata {kata.title}{how}. Save, and the tests run.", "title")]
+        return [Line("Watching katas/. All katas are complete.", "title")]
+    how = ", following your progress" if follows else ""
+    return [Line(f"Watching kata {kata.title}{how}. Save a file to run the tests.", "title")]
 
 
 def running(katas: Sequence[Kata], why: str, saved: Sequence[str]) -> list[Line]:
-    """Say what runs, and why."""
+    """Return the line above a verdict: what runs, and why."""
     which = ", ".join(kata.title for kata in katas[:3]) + (", …" if len(katas) > 3 else "")
     noun = "kata" if len(katas) == 1 else "katas"
     files = ", ".join(saved[:3]) + (f" and {len(saved) - 3} more" if len(saved) > 3 else "")
@@ -40,7 +40,7 @@ def running(katas: Sequence[Kata], why: str, saved: Sequence[str]) -> list[Line]
     return [Line(), Line(f"Running {noun} {which}{reason}", "dim")]
 
 
-WARMING = "warming up; the verdict follows in a few seconds …"
+WARMING = "Warming up; the verdict follows in a few seconds."
 CANCELLED = Line("Saved again: this run was stopped and starts over.", "dim")
 STOPPED = Line("This run was stopped.", "dim")
 KILLED = Line("The test process was killed from outside; the next one takes over.", "dim")
@@ -48,7 +48,7 @@ GOODBYE = Line("Watch has ended. Tests that passed are recorded. Next: pytest", 
 
 
 def cannot_warm(status: int) -> str:
-    """Say that the process that runs the tests cannot start."""
+    """Return why watch gives up."""
     return (
         f"The process that runs the tests ended three times before it was ready (exit status {status}). "
         "Next: harness verify"
@@ -56,19 +56,19 @@ def cannot_warm(status: int) -> str:
 
 
 def celebration(standing: KataProgress, news: int) -> list[Line]:
-    """Say that a test passes for the first time."""
+    """Return the line after tests passed for the first time."""
     done, total = len(standing.passed), len(standing.tests)
     more = "One more test passes" if news == 1 else f"{news} more tests pass"
     return [Line(f"✓ {more}: {_bar(done, total)} {done} of {total}", "good")]
 
 
 def kata_done(progress: Sequence[KataProgress], following: KataProgress | None) -> list[Line]:
-    """Say that a kata is complete, and how to begin the next one."""
+    """Return the number of complete katas, and how to begin the next one."""
     done, total = sum(each.complete for each in progress), len(progress)
     lines = [Line(f"✓ Well done: {_bar(done, total)} {done} of {total} katas", "good")]
     if following:
         stub = f"katas/{following.kata.name}/{following.kata.topic}.py"
-        lines.append(Line(f"Save {stub} to begin, or press r; o shows your code and the reference."))
+        lines.append(Line(f"To begin, save {stub} or press r; o shows your code and the reference."))
     return lines
 
 
@@ -79,26 +79,25 @@ def _bar(done: int, total: int) -> str:
 
 
 def earlier_pass(katas: Sequence[Kata]) -> list[Line]:
-    """Say that the earlier katas still pass."""
-    noun = (
-        "The earlier kata still passes" if len(katas) == 1 else f"The {len(katas)} earlier katas still pass"
-    )
-    return [Line(f"{noun}.", "dim")]
+    """Return the line after a silent run passed."""
+    one = len(katas) == 1
+    text = "The earlier kata still passes." if one else f"The {len(katas)} earlier katas still pass."
+    return [Line(text, "dim")]
 
 
 def earlier_fail() -> list[Line]:
-    """Say that an earlier kata fails; pytest's block follows."""
+    """Return the line above pytest's block after a silent run failed."""
     return [Line(), Line("A complete kata fails now:", "bad")]
 
 
 def chosen(kata: Kata, follows: bool) -> list[Line]:
-    """Say which kata is watched."""
+    """Return the line after another kata was chosen."""
     note = "; watch follows your progress again" if follows else ""
     return [Line(f"Kata {kata.title}{note}.", "title")]
 
 
 def keys_explained() -> list[Line]:
-    """Explain every key."""
+    """Return the effect of every key."""
     return [Line(), *(Line(f"  {key:<4} {meaning}") for key, meaning in _KEYS)]
 
 
@@ -106,4 +105,4 @@ def demo_ended(code: int) -> list[Line]:
     return [] if code == 0 else [Line(f"The demo ended with exit status {code}.", "dim")]
 
 
-NOT_IN_A_RUN = Line("The demo cannot start while tests run. Press d again afterwards.", "dim")
+DEMO_WAITS = Line("The demo cannot start while tests run. Press d again afterwards.", "dim")

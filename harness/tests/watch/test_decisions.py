@@ -1,4 +1,4 @@
-"""What watch does next: decisions without a process or a terminal."""
+"""Pure decisions of `harness watch`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.watch import decisions, words
     ("key", "action"),
     [("r", "run"), ("Q", "quit"), ("\x04", "quit"), ("x", "keys"), ("\n", None), (" ", None)],
 )
-def test_what_a_key_asks_for(key: str, action: str | None) -> None:
+def test_the_action_of_a_key(key: str, action: str | None) -> None:
     assert decisions.action_of(key) == action
 
 
@@ -43,25 +43,23 @@ killed = Ending(-getattr(signal, "SIGKILL", 9), step=RunStep(10))
         (Ending(1), decisions.MOST_TRIES, False),
     ],
 )
-def test_only_a_run_that_was_killed_from_outside_is_tried_again(
-    ending: Ending, tries: int, again: bool
-) -> None:
+def test_only_a_run_killed_from_outside_is_repeated(ending: Ending, tries: int, again: bool) -> None:
     assert decisions.another_try(ending, tries) is again
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a signal of POSIX")
-def test_a_run_that_is_killed_each_time_is_told_in_the_end() -> None:
+def test_a_run_killed_every_time_is_reported_in_the_end() -> None:
     assert decisions.another_try(killed, 1)
     assert not decisions.another_try(killed, decisions.MOST_TRIES)
 
 
-def test_without_a_choice_the_katas_are_those_of_pytest_alone(mini: Miniature) -> None:
+def test_by_default_the_katas_are_those_of_a_bare_pytest(mini: Miniature) -> None:
     progress = Ledger(load_course(mini.root)).progress()
     assert decisions.katas_to_run(progress, None) == [mini.doubles]
     assert decisions.katas_to_run(progress, mini.layers) == [mini.layers]
 
 
-def test_there_is_nothing_before_the_first_and_after_the_last(mini: Miniature) -> None:
+def test_the_first_and_the_last_kata_are_their_own_neighbours(mini: Miniature) -> None:
     course = load_course(mini.root)
     assert decisions.neighbour(course, mini.doubles, -1) == mini.doubles
     assert decisions.neighbour(course, mini.doubles, +1) == mini.layers

@@ -1,4 +1,4 @@
-"""`harness watch` in a real terminal: saves, keys, what goes wrong, and every way out."""
+"""`harness watch` in a real terminal: saves, keys, crashes and every way out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Begin = Callable[..., Terminal]
 
 @pytest.fixture
 def begin(mini: Miniature) -> Iterator[Begin]:
-    """Types `harness watch ARGS` in a terminal."""
+    """Return a function that types `harness watch ARGS` in a terminal."""
     terminals: list[Terminal] = []
 
     def run(*arguments: str, crashes_on_s: bool = False, cold: bool = False, **environment: str) -> Terminal:
@@ -44,7 +44,7 @@ def begin(mini: Miniature) -> Iterator[Begin]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started (Linux), if that is a cold one."""
+    """Return the children of a cold process (Linux)."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
@@ -94,14 +94,14 @@ def test_the_keys(mini: Miniature, begin: Begin) -> None:
     assert "katas/k01_layers/layers.py:15" in terminal.wait_for(FOOT)
     terminal.type("x")
     assert "run the tests now" in terminal.wait_for(FOOT)
-    terminal.type("d")  # the miniature course has nothing to demonstrate
+    terminal.type("d")  # the miniature course has no capstone
     assert "The demo ended with exit status 1." in terminal.wait_for(FOOT)
     terminal.type("\x04")
     assert terminal.wait_for_end() == 0
     assert "\x1b[3" not in terminal.printed
 
 
-def test_what_the_learners_code_does_to_its_process_is_told(mini: Miniature, begin: Begin) -> None:
+def test_crashes_of_the_learners_code_are_explained(mini: Miniature, begin: Begin) -> None:
     terminal = begin("00", PYTEST_ADDOPTS="--time-limit 3")
     terminal.wait_for(FOOT)
     mini.write_doubles(double="import os\nos._exit(7)")
@@ -126,7 +126,7 @@ def test_a_save_during_a_run_starts_it_over(mini: Miniature, begin: Begin) -> No
     assert "4/4 complete" in verdict
 
 
-def test_a_process_that_is_killed_is_replaced(mini: Miniature, begin: Begin) -> None:
+def test_a_killed_process_is_replaced(mini: Miniature, begin: Begin) -> None:
     terminal = begin("00", cold=True)
     terminal.wait_for(FOOT)
     time.sleep(1)
@@ -147,7 +147,7 @@ def test_every_way_out_restores_the_terminal_and_ends_every_process(
     begin: Begin, way: str, status: int
 ) -> None:
     terminal = begin("00", crashes_on_s=True, cold=True)
-    terminal.wait_for(FOOT)  # the first verdict is told, and the successor warms up
+    terminal.wait_for(FOOT)  # the first verdict is printed, and the next spare warms up
     assert not terminal.is_as_it_was
     started = children(terminal.process.pid)
     if len(way) == 1:
@@ -160,7 +160,7 @@ def test_every_way_out_restores_the_terminal_and_ends_every_process(
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="only a shell with job control stops a program")
-def test_it_stops_and_goes_on_like_any_program(mini: Miniature) -> None:
+def test_it_stops_and_continues_like_any_program(mini: Miniature) -> None:
     terminal = Terminal(["bash", "--norc", "-i"], mini.root, PYTEST_ADDOPTS=AS_A_LEARNER)
     try:
         terminal.type(f"{sys.executable} -m harness watch 00\n")

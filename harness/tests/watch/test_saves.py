@@ -1,4 +1,4 @@
-"""What counts as a save: contents that changed, however they were written."""
+"""Saves are changed contents, however they were written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles
 
 from harness.course.kata_tests import digest
 from harness.watch import saves
@@ -20,17 +22,17 @@ Heard = Callable[[], list[str]]
 
 @pytest.fixture(params=["events", "polling", "nothing"])
 def heard(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
-    """The names of the files of the next save, on file systems of three kinds."""
+    """Return the file names of the next save, on three kinds of file system."""
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "b.py").write_text("1")
     if request.param == "polling":
         monkeypatch.setenv("WATCHFILES_FORCE_POLLING", "true")
     if request.param == "nothing":  # a network disk: whatever happens, nothing is reported
-        monkeypatch.setattr("harness.watch.saves._SUFFIXES_REPORTED", ())
+        monkeypatch.setattr("watchfiles.watch", _without_events)
     delivered: queue.Queue[list[str]] = queue.Queue()
     stop = threading.Event()
     ready = threading.Event()
-    monkeypatch.setattr("harness.watch.saves.SourceFiles", _told_when_read(ready))
+    monkeypatch.setattr("harness.watch.saves.SourceFiles", _signalling(ready))
     thread = threading.Thread(
         target=saves.follow, args=(tmp_path, lambda paths: delivered.put([p.name for p in paths]), stop)
     )
@@ -42,14 +44,20 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     assert delivered.empty()
 
 
-def _told_when_read(ready: threading.Event) -> type[SourceFiles]:
-    class Told(SourceFiles):
+def _without_events(*arguments: Any, watch: Callable[..., Any] = watchfiles.watch, **options: Any) -> Any:
+    return watch(*arguments, **{**options, "watch_filter": lambda change, path: False})
+
+
+def _signalling(ready: threading.Event) -> type[SourceFiles]:
+    """Return a class that sets `ready` at its first reading."""
+
+    class Signalling(SourceFiles):
         def read(self, *, closely: bool = True) -> dict[Path, str]:
             found = super().read(closely=closely)
             ready.set()
             return found
 
-    return Told
+    return Signalling
 
 
 def test_a_file_written_in_place(heard: Heard, tmp_path: Path) -> None:
@@ -57,13 +65,13 @@ def test_a_file_written_in_place(heard: Heard, tmp_path: Path) -> None:
     assert heard() == ["a.py"]
 
 
-def test_a_file_written_beside_and_renamed(heard: Heard, tmp_path: Path) -> None:
+def test_a_temporary_file_that_is_renamed(heard: Heard, tmp_path: Path) -> None:
     (tmp_path / ".a.py.tmp").write_text("22")
     os.replace(tmp_path / ".a.py.tmp", tmp_path / "a.py")
     assert heard() == ["a.py"]
 
 
-def test_a_file_moved_away_and_written_anew(heard: Heard, tmp_path: Path) -> None:
+def test_a_file_that_is_moved_away_and_rewritten(heard: Heard, tmp_path: Path) -> None:
     os.replace(tmp_path / "a.py", tmp_path / "a.py~")
     (tmp_path / "a.py").write_text("22")
     assert heard() == ["a.py"]
@@ -74,11 +82,11 @@ def test_several_files_at_once(heard: Heard, tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).write_text("22")
     found: set[str] = set()
-    while found != set(names):  # a busy machine may take them for two saves
+    while found != set(names):  # a slow machine may see two saves
         found |= set(heard())
 
 
-def test_what_changes_nothing_is_no_save(heard: Heard, tmp_path: Path) -> None:
+def test_unchanged_contents_are_not_a_save(heard: Heard, tmp_path: Path) -> None:
     (tmp_path / "a.py").touch()
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "notes.md").write_text("not run by any test")
@@ -87,7 +95,7 @@ def test_what_changes_nothing_is_no_save(heard: Heard, tmp_path: Path) -> None:
     assert heard() == ["b.py"]
 
 
-def test_a_file_that_is_emptied_first_is_half_written() -> None:
+def test_an_emptied_file_is_half_written() -> None:
     path = Path("a.py")
     assert half_written({path: "x"}, {path: digest(b"")})
     assert half_written({path: "x"}, {})
@@ -95,14 +103,12 @@ def test_a_file_that_is_emptied_first_is_half_written() -> None:
     assert not half_written({path: "x"}, {path: "y"})
 
 
-def test_what_is_new_gone_or_different_has_changed() -> None:
+def test_new_deleted_and_different_files_have_changed() -> None:
     a, b, c = Path("a"), Path("b"), Path("c")
     assert changed({a: "1", b: "1"}, {b: "2", c: "1"}) == [a, b, c]
 
 
-def test_no_more_watches_to_be_had_means_looking_again_and_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_watches_the_files_are_polled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[bool | None] = []
 
     def watched(folder: Path, stop: threading.Event, *, polling: bool | None = None) -> Iterator[bool]:

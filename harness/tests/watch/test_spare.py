@@ -1,4 +1,4 @@
-"""The pre-warmed process: it does what a fresh pytest does, once, and never outlives its watcher."""
+"""The pre-warmed process: one run like a fresh pytest's, and it never outlives watch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.watch.spare import RunOrder, Spare
 
 @pytest.fixture(autouse=True)
 def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a plugin that a learner does not have, and which takes as long as torch."""
+    """Disable a plugin that a learner does not have, and that takes as long as torch."""
     monkeypatch.setenv("PYTEST_ADDOPTS", AS_A_LEARNER)
 
 
@@ -38,7 +38,7 @@ def warm_spare(root: Path) -> Iterator[Spare]:
         spare.discard()
 
 
-def carried_out(spare: Spare, *arguments: str, output: Path) -> Ending:
+def execute(spare: Spare, *arguments: str, output: Path) -> Ending:
     spare.give(RunOrder(arguments, str(output)))
     while True:
         ending = spare.look()
@@ -57,13 +57,13 @@ def receipts(mini: Miniature) -> list[dict]:
     ["return 2 * x", "print(1)\nreturn 3 * x"],
     ids=["right", "wrong"],
 )
-def test_a_spare_prints_and_records_what_pytest_does(mini: Miniature, body: str) -> None:
+def test_a_spare_prints_and_records_the_same_as_pytest(mini: Miniature, body: str) -> None:
     mini.write_doubles(double=body)
     with warm_spare(mini.root) as spare:  # warmed before the run it is compared with, used after
         typed = mini.pytest("katas/00")
         earned = receipts(mini)
         progress_path(mini.course).unlink()
-        ending = carried_out(spare, "katas/00", output=mini.root / "out")
+        ending = execute(spare, "katas/00", output=mini.root / "out")
     assert (mini.root / "out").read_text() == typed.out
     assert ending.exit_status == typed.code
     assert receipts(mini) == earned
@@ -72,20 +72,20 @@ def test_a_spare_prints_and_records_what_pytest_does(mini: Miniature, body: str)
 def test_the_learners_code_cannot_read_the_order(mini: Miniature) -> None:
     mini.write_doubles(double="import os\nassert os.read(0, 1) == b''\nreturn 2 * x")
     with warm_spare(mini.root) as spare:
-        ending = carried_out(spare, "katas/00", "-s", output=mini.root / "out")
+        ending = execute(spare, "katas/00", "-s", output=mini.root / "out")
     assert ending.exit_status == 0, (mini.root / "out").read_text()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="told by the process's own entry in the system's table")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the system's table of processes")
 @pytest.mark.parametrize("moment", ["warm", "running"])
 def test_a_spare_ends_with_its_watcher(mini: Miniature, moment: str) -> None:
     mini.write_doubles(double=f"open('running', 'w').close()\n{LOOP}")
     watcher = (
-        "import sys, time\nfrom pathlib import Path\nfrom harness.watch.spare import Order, Spare\n"
+        "import sys, time\nfrom pathlib import Path\nfrom harness.watch.spare import RunOrder, Spare\n"
         "spare = Spare(Path.cwd())\nprint(spare.pid, flush=True)\n"
         "while not spare.ready: time.sleep(0.01)\n"
         "print('warm', flush=True)\nsys.stdin.read(1)\n"
-        "spare.give(Order(('katas/00',), 'out'))\nsys.stdin.read()\n"
+        "spare.give(RunOrder(('katas/00',), 'out'))\nsys.stdin.read()\n"
     )
     pipe = subprocess.PIPE
     run = subprocess.Popen([sys.executable, "-c", watcher], cwd=mini.root, stdin=pipe, stdout=pipe, text=True)
