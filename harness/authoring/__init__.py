@@ -1,1 +1,1 @@
-"""What authors of katas and maintainers run: the gate, slip trials, generated pages and pictures."""
+"""Tools for authors and maintainers: the gate, generated pages, pictures, publishing."""

@@ -1,4 +1,4 @@
-"""`harness check`: the maintainers' gate. What is generated is current, and no kata lacks a part."""
+"""`harness check`: the maintainers' gate for generated files and complete katas."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from harness.course.katas import Course, Kata, load_course, resolve_kata
 from harness.course.questions import BadReview, cards, review_path
 from harness.course.shipped import shipped_stub
 
-_SHORTEST_ANSWER = 16  # characters; what is shorter (`x @ y`) can be said in any hint
+_SHORTEST_ANSWER = 16  # characters; any hint may quote something shorter (`x @ y`)
 _FIX = "harness check --fix"
 _FEWEST_QUESTIONS = 5
 _PARTS = ("__init__.py", "README.md", "theory.md", "hints.toml", "notebook.ipynb")
 
 
 def check(course: Course, katas: Sequence[Kata] = ()) -> Iterator[Problem]:
-    """Every broken rule: what reading finds, then, where that is in order, what running the tests finds.
+    """Yield every broken rule: first by reading, then, if there is none, by running the tests.
 
-    With `katas`, only their own rules, as for one that is being written.
+    With `katas`, check only their own rules, as for a kata that is being written.
     """
     problems = [
         problem for kata in katas or course.katas for rule in _RULES for problem in rule(course, kata)
@@ -72,7 +72,7 @@ def _strength(root: Path, name: str) -> list[Problem]:
 
 
 def fix(course: Course) -> list[str]:
-    """Write what is generated where it is not current; the paths written."""
+    """Write the generated files that are not current. Return their paths."""
     wanted = {kata.stub: shipped_stub(kata) for kata in course.katas if kata.solution.is_file()}
     written = [path for path, text in wanted.items() if _replace(path, text)]
     wanted = {course.root / MANIFEST: manifest_text(course), **dict(pages.generated(course))}
@@ -88,7 +88,7 @@ def _stub_is_generated(course: Course, kata: Kata) -> Iterator[Problem]:
         yield Problem(path, "is not the stub made from its solution", _FIX)
 
 
-def _parts_are_there(course: Course, kata: Kata) -> Iterator[Problem]:
+def _parts_exist(course: Course, kata: Kata) -> Iterator[Problem]:
     for name in _PARTS:
         if not (kata.folder / name).is_file():
             yield Problem(course.relative(kata.folder / name), "is missing", "write it; every kata has one")
@@ -107,7 +107,7 @@ def _every_test_has_hints(course: Course, kata: Kata) -> Iterator[Problem]:
             if not str(hints.get(name, {}).get(level, "")).strip():
                 yield Problem(path, f"has no {level} for {name}", f"add [{name}] {level} = …")
     for name in hints.keys() - set(names):
-        yield Problem(path, f"hints at {name}, which is no test", f"remove [{name}] or rename it")
+        yield Problem(path, f"hints at {name}, which is not a test", f"remove [{name}] or rename it")
 
 
 def _tests_read_as_requirements(course: Course, kata: Kata) -> Iterator[Problem]:
@@ -132,20 +132,20 @@ def _nothing_needs_a_later_kata(course: Course, kata: Kata) -> Iterator[Problem]
 
 
 def _katas_imported(source: str) -> set[str]:
-    """The folders of the katas that a module imports from."""
+    """Return the folders of the katas that a module imports from."""
     nodes = list(ast.walk(ast.parse(source)))
     modules = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     modules += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     return {module.split(".")[1] for module in modules if module.startswith("katas.")}
 
 
-def _hints_give_no_code_away(course: Course, kata: Kata) -> Iterator[Problem]:
-    """A statement of the solution in a hint, however it is indented."""
+def _hints_do_not_quote_the_solution(course: Course, kata: Kata) -> Iterator[Problem]:
+    """Report a statement of the solution in a hint, however it is indented."""
     statements = {_squeezed(text) for text in _statements(_read(kata.solution))}
     try:
         hints = read_hints(kata)
     except (OSError, tomllib.TOMLDecodeError):
-        return  # told by another rule
+        return  # another rule reports it
     for test, levels in hints.items():
         for level, text in levels.items():
             for statement in sorted(statements):
@@ -155,7 +155,7 @@ def _hints_give_no_code_away(course: Course, kata: Kata) -> Iterator[Problem]:
 
 
 def _statements(source: str) -> Iterator[str]:
-    """The statements in a module's functions that are long enough to be an answer."""
+    """Yield the expressions of a module's statements that are long enough to be an answer."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Return | ast.Assign | ast.AugAssign | ast.AnnAssign):
             text = ast.unparse(node.value) if node.value else ""
@@ -167,7 +167,7 @@ def _squeezed(text: str) -> str:
     return "".join(text.split()).replace('"', "'")
 
 
-def _review_questions_are_there(course: Course, kata: Kata) -> Iterator[Problem]:
+def _review_questions_exist(course: Course, kata: Kata) -> Iterator[Problem]:
     path = course.relative(review_path(kata))
     try:
         found = list(cards([kata]))
@@ -182,17 +182,17 @@ def _review_questions_are_there(course: Course, kata: Kata) -> Iterator[Problem]
             yield Problem(path, rule, f"shorten it to {SCREEN}, the lines of a small terminal")
 
 
-def _links_lead_somewhere(course: Course, kata: Kata) -> Iterator[Problem]:
+def _links_work(course: Course, kata: Kata) -> Iterator[Problem]:
     for page in [*sorted(kata.folder.glob("*.md")), *sorted(kata.folder.glob("*.ipynb"))]:
         yield from _broken_links(course, page)
 
 
 def _broken_links(course: Course, page: Path) -> Iterator[Problem]:
     for target in links.broken(page):
-        yield Problem(course.relative(page), f"links to {target}, which is not there", "mend the link")
+        yield Problem(course.relative(page), f"links to {target}, which does not exist", "fix the link")
 
 
-def _other_links_lead_somewhere(course: Course) -> Iterator[Problem]:
+def _other_links_work(course: Course) -> Iterator[Problem]:
     for page in links.pages(course.root):
         yield from _broken_links(course, page)
 
@@ -200,27 +200,27 @@ def _other_links_lead_somewhere(course: Course) -> Iterator[Problem]:
 def _generated_pages_are_current(course: Course) -> Iterator[Problem]:
     for path, text in pages.generated(course):
         if _read(path) != text:
-            yield Problem(course.relative(path), "is not what is generated for it", _FIX)
+            yield Problem(course.relative(path), "differs from its generated text", _FIX)
 
 
 def _manifest_is_current(course: Course) -> Iterator[Problem]:
     if _read(course.root / MANIFEST) != manifest_text(course):
-        yield Problem(MANIFEST, "does not list the tests as they are", _FIX)
+        yield Problem(MANIFEST, "does not list the current tests", _FIX)
 
 
 _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _stub_is_generated,
-    _parts_are_there,
+    _parts_exist,
     _every_test_has_hints,
     _tests_read_as_requirements,
     _nothing_needs_a_later_kata,
-    _hints_give_no_code_away,
-    _review_questions_are_there,
-    _links_lead_somewhere,
+    _hints_do_not_quote_the_solution,
+    _review_questions_exist,
+    _links_work,
 )
 _RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
     _manifest_is_current,
-    _other_links_lead_somewhere,
+    _other_links_work,
     _generated_pages_are_current,
 )
 

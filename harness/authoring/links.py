@@ -1,4 +1,4 @@
-"""The links of Markdown pages and notebooks, and whether they lead somewhere in this repository."""
+"""Broken links in Markdown pages and notebooks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HIDDEN_THAT_COUNT = (".github",)
 
 
 def pages(root: Path) -> list[Path]:
-    """The Markdown pages that belong to the repository as a whole, not to a kata."""
+    """Return the Markdown pages outside the katas."""
     folders = [root, *sorted(root.glob("*/")), *(root / name for name in _HIDDEN_THAT_COUNT)]
     shown = [each for each in folders if each.name in _HIDDEN_THAT_COUNT or not each.name.startswith(".")]
     found = {page for folder in shown for page in folder.glob("*.md")}
@@ -25,16 +25,16 @@ def pages(root: Path) -> list[Path]:
 
 
 def broken(page: Path) -> Iterator[str]:
-    """The links of a page or notebook to a file that is not there, or to a heading that is not in it."""
+    """Yield the links of a page or notebook to a missing file, or to a missing heading."""
     text = _text(page)
     for match in _LINK.finditer(_CODE.sub("", text)):
         target = match[1] or match[2]
-        if not target.startswith(_ELSEWHERE) and not _leads_somewhere(page, target):
+        if not target.startswith(_ELSEWHERE) and not _exists(page, target):
             yield target
 
 
 def anchors(text: str) -> set[str]:
-    """What `#…` may name in a page: its headings, as GitHub makes ids of them, and ids in HTML."""
+    """Return the valid targets of `#…` in a page: GitHub's ids of its headings, and ids in HTML."""
     found: set[str] = set()
     for heading in _HEADING.findall(_FENCED.sub("", text)):
         anchor = base = _slug(heading)
@@ -46,7 +46,7 @@ def anchors(text: str) -> set[str]:
     return found | set(_NAMED.findall(text))
 
 
-def _leads_somewhere(page: Path, target: str) -> bool:
+def _exists(page: Path, target: str) -> bool:
     path, _, anchor = target.partition("#")
     place = page.parent / path if path else page
     if not place.exists():
@@ -55,7 +55,7 @@ def _leads_somewhere(page: Path, target: str) -> bool:
 
 
 def _slug(heading: str) -> str:
-    shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)  # of a link, its words
+    shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)  # keep the text of a link
     return re.sub(r"[^\w\- ]", "", shown.strip().lower()).replace(" ", "-")
 
 
@@ -66,5 +66,5 @@ def _text(page: Path) -> str:
     try:
         cells = json.loads(text)["cells"]
     except (ValueError, KeyError, TypeError):
-        return ""  # not a notebook; executing it tells
+        return ""  # not a notebook: executing it will fail
     return "\n\n".join("".join(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown")

@@ -1,4 +1,4 @@
-"""The pages in docs/ that are generated, wholly or in part."""
+"""The generated pages in docs/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUESTIONS = "docs/review_questions.md"
 
 
 def generated(course: Course) -> Iterator[tuple[Path, str]]:
-    """Each page with the text that it should have; not a page whose sources cannot be read."""
+    """Yield each page and its text, except pages with unreadable sources."""
     questions = _questions(course)
     if questions is not None:
         yield course.root / QUESTIONS, questions

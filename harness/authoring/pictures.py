@@ -1,12 +1,11 @@
-"""The pictures of the pages, drawn from the reference solutions: `python -m harness.authoring.pictures`.
+"""The katas' pictures: `python -m harness.authoring.pictures`.
 
-`solutions/kNN_topic/pictures.py` says what a kata shows; here it is drawn for a light and for a dark page.
-What takes a training run is drawn from the run's record beside the pictures, for no two machines train alike.
+`solutions/kNN_topic/pictures.py` defines a kata's pictures, and this module draws each for light and dark
+pages. Pictures of a training run are drawn from a stored record, because no two machines train alike.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from harness.course.katas import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
+from harness.course.words import NOT_A_COURSE
 from harness.isolation import importer
 from harness.isolation.recorder import Recorder
 from harness.plots.figures import Point
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 FOLDER = "pictures"  # in the folder of a kata
 _MODULE = "pictures"  # in the folder of its solution
 _IMPORT_LIMIT = 600.0  # seconds for the import of one kata
-_MOST_STEPS = 400  # in a record; more could not be told apart in a picture
+_MOST_STEPS = 400  # in a record; more would not be visible in a picture
 
 Draw = Callable[[Theme], "Figure"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """The losses of a run that was made once, with the command that made it."""
+    """The stored losses of a run, and the command that trained it."""
 
     command: str
     steps: list[Point]
@@ -42,9 +44,9 @@ class Record:
 
 
 def draw(course: Course, katas: Sequence[Kata], into: Path) -> list[Path]:
-    """Draw the pictures of these katas, in each theme, into `into`/kNN_topic/pictures/; the files written.
+    """Draw each picture of these katas in each theme. Return the files, in `into`/kNN_topic/pictures/.
 
-    Call it once in a process: it decides what `katas` means there.
+    Call it only once per process, because it installs the importer of `katas`.
     """
     importer.install(course, Recorder(None, _IMPORT_LIMIT), solved=course.katas, checked=False)
     return [
@@ -56,7 +58,7 @@ def draw(course: Course, katas: Sequence[Kata], into: Path) -> list[Path]:
 
 
 def pictures_of(kata: Kata) -> Mapping[str, Draw]:
-    """What a kata shows, by name; nothing where its solution draws nothing."""
+    """Return a kata's pictures by name; none if its solution defines none."""
     if not (kata.solution_folder / f"{_MODULE}.py").is_file():
         return {}
     found: Mapping[str, Draw] = importlib.import_module(f"{kata.package}.{_MODULE}").PICTURES
@@ -64,7 +66,7 @@ def pictures_of(kata: Kata) -> Mapping[str, Draw]:
 
 
 def record(run_dir: Path, command: str, path: Path) -> None:
-    """Keep the losses of a run in a small file; of a long run not every step."""
+    """Store the losses of a run in a small file, which skips steps of a long run."""
     steps, evaluations = read_losses(RunFolder(run_dir))
     stride = -(-len(steps) // _MOST_STEPS)
     kept = Record(command, _rounded(steps[::stride]), _rounded(evaluations))
@@ -73,7 +75,7 @@ def record(run_dir: Path, command: str, path: Path) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """What `record` has kept."""
+    """Read a file that `record` has written."""
     kept = json.loads(path.read_text(encoding="utf-8"))
     steps, evaluations = ([(step, loss) for step, loss in kept[name]] for name in ("steps", "evaluations"))
     return Record(kept["command"], steps, evaluations)
@@ -89,28 +91,31 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def main() -> None:
-    """Draw the pictures of KATA, or of all katas; or keep the losses of a run to draw later."""
-    parser = argparse.ArgumentParser(prog="python -m harness.authoring.pictures", description=main.__doc__)
-    parser.add_argument("katas", nargs="*", metavar="KATA")
-    parser.add_argument(
-        "--record", nargs=3, metavar=("RUN_DIR", "COMMAND", "FILE"), help="keep a run's losses"
-    )
-    chosen = parser.parse_args()
-    root = find_root(Path.cwd())
-    if root is None:
-        parser.error("there are no katas here: go to your clone")
-    if chosen.record:
-        run_dir, command, path = chosen.record
+@click.command()
+@click.argument("names", nargs=-1, metavar="[KATA]...")
+@click.option(
+    "--record", "run", nargs=3, metavar="RUN_DIR COMMAND FILE", help="Store a run's losses instead."
+)
+def main(names: tuple[str, ...], run: tuple[str, str, str] | None) -> None:
+    """Draw the pictures of KATA, or of all katas."""
+    if run:
+        run_dir, command, path = run
         record(Path(run_dir), command, Path(path))
         return
-    course = load_course(root)
+    course = _course()
     try:
-        katas = [resolve_kata(course, name) for name in chosen.katas] or course.katas
+        katas = [resolve_kata(course, name) for name in names] or course.katas
     except UnknownKata as error:
-        parser.error(str(error))
-    for path in draw(course, katas, root / "katas"):
-        print(course.relative(path))
+        raise click.UsageError(str(error)) from None
+    for written in draw(course, katas, course.root / "katas"):
+        click.echo(course.relative(written))
+
+
+def _course() -> Course:
+    root = find_root(Path.cwd())
+    if root is None:
+        raise click.UsageError(NOT_A_COURSE)
+    return load_course(root)
 
 
 if __name__ == "__main__":

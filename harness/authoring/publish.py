@@ -1,7 +1,7 @@
-"""The branch `solutions`: the repository with each kata's solution in place of its stub, one commit a kata.
+"""The branch `solutions`: a solution in place of each stub, one commit per kata.
 
-Built with git's plumbing from what is committed: neither the working tree, nor the index, nor another
-branch is touched. The same commit of the base always gives the same commits.
+git's plumbing builds it from committed files only, and touches neither the working tree, nor the index, nor
+another branch. The same base always gives the same commits.
 """
 
 from __future__ import annotations
@@ -18,33 +18,76 @@ BRANCH = "solutions"
 _REF = f"refs/heads/{BRANCH}"
 _SOLUTION = re.compile(r"solutions/(k\d\d_([a-z0-9_]+))/\2\.py")
 _MODE = "100644"  # a file that is not executable
-# What would point git to another repository, or to an index that is in use.
+# They would point git to another repository, or to an index that is in use.
 _NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
 class CannotPublish(Exception):
-    """Why the branch cannot be built: a kind that publish_words has words for, and the facts."""
+    """The branch cannot be built, for one of the reasons below."""
 
-    def __init__(self, kind: str, **facts: str) -> None:
-        super().__init__(kind)
-        self.kind, self.facts = kind, facts
+
+class NoGit(CannotPublish):
+    """git is not installed."""
+
+
+@dataclass(eq=False)
+class NotARepository(CannotPublish):
+    """The course is not in a git repository."""
+
+    folder: str
+
+
+@dataclass(eq=False)
+class PartOfARepository(CannotPublish):
+    """The course is a subfolder of a git repository."""
+
+    folder: str
+
+
+@dataclass(eq=False)
+class CheckedOut(CannotPublish):
+    """A working tree has the branch checked out."""
+
+    folder: str
+
+
+@dataclass(eq=False)
+class NoCommit(CannotPublish):
+    """`base` does not name a commit."""
+
+    base: str
+
+
+@dataclass(eq=False)
+class NoKatas(CannotPublish):
+    """The commit has no kata with a solution."""
+
+    base: str
+
+
+@dataclass(eq=False)
+class GitFailed(CannotPublish):
+    """A git command failed."""
+
+    command: str
+    output: str
 
 
 @dataclass(frozen=True)
 class Published:
-    """The branch as it is now."""
+    """The branch after publishing."""
 
-    name: str  # of what it starts from, as given
-    base: str  # the commit that this is
+    name: str  # of the base, as given
+    base: str  # its commit
     tip: str
     katas: tuple[str, ...]  # "k00_shapes", one commit each
-    changed: bool  # whether it was something else before
+    changed: bool  # True if the branch was different before
 
 
 def publish(root: Path, base: str, message: Callable[[str], str]) -> Published:
     """Build the branch on the commit that `base` names. Raises CannotPublish.
 
-    `message` gives the commit message of a kata, by its folder's name.
+    `message` returns the commit message for the name of a kata's folder.
     """
     git = _Git(root)
     git.check_place()
@@ -52,7 +95,7 @@ def publish(root: Path, base: str, message: Callable[[str], str]) -> Published:
     before = git.run("for-each-ref", "--format=%(objectname)", _REF)
     solutions = dict(_solutions(git, start))
     if not solutions:
-        raise CannotPublish("no katas", base=base)
+        raise NoKatas(base)
     tip = _commits(git, start, solutions, message)
     if tip != before:
         git.run("update-ref", "-m", "harness publish-solutions", _REF, tip, before)
@@ -60,7 +103,7 @@ def publish(root: Path, base: str, message: Callable[[str], str]) -> Published:
 
 
 def _solutions(git: _Git, commit: str) -> Iterator[tuple[str, str]]:
-    """Each kata with a stub and a solution in that commit, and the solution's object."""
+    """Yield each kata with a stub and a solution in that commit, and the solution's blob."""
     files = dict(_files(git.run("ls-tree", "-r", "-z", commit, "katas", "solutions")))
     for path, blob in sorted(files.items()):
         match = _SOLUTION.fullmatch(path)
@@ -79,7 +122,7 @@ def _stub(kata: str) -> str:
 
 
 def _commits(git: _Git, start: str, solutions: Mapping[str, str], message: Callable[[str], str]) -> str:
-    """One commit a kata on top of `start`, with its author and its dates; the last of them."""
+    """Create one commit per kata on top of `start`, with its author and dates. Return the last one."""
     signature = git.signature(start)
     parent = start
     with tempfile.TemporaryDirectory() as folder:
@@ -93,13 +136,13 @@ def _commits(git: _Git, start: str, solutions: Mapping[str, str], message: Calla
 
 
 class _Git:
-    """git in one folder, telling what goes wrong as CannotPublish."""
+    """git in one folder; its errors become CannotPublish."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def run(self, *arguments: str, **environment: str) -> str:
-        """What a git command prints, without its line end."""
+        """Return the output of a git command without the last line end."""
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         command = ["git", "-c", "i18n.commitEncoding=UTF-8", "-c", "core.quotePath=false", *arguments]
         try:
@@ -112,37 +155,35 @@ class _Git:
                 errors="replace",
             )
         except FileNotFoundError:
-            raise CannotPublish("no git") from None
+            raise NoGit from None
         if done.returncode:
-            raise CannotPublish("git failed", command=arguments[0], said=done.stderr.strip())
+            raise GitFailed(arguments[0], done.stderr.strip())
         return done.stdout.removesuffix("\n")
 
     def check_place(self) -> None:
-        """That the course is a repository, and that no working tree has the branch checked out."""
+        """Check that the course is a repository and no working tree has the branch checked out."""
         try:
             inside = self.run("rev-parse", "--show-prefix")
-        except CannotPublish as error:
-            if error.kind == "git failed" and "not a git repository" in error.facts["said"]:
-                raise CannotPublish("no repository", folder=str(self.root)) from None
+        except GitFailed as error:
+            if "not a git repository" in error.output:
+                raise NotARepository(str(self.root)) from None
             raise
         if inside:
-            raise CannotPublish("inside", folder=str(self.root))
+            raise PartOfARepository(str(self.root))
         for tree in self.run("worktree", "list", "--porcelain").split("\n\n"):
             path, *facts = tree.splitlines()
             if f"branch {_REF}" in facts:
-                raise CannotPublish("checked out", folder=path.removeprefix("worktree "))
+                raise CheckedOut(path.removeprefix("worktree "))
 
     def commit(self, name: str) -> str:
-        """The full id of the commit that a branch, a tag or an id names."""
+        """Return the full id of the commit that a branch, a tag or an id names."""
         try:
             return self.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
-        except CannotPublish as error:
-            if error.kind == "git failed":
-                raise CannotPublish("no commit", base=name) from None
-            raise
+        except GitFailed:
+            raise NoCommit(name) from None
 
     def signature(self, commit: str) -> dict[str, str]:
-        """Author and committer of a commit, with their dates, for another one to bear."""
+        """Return the author and committer of a commit, with their dates, as variables for another commit."""
         names = ["AUTHOR_NAME", "AUTHOR_EMAIL", "AUTHOR_DATE"]
         names += [name.replace("AUTHOR", "COMMITTER") for name in names]
         values = self.run("log", "-1", "--no-show-signature", "--date=raw", _SIGNATURE, commit).split("\n")

@@ -1,43 +1,58 @@
-"""What `harness publish-solutions` prints, and the messages of its commits."""
+"""Messages of `harness publish-solutions` and of its commits."""
 
 from __future__ import annotations
 
-from harness.authoring.publish import BRANCH, CannotPublish, Published
+from harness.authoring.publish import (
+    BRANCH,
+    CannotPublish,
+    CheckedOut,
+    GitFailed,
+    NoCommit,
+    NoGit,
+    NoKatas,
+    NotARepository,
+    PartOfARepository,
+    Published,
+)
 from harness.terminal.lines import Line, plural
 
+_ANOTHER_BASE = "Name another: harness publish-solutions --from REF"
 
-def published(what: Published) -> list[Line]:
-    """What the branch is now, and what to do with it."""
-    count = f"{plural(len(what.katas), 'commit')}, one a kata"
-    news = "is" if what.changed else "is still"
-    kata = what.katas[-1]
+
+def published(branch: Published) -> list[Line]:
+    """Return what the branch is now, and what to do with it."""
+    commits = f"{plural(len(branch.katas), 'commit')}, one per kata"
+    has = "has" if branch.changed else "still has"
+    kata = branch.katas[-1]
     return [
-        Line(f"The branch {BRANCH} {news} {count}, on top of {what.name} ({what.base[:7]}).", "good"),
-        Line(f"What a learner writes:  git diff {what.name} {BRANCH} -- katas/{kata[:3]}*"),
+        Line(f"The branch {BRANCH} {has} {commits}, on top of {branch.name} ({branch.base[:7]}).", "good"),
+        Line(f"What a learner writes:  git diff {branch.name} {BRANCH} -- katas/{kata[:3]}*"),
         Line(f"To publish it:  git push --force origin {BRANCH}"),
     ]
 
 
 def commit_message(kata: str) -> str:
-    """What the commit of a kata says, by its folder's name."""
+    """Return the message of a kata's commit, by the name of its folder."""
     title = kata[4:].replace("_", " ")
-    return f"Kata {kata[1:3]} {title}: the solution\n\nsolutions/{kata}/{kata[4:]}.py takes the stub's place."
+    return f"Kata {kata[1:3]} {title}: the solution\n\nsolutions/{kata}/{kata[4:]}.py replaces the stub."
 
 
 def cannot_publish(error: CannotPublish) -> str:
-    """What is in the way, and what to type."""
-    return _REASONS[error.kind].format(**error.facts)
-
-
-_REASONS: dict[str, str] = {
-    "no git": "git is needed, and is not installed (https://git-scm.com). Install it, then try again.",
-    "no repository": "{folder} is no git repository, so it can have no branch. Go to a clone of it.",
-    "inside": "{folder} is only a part of a git repository; this needs one of its own. Go to a clone.",
-    "checked out": f"The branch {BRANCH} is checked out in {{folder}}, and would change under it."
-    " There, type: git switch main",
-    "no commit": "There is no commit {base!r} to start from. Name another:"
-    " harness publish-solutions --from REF",
-    "no katas": "The commit {base!r} holds no kata with a solution. Name another:"
-    " harness publish-solutions --from REF",
-    "git failed": "git {command} failed:\n  {said}\nThe branch is as it was. Mend that, then try again.",
-}
+    """Return why the branch cannot be built, and what to type."""
+    match error:
+        case NoGit():
+            return "git is not installed. Install it (https://git-scm.com), then try again."
+        case NotARepository(folder):
+            return f"{folder} is not a git repository, so it cannot have a branch. Go to a clone."
+        case PartOfARepository(folder):
+            return f"{folder} is only a part of a git repository. Go to a clone of the course."
+        case CheckedOut(folder):
+            return f"The branch {BRANCH} is checked out in {folder}. There, type: git switch main"
+        case NoCommit(base):
+            return f"There is no commit {base!r} to start from. {_ANOTHER_BASE}"
+        case NoKatas(base):
+            return f"The commit {base!r} has no kata with a solution. {_ANOTHER_BASE}"
+        case GitFailed(command, output):
+            return f"git {command} failed:\n  {output}\nThe branch is unchanged. Fix this, then try again."
+        case _:
+            raise TypeError(f"no message for {type(error).__name__}")

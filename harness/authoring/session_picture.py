@@ -1,7 +1,7 @@
-"""The front page's picture of a session, from real output: `python -m harness.authoring.session_picture`.
+"""The README's picture of a session: `python -m harness.authoring.session_picture`.
 
-A learner has finished kata 00 and half of kata 01, masks after the softmax, reads what is printed, and
-mends it. What stands in the picture is what `pytest` printed.
+A learner has finished kata 00 and half of kata 01, masks after the softmax, reads the message and fixes the
+mistake. The text in the picture is the real output of `pytest`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from harness.course.katas import Course, Kata, find_root, load_course
 from harness.course.shipped import copy_shipped
 from harness.course.slips import read_slips
 from harness.course.stubs import make_stub
+from harness.course.words import NOT_A_COURSE
 
 PICTURE = Path("docs") / "session.svg"
 MISTAKE = "mask-after-softmax"  # a slip of kata 01
 _WRITTEN = ("softmax", "causal_mask", "padding_mask", "attention_weights")
 _COLUMNS = 80
-_MARGIN = 4  # columns beside the text
-# However slow the machine, the diagnosis has the time that it has on a usual one.
+_MARGIN = 4  # columns to the right of the text
+# On a slow machine the diagnosis must not run out of time.
 _PATIENCE = "\nfrom harness.diagnosis import diagnose\n\ndiagnose.BUDGET = 60\n"
-# rich's own format, without its title bar, and without fonts fetched from elsewhere: a picture on a page
-# could not load them.
+# rich's format without the title bar, and without fonts from the network, which a picture on a page cannot
+# load.
 _FORMAT = """\
 <svg xmlns="http://www.w3.org/2000/svg"
  viewBox="{terminal_x} {terminal_y} {terminal_width} {terminal_height}">
@@ -60,7 +61,7 @@ _FORMAT = """\
 
 
 def session(course: Course) -> str:
-    """What a learner types and reads, with the terminal's codes for colours."""
+    """Return the commands and their output, with the terminal's codes for colours."""
     with tempfile.TemporaryDirectory() as temporary:
         copy = copy_shipped(course.root, Path(temporary))
         with (copy.root / "conftest.py").open("a", encoding="utf-8") as file:
@@ -71,20 +72,20 @@ def session(course: Course) -> str:
 def _steps(course: Course) -> Iterator[str]:
     shapes, attention = course.katas[:2]
     shutil.copy(shapes.solution, shapes.stub)
-    _typed(course)
+    _pytest_output(course)
     right = attention.solution.read_text(encoding="utf-8")
     slip = next(slip for slip in read_slips(attention) if slip.id == MISTAKE)
     for source in (slip.apply(right), right):
         _write(attention, source)
-        yield f"$ pytest\n{_typed(course)}"
+        yield f"$ pytest\n{_pytest_output(course)}"
 
 
 def _write(kata: Kata, source: str) -> None:
     kata.stub.write_text(make_stub(source, solved=_WRITTEN), encoding="utf-8")
 
 
-def _typed(course: Course) -> str:
-    """What `pytest` prints."""
+def _pytest_output(course: Course) -> str:
+    """Return the output of `pytest`."""
     environment = {**os.environ, "COLUMNS": str(_COLUMNS), "PYTHONUTF8": "1"}
     environment.pop("NO_COLOR", None)
     command = [sys.executable, "-m", "pytest", "--color=yes"]
@@ -95,7 +96,7 @@ def _typed(course: Course) -> str:
 
 
 def as_svg(text: str) -> str:
-    """A terminal with this text in it, as a picture."""
+    """Return a picture of a terminal with this text."""
     from rich.console import Console
     from rich.text import Text
 
@@ -105,10 +106,10 @@ def as_svg(text: str) -> str:
 
 
 def main() -> None:
-    """Draw the picture anew."""
+    """Draw the picture again."""
     root = find_root(Path.cwd())
     if root is None:
-        sys.exit("There are no katas here: go to your clone.")
+        sys.exit(NOT_A_COURSE)
     path = root / PICTURE
     path.write_text(as_svg(session(load_course(root))), encoding="utf-8", newline="\n")
     print(PICTURE.as_posix())

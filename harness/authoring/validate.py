@@ -1,4 +1,4 @@
-"""`harness validate`: everything that tox runs, and one table of what ran, how long it took, what failed."""
+"""`harness validate`: tox, and a table of its results."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.authoring import validate_words as words
-from harness.terminal.lines import encodable
+from harness.terminal.table import Row, show_table
 
 _FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+::\S+)", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CannotValidate(Exception):
-    """Nothing could be run; the message says why and what to type."""
+    """tox did not run; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Ran:
     command: str
     seconds: float
     good: bool
-    summary: str  # the last line of what it said
+    summary: str  # the last line of its output
     failed_tests: tuple[str, ...]
 
 
 def validate(root: Path, checks: Sequence[str]) -> list[Ran]:
-    """Run tox, all environments or these, its output shown as it comes. Raises CannotValidate."""
+    """Run tox, with all environments or these, showing its output. Raises CannotValidate."""
     if importlib.util.find_spec("tox") is None:
         raise CannotValidate(words.NO_TOX)
     with tempfile.TemporaryDirectory() as folder:
@@ -52,41 +52,34 @@ def validate(root: Path, checks: Sequence[str]) -> list[Ran]:
 
 
 def read_report(text: str) -> list[Ran]:
-    """What tox's JSON report says of each command, and of a set-up that failed.
+    """Return each command in tox's JSON report, and set-ups that failed.
 
-    Building the package (`.pkg`) is no check of ours: it is told of where it fails.
+    Building the package (`.pkg`) is not a check, so it is only listed if it fails.
     """
     found = [ran for name, check in json.loads(text)["testenvs"].items() for ran in _of_check(name, check)]
     return [ran for ran in found if not (ran.good and ran.check.startswith("."))]
 
 
 def show(ran: Sequence[Ran]) -> None:
-    """Print the table, as wide as the terminal allows."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print a table of the commands between empty lines."""
+    print()
+    show_table(words.HEADINGS, [_row(each) for each in ran], right=words.RIGHT)
+    print()
 
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in words.HEADINGS:
-        table.add_column(heading, justify="right" if heading == "time" else "left", overflow="fold")
-    for each in ran:
-        cells = words.row(each.check, each.command, each.seconds, each.good, each.summary, each.failed_tests)
-        style = "" if each.good else "bold red"
-        table.add_row(*(Text(encodable(cell, console.encoding), style=style) for cell in cells))
-    console.print()
-    console.print(table)
-    console.print()
+
+def _row(each: Ran) -> Row:
+    cells = words.row(each.check, each.command, each.seconds, each.good, each.summary, each.failed_tests)
+    return Row(cells, "" if each.good else "bold red")
 
 
 def _of_check(name: str, check: dict[str, Any]) -> Iterator[Ran]:
     tried = [step for step in check.get("setup", []) if step["retcode"]] + check.get("test", [])
     for step in tried:
-        said = _COLOUR.sub("", f"{step['err']}\n{step['output']}")
-        lines = [line.strip("= ") for line in said.splitlines() if line.strip("= ")]
+        output = _COLOUR.sub("", f"{step['err']}\n{step['output']}")
+        lines = [line.strip("= ") for line in output.splitlines() if line.strip("= ")]
         command = " ".join([Path(step["command"][0]).name, *step["command"][1:]])
-        failed = tuple(_FAILED_TEST.findall(said))
+        failed = tuple(_FAILED_TEST.findall(output))
         yield Ran(name, command, step["elapsed"], not step["retcode"], (lines or [""])[-1], failed)
-    result = check.get("result", {})  # empty for what was not asked for
+    result = check.get("result", {})  # empty for an environment that was not requested
     if result and not tried and not result["skipped"]:
         yield Ran(name, "", result["duration"], result["success"], "", ())

@@ -10,7 +10,9 @@ from harness.course.katas import Course
 from harness.progress.receipts import Receipts
 from harness.progress.standing import KataProgress, current_kata, next_kata
 from harness.progress.words import notices, state_of, status_next
-from harness.terminal.lines import Line, encodable
+from harness.terminal import table
+from harness.terminal.lines import Line
+from harness.terminal.table import Row
 
 SCHEMA_VERSION = 1
 
@@ -38,19 +40,13 @@ def closing_lines(progress: Sequence[KataProgress], stored: Receipts, course: Co
 
 def show_table(progress: Sequence[KataProgress]) -> None:
     """Print a table of the katas, as wide as the terminal allows."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table(*STATUS_HEADINGS, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     current = current_kata(progress)
-    for each in progress:
-        state = state_of(each, current)
-        style = {"complete": "green", "locked": "dim"}.get(state, "bold")
-        cells = (each.kata.title, f"{len(each.passed)}/{len(each.tests)}", state)
-        table.add_row(*(Text(encodable(cell, console.encoding), style=style) for cell in cells))
-    console.print(table)
+    table.show_table(STATUS_HEADINGS, [_table_row(each, state_of(each, current)) for each in progress])
+
+
+def _table_row(each: KataProgress, state: str) -> Row:
+    style = {"complete": "green", "locked": "dim"}.get(state, "bold")
+    return Row((each.kata.title, f"{len(each.passed)}/{len(each.tests)}", state), style)
 
 
 def _row(each: KataProgress, current: KataProgress | None) -> dict[str, Any]:

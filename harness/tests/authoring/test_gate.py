@@ -1,4 +1,4 @@
-"""The maintainers' gate refuses what breaks a rule, naming file, rule and remedy."""
+"""The maintainers' gate reports each broken rule with its file and remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def complete_parts(mini: Miniature) -> None:
 
 
 def problems(mini: Miniature) -> list[str]:
-    """What the gate says, without the number of tests, of which the miniature has too few."""
+    """Return the gate's problems, except that the miniature has too few tests."""
     return [str(problem) for problem in check(load_course(mini.root)) if "8 to 14" not in problem.remedy]
 
 
@@ -70,7 +70,7 @@ BREAKAGES = [
     ),
     (
         lambda mini: edit(mini.doubles.hints, "[test_outer]", "[test_inner]"),
-        "katas/k00_doubles/hints.toml: hints at test_inner, which is no test. Remedy: remove [test_inner]",
+        "katas/k00_doubles/hints.toml: hints at test_inner, which is not a test. Remedy: remove [test_inner]",
     ),
     (
         lambda mini: mini.doubles.hints.write_text("not = = toml"),
@@ -82,7 +82,7 @@ BREAKAGES = [
     ),
     (
         lambda mini: edit(mini.doubles.tests, "def test_outer", "def test_product"),
-        "katas/shipped.json: does not list the tests as they are. Remedy: harness check --fix",
+        "katas/shipped.json: does not list the current tests. Remedy: harness check --fix",
     ),
     (
         lambda mini: edit(
@@ -106,17 +106,17 @@ BREAKAGES = [
         lambda mini: (mini.layers.folder / "theory.md").write_text(
             "See [there](nowhere.md#part) or [web](https://a.b)."
         ),
-        "katas/k01_layers/theory.md: links to nowhere.md#part, which is not there. Remedy: mend the link",
+        "katas/k01_layers/theory.md: links to nowhere.md#part, which does not exist. Remedy: fix the link",
     ),
     (
         lambda mini: (mini.layers.folder / "theory.md").write_text(
             '<source media="x" srcset="no-dark.svg"><img src="test_layers.py">'
         ),
-        "katas/k01_layers/theory.md: links to no-dark.svg, which is not there. Remedy: mend the link",
+        "katas/k01_layers/theory.md: links to no-dark.svg, which does not exist. Remedy: fix the link",
     ),
     (
         lambda mini: (mini.root / "README.md").write_text("[a kata](katas/k09_none/README.md)"),
-        "README.md: links to katas/k09_none/README.md, which is not there. Remedy: mend the link",
+        "README.md: links to katas/k09_none/README.md, which does not exist. Remedy: fix the link",
     ),
     (
         lambda mini: (mini.layers.folder / "__init__.py").unlink(),
@@ -138,31 +138,31 @@ BREAKAGES = [
     ),
     (
         lambda mini: edit(mini.layers.folder / "review.toml", "Because.", "Therefore."),
-        "docs/review_questions.md: is not what is generated for it. Remedy: harness check --fix",
+        "docs/review_questions.md: differs from its generated text. Remedy: harness check --fix",
     ),
     (
         lambda mini: (mini.root / "docs" / "review_questions.md").unlink(),
-        "docs/review_questions.md: is not what is generated for it. Remedy: harness check --fix",
+        "docs/review_questions.md: differs from its generated text. Remedy: harness check --fix",
     ),
     (
         lambda mini: (mini.layers.folder / "theory.md").write_text("# A part\n[back](#apart)"),
-        "katas/k01_layers/theory.md: links to #apart, which is not there. Remedy: mend the link",
+        "katas/k01_layers/theory.md: links to #apart, which does not exist. Remedy: fix the link",
     ),
     (
         lambda mini: (mini.root / "docs" / "more.md").write_text("[why](../katas/k01_layers/theory.md#why)"),
-        "docs/more.md: links to ../katas/k01_layers/theory.md#why, which is not there.",
+        "docs/more.md: links to ../katas/k01_layers/theory.md#why, which does not exist.",
     ),
     (
         lambda mini: (mini.layers.folder / "notebook.ipynb").write_text(
             '{"cells": [{"cell_type": "markdown", "source": ["[x](y.md)"]}]}'
         ),
-        "katas/k01_layers/notebook.ipynb: links to y.md, which is not there. Remedy: mend the link",
+        "katas/k01_layers/notebook.ipynb: links to y.md, which does not exist. Remedy: fix the link",
     ),
 ]
 
 
 @pytest.mark.parametrize(("breakage", "message"), BREAKAGES)
-def test_a_broken_rule_is_refused(mini: Miniature, breakage, message: str) -> None:
+def test_a_broken_rule_is_reported(mini: Miniature, breakage, message: str) -> None:
     complete_parts(mini)
     breakage(mini)
     assert any(message in problem for problem in problems(mini)), problems(mini)
@@ -176,7 +176,7 @@ def test_one_kata_can_be_checked_alone(mini: Miniature) -> None:
     assert "1 kata checked, " in result.out
 
 
-def test_too_few_tests_are_refused(mini: Miniature) -> None:
+def test_too_few_tests_are_reported(mini: Miniature) -> None:
     found = [str(problem) for problem in check(load_course(mini.root))]
     assert "katas/k00_doubles/test_doubles.py: has 4 tests. Remedy: a kata has 8 to 14" in found
 
@@ -188,7 +188,7 @@ def test_the_command_exits_with_1_and_prints_every_problem(mini: Miniature) -> N
     assert "2 katas checked, " in result.out
 
 
-def test_fix_writes_what_is_generated_and_nothing_else(mini: Miniature) -> None:
+def test_fix_writes_only_generated_files(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     course = load_course(mini.root)
     assert fix(course) == ["katas/k00_doubles/doubles.py"]
@@ -206,7 +206,7 @@ def test_fix_writes_the_page_of_questions(mini: Miniature) -> None:
 
 
 def test_fix_makes_the_first_stub_of_a_new_kata(mini: Miniature) -> None:
-    """As docs/authoring.md begins."""
+    """docs/authoring.md begins like this."""
     for name in ("solutions/k02_new", "katas/k02_new"):
         (mini.root / name).mkdir()
     (mini.root / "katas" / "k02_new" / "__init__.py").touch()

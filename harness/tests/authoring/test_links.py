@@ -1,4 +1,4 @@
-"""Links that lead nowhere are found, in pages and notebooks, with their anchors."""
+"""Broken links in pages and notebooks, anchors included."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TARGET = """
 """
 
 
-def test_headings_become_the_ids_that_github_gives_them() -> None:
+def test_headings_get_the_ids_of_github() -> None:
     assert anchors(TARGET) == {"two-words-and-code", "same", "same-1", "a-link-and-d_k", "named"}
 
 
@@ -39,7 +39,7 @@ def test_headings_become_the_ids_that_github_gives_them() -> None:
         ("[a](script.py#L3)", []),
     ],
 )
-def test_a_link_to_what_is_not_there_is_found(tmp_path: Path, text: str, found: list[str]) -> None:
+def test_a_broken_link_is_found(tmp_path: Path, text: str, found: list[str]) -> None:
     (tmp_path / "target.md").write_text(TARGET)
     (tmp_path / "script.py").touch()
     page = tmp_path / "page.md"
@@ -47,7 +47,7 @@ def test_a_link_to_what_is_not_there_is_found(tmp_path: Path, text: str, found: 
     assert list(broken(page)) == found
 
 
-def test_a_notebook_has_links_in_its_texts_only(tmp_path: Path) -> None:
+def test_a_notebook_has_links_in_its_markdown_only(tmp_path: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["[a](none.md)\n", "text"]},
         {"cell_type": "code", "source": ["x = [1](2)"]},
@@ -59,7 +59,7 @@ def test_a_notebook_has_links_in_its_texts_only(tmp_path: Path) -> None:
     assert list(broken(page)) == []
 
 
-def test_the_pages_are_those_at_the_top_in_its_folders_and_in_github_s(tmp_path: Path) -> None:
+def test_the_pages_are_in_the_root_its_folders_and_github(tmp_path: Path) -> None:
     there = ["README.md", "docs/a.md", "data/README.md", ".github/ISSUE_TEMPLATE/bug.md"]
     for name in [*there, ".tox/x.md", ".pytest_cache/README.md", "katas/k00_x/theory.md"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The pictures of the pages: they are what the code draws, each page shows its own, and they stay small."""
+"""The pictures of the pages: current, shown on a page, and small."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def words(svg: str) -> list[str]:
 
 
 def shape(svg: str) -> str:
-    """What is drawn, without where and in which colour; ids are digests of what they name."""
+    """Return the picture without positions and colours; ids are digests of their contents."""
     svg = re.sub(r'(id="|#)[A-Za-z]+[0-9a-f_]*(?=[")])', r"\1id", svg)
     return _NUMBER.sub("0", _COLOUR.sub("#", svg))
 
@@ -80,14 +80,14 @@ def channels(svg: str) -> list[int]:
     return [int(colour[at : at + 2], 16) for colour in _COLOUR.findall(svg) for at in (1, 3, 5)]
 
 
-def test_every_picture_is_there_and_no_other(drawn: Path) -> None:
+def test_the_committed_pictures_are_the_drawn_ones(drawn: Path) -> None:
     there = {path.relative_to(REPOSITORY / "katas") for path in PICTURES}
     wanted = {path.relative_to(drawn) for path in drawn.glob("*/pictures/*.svg")}
     assert there == wanted, f"type: {COMMAND}, and delete what it does not draw"
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=name_of)
-def test_it_is_what_the_code_draws(path: Path, drawn: Path) -> None:
+def test_a_picture_is_current(path: Path, drawn: Path) -> None:
     committed = path.read_text(encoding="utf-8")
     now = (drawn / path.relative_to(REPOSITORY / "katas")).read_text(encoding="utf-8")
     if committed == now:
@@ -100,10 +100,10 @@ def test_it_is_what_the_code_draws(path: Path, drawn: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=name_of)
-def test_it_is_small_and_without_dots_or_dates(path: Path) -> None:
+def test_a_picture_is_small_and_has_neither_pixels_nor_a_date(path: Path) -> None:
     svg = path.read_text(encoding="utf-8")
     assert len(svg) < 40_000
-    assert "<image" not in svg, "an image of dots is not sharp at every size"
+    assert "<image" not in svg, "pixels are not sharp at every size"
     assert "dc:date" not in svg
 
 
@@ -113,13 +113,13 @@ def test_a_theory_page_shows_a_picture(kata) -> None:
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=name_of)
-def test_a_page_of_its_kata_shows_it(path: Path) -> None:
+def test_a_page_of_its_kata_shows_the_picture(path: Path) -> None:
     pages = sorted(path.parents[1].glob("*.md"))
     assert any(f"pictures/{path.name}" in pair for page in pages for pair in shown_on(page))
 
 
 def shown_on(page: Path) -> list[tuple[str, str]]:
-    """The pictures that a page embeds: for a dark page, and for a light one."""
+    """Return the embedded pictures of a page, each as a dark and a light one."""
     text = page.read_text(encoding="utf-8")
     for picture in re.findall(r"<picture>.*?</picture>", text, flags=re.DOTALL):
         assert re.search(r'alt="[^"]{20,}"', picture), f"{page}: say what the picture shows: {picture}"
@@ -146,13 +146,13 @@ def test_a_record_keeps_the_losses_of_a_run_but_not_every_step(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
-    [([], "no katas here"), (["k77"], "There is no kata 'k77'")],
+    ("arguments", "message"),
+    [([], "No katas here"), (["k77"], "There is no kata 'k77'")],
     ids=["no course", "no kata"],
 )
-def test_what_cannot_be_drawn_is_refused(arguments, told, tmp_path: Path) -> None:
+def test_an_impossible_request_is_refused(arguments, message, tmp_path: Path) -> None:
     folder = REPOSITORY if arguments else tmp_path
     command = [sys.executable, "-m", "harness.authoring.pictures", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr

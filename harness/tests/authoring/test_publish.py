@@ -1,13 +1,16 @@
-"""`harness publish-solutions`: a branch that differs from main in what a learner writes, and nothing else."""
+"""`harness publish-solutions`: a branch that differs from main only in the solutions."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
+from harness.authoring.publish import CannotPublish
+from harness.authoring.publish_words import cannot_publish
 from harness.tests.support.miniature import Miniature
 
 ME = {
@@ -49,7 +52,7 @@ def test_the_branch_has_a_commit_for_each_kata_and_says_what_to_type(repo: Minia
     result = repo.harness("publish-solutions", folder="katas")
     assert result.code == 0
     assert result.out == (
-        f"The branch solutions is 2 commits, one a kata, on top of main ({tip(repo, 'main')[:7]}).\n"
+        f"The branch solutions has 2 commits, one per kata, on top of main ({tip(repo, 'main')[:7]}).\n"
         "What a learner writes:  git diff main solutions -- katas/k01*\n"
         "To publish it:  git push --force origin solutions\n"
     )
@@ -57,7 +60,7 @@ def test_the_branch_has_a_commit_for_each_kata_and_says_what_to_type(repo: Minia
     assert subjects == ["Kata 00 doubles: the solution", "Kata 01 layers: the solution"]
 
 
-def test_what_differs_from_main_is_what_a_learner_writes(repo: Miniature) -> None:
+def test_the_branch_differs_from_main_in_the_solutions_only(repo: Miniature) -> None:
     repo.harness("publish-solutions")
     changed = git(repo.root, "diff", "--name-only", "main", "solutions", "--").splitlines()
     assert changed == ["katas/k00_doubles/doubles.py", "katas/k01_layers/layers.py"]
@@ -88,7 +91,7 @@ def test_the_same_main_gives_the_same_commits_in_every_clone(repo: Miniature, tm
     repo.harness("publish-solutions")
     first = tip(repo)
     again = repo.harness("publish-solutions", GIT_AUTHOR_NAME="Somebody else", TZ="Asia/Tokyo")
-    assert "The branch solutions is still 2 commits" in again.out
+    assert "The branch solutions still has 2 commits" in again.out
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repo.root), str(clone))
     git(clone, "config", "i18n.commitEncoding", "ISO-8859-1")
@@ -97,7 +100,7 @@ def test_the_same_main_gives_the_same_commits_in_every_clone(repo: Miniature, tm
     assert tip(Miniature(clone)) == tip(repo) == first
 
 
-def test_the_branch_can_be_published_by_what_is_typed(repo: Miniature, tmp_path: Path) -> None:
+def test_the_printed_command_publishes_the_branch(repo: Miniature, tmp_path: Path) -> None:
     home = tmp_path / "home.git"
     git(tmp_path, "init", "-q", "--bare", str(home))
     git(repo.root, "remote", "add", "origin", str(home))
@@ -106,7 +109,7 @@ def test_the_branch_can_be_published_by_what_is_typed(repo: Miniature, tmp_path:
     assert git(home, "rev-parse", "refs/heads/solutions").strip() == tip(repo)
 
 
-def test_commits_bear_the_author_and_the_dates_of_main(repo: Miniature) -> None:
+def test_commits_have_the_author_and_the_dates_of_main(repo: Miniature) -> None:
     repo.harness("publish-solutions")
     every = "--format=%an %ae %ad / %cn %ce %cd"
     signatures = git(repo.root, "log", "--date=raw", every, "refs/heads/solutions").splitlines()
@@ -124,13 +127,13 @@ def test_the_branch_follows_main(repo: Miniature) -> None:
     assert git(repo.root, "rev-parse", "solutions~2").strip() == tip(repo, "main")
 
 
-def test_only_what_is_committed_counts(repo: Miniature) -> None:
+def test_only_committed_files_count(repo: Miniature) -> None:
     repo.layers.solution.write_text("# not committed\n")
     repo.harness("publish-solutions")
     assert "not committed" not in git(repo.root, "show", "solutions:katas/k01_layers/layers.py")
 
 
-def test_another_start_can_be_named(repo: Miniature) -> None:
+def test_another_base_can_be_named(repo: Miniature) -> None:
     git(repo.root, "branch", "-m", "main", "trunk")
     refused = repo.harness("publish-solutions")
     assert refused.code == 1
@@ -147,7 +150,7 @@ def test_a_commit_without_katas_is_refused(repo: Miniature) -> None:
     git(repo.root, "commit", "-q", "--allow-empty", "-m", "Nothing", **ME)
     result = repo.harness("publish-solutions", "--from", "empty")
     assert result.code == 1
-    assert "The commit 'empty' holds no kata with a solution." in result.err
+    assert "The commit 'empty' has no kata with a solution." in result.err
 
 
 def test_a_checked_out_branch_is_refused(repo: Miniature) -> None:
@@ -159,7 +162,7 @@ def test_a_checked_out_branch_is_refused(repo: Miniature) -> None:
     assert "git switch main" in result.err
 
 
-def test_a_branch_that_another_working_tree_has_is_refused(repo: Miniature, tmp_path: Path) -> None:
+def test_a_branch_checked_out_in_another_working_tree_is_refused(repo: Miniature, tmp_path: Path) -> None:
     repo.harness("publish-solutions")
     git(repo.root, "worktree", "add", "-q", str(tmp_path / "other"), "solutions")
     result = repo.harness("publish-solutions")
@@ -167,16 +170,26 @@ def test_a_branch_that_another_working_tree_has_is_refused(repo: Miniature, tmp_
     assert "The branch solutions is checked out in " in result.err and "other" in result.err
 
 
+@pytest.mark.parametrize("reason", CannotPublish.__subclasses__())
+def test_every_reason_has_a_message(reason: type[CannotPublish]) -> None:
+    facts = [field.name for field in fields(reason)] if is_dataclass(reason) else []
+    message = cannot_publish(reason(*facts))
+    assert all(fact in message for fact in facts)
+    assert (
+        "try again" in message or "Go to a clone" in message or "git switch" in message or "--from" in message
+    )
+
+
 def test_without_git_it_says_so(repo: Miniature) -> None:
     result = repo.harness("publish-solutions", PATH=str(repo.root))
     assert result.code == 1
-    assert "git is needed, and is not installed" in result.err
+    assert "git is not installed. Install it" in result.err
 
 
-def test_a_folder_that_is_no_repository_is_refused(mini: Miniature) -> None:
+def test_a_folder_outside_a_repository_is_refused(mini: Miniature) -> None:
     result = mini.harness("publish-solutions", GIT_CEILING_DIRECTORIES=str(mini.root.parent))
     assert result.code == 1
-    assert "is no git repository, so it can have no branch. Go to a clone of it." in result.err
+    assert "is not a git repository, so it cannot have a branch. Go to a clone." in result.err
 
 
 def test_a_part_of_another_repository_is_refused(mini: Miniature) -> None:
@@ -189,7 +202,7 @@ def test_a_part_of_another_repository_is_refused(mini: Miniature) -> None:
     assert "is only a part of a git repository" in result.err
 
 
-def test_what_git_refuses_is_told(repo: Miniature) -> None:
+def test_an_error_of_git_is_shown(repo: Miniature) -> None:
     lock = repo.root / ".git" / "refs" / "heads" / "solutions.lock"
     lock.touch()
     result = repo.harness("publish-solutions")
@@ -198,7 +211,7 @@ def test_what_git_refuses_is_told(repo: Miniature) -> None:
 
 
 def test_publishing_needs_no_package_but_click(repo: Miniature) -> None:
-    """So the workflow that publishes has little to install."""
+    """The workflow that publishes has little to install."""
     code = (
         "import sys\nfrom harness.cli import main\n"
         "try:\n    main(['publish-solutions'])\nexcept SystemExit as end:\n    assert not end.code\n"

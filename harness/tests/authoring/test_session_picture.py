@@ -1,4 +1,4 @@
-"""The picture of a session shows what pytest prints today."""
+"""The picture of a session shows the current output of pytest."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.slow
 
 
 def words(svg: str) -> list[str]:
-    """What is to be read in the picture."""
+    """Return the text in the picture."""
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     return [html.unescape(text).strip() for text in texts]
 
 
-def test_the_picture_of_a_session_is_what_pytest_prints(repository: Path) -> None:
+def test_the_picture_shows_the_output_of_pytest(repository: Path) -> None:
     text = session(load_course(repository))
     assert "You mask after the softmax" in text  # the mistake is named
     shown = (repository / PICTURE).read_text(encoding="utf-8")
-    assert words(shown) == words(as_svg(text)), "draw it anew:  python -m harness.authoring.session_picture"
-    assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")  # nothing comes from elsewhere
+    assert words(shown) == words(as_svg(text)), "regenerate it:  python -m harness.authoring.session_picture"
+    assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")  # nothing is loaded from the network

@@ -1,4 +1,4 @@
-"""`harness validate`: one table of what ran, how long it took, and what failed."""
+"""`harness validate`: one table of results and times."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_command_is_a_row_with_its_last_line() -> None:
     assert read_report(text) == [Ran("lint", "ruff check .", 1.5, True, "All fine", ())]
 
 
-def test_building_the_package_is_a_row_only_where_it_fails() -> None:
+def test_building_the_package_is_a_row_only_if_it_fails() -> None:
     built = report(**{".pkg": {"test": [step(["python"], output="built\n")]}})
     assert read_report(built) == []
     broken = report(**{".pkg": {"test": [step(["python"], 1, output="no such backend\n")]}})
@@ -62,13 +62,13 @@ def test_a_failing_command_names_the_tests_that_failed() -> None:
     )
 
 
-def test_a_set_up_that_failed_is_a_row_too_and_one_that_went_well_is_none() -> None:
+def test_a_set_up_is_a_row_only_if_it_fails() -> None:
     setup = [step(["pip", "freeze"]), step(["pip", "install", "x"], 1, "no x\n")]
     text = report(lint={"setup": setup, "result": {"success": False, "duration": 3.0, "skipped": False}})
     assert read_report(text) == [Ran("lint", "pip install x", 1.5, False, "no x", ())]
 
 
-def test_what_failed_before_any_command_is_a_row_and_what_was_not_asked_for_is_none() -> None:
+def test_a_check_that_failed_before_its_commands_is_a_row() -> None:
     failed = {"result": {"success": False, "duration": 3.0, "skipped": False}}
     assert read_report(report(lint=failed, types={})) == [Ran("lint", "", 3.0, False, "", ())]
 
@@ -81,21 +81,21 @@ def test_many_failed_tests_are_counted() -> None:
 @pytest.mark.parametrize(
     ("failed", "lines"),
     [
-        ([], ["All is well: 1 command, 2 s."]),
+        ([], ["All passed: 1 command, 2 s."]),
         (
             ["lint", "types"],
             [
                 "Failed: lint, types (1 command, 2 s).",
-                "What they said is above. One alone:  harness validate lint",
+                "Their output is above. To run one alone:  harness validate lint",
             ],
         ),
     ],
 )
-def test_the_last_lines_say_how_it_is_as_a_whole(failed: list[str], lines: list[str]) -> None:
+def test_the_last_lines_are_a_summary(failed: list[str], lines: list[str]) -> None:
     assert [line.text for line in validate_words.closing(1, failed, 1.9)] == lines
 
 
-def test_it_runs_everything_and_fails_when_anything_does(mini: Miniature) -> None:
+def test_it_runs_everything_and_fails_if_anything_fails(mini: Miniature) -> None:
     (mini.root / "tox.ini").write_text(TOX.replace(", broken", ""))
     result = mini.harness("validate", COLUMNS="120")
     assert result.code == 1
@@ -111,7 +111,7 @@ def test_a_check_can_be_run_alone(mini: Miniature) -> None:
     (mini.root / "tox.ini").write_text(TOX)
     result = mini.harness("validate", "good")
     assert result.code == 0
-    assert "All is well: 1 command, " in result.out
+    assert "All passed: 1 command, " in result.out
     assert "bad" not in result.out.split("result", 1)[-1]
 
 
@@ -119,7 +119,7 @@ def test_a_check_that_does_not_exist_is_an_error(mini: Miniature) -> None:
     (mini.root / "tox.ini").write_text(TOX)
     result = mini.harness("validate", "nosuch")
     assert result.code == 1
-    assert "ran nothing to the end. Its reason is above; mend that first." in result.err
+    assert "before its checks were done. Fix the error above first." in result.err
 
 
 def test_without_tox_it_says_how_to_get_it(mini: Miniature, monkeypatch: pytest.MonkeyPatch) -> None:
