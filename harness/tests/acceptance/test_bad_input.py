@@ -1,4 +1,4 @@
-"""Whatever a learner's file does, it is told in one readable block, with exit code 1, and nothing is lost."""
+"""Anything that a learner's file does ends in one readable block and exit code 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST_TEST = "Twice one is two."
 
 
 def assert_one_block(result, *texts: str) -> None:
-    """One block with these texts in it, none of the machinery, exit code 1."""
+    """Assert that the output is one block with these texts, without internals, and the exit code 1."""
     assert result.code == 1, result.text
     for text in texts:
         assert text in result.out, result.text
@@ -51,7 +51,7 @@ def test_a_wrong_body_is_explained_at_the_learners_line(mini: Miniature, body: s
     assert_one_block(result, FIRST_TEST, "kata 00 doubles · 0/4", "katas/k00_doubles/doubles.py:", *texts)
 
 
-def test_a_missing_return_is_looked_for_at_the_end(mini: Miniature) -> None:
+def test_a_missing_return_is_located_at_the_last_line(mini: Miniature) -> None:
     mini.write_doubles(double="if x.numel() > 9:\n    return x\n2 * x")
     assert_one_block(
         mini.pytest("katas/00"), "is a `return` missing?", "katas/k00_doubles/doubles.py:15   2 * x"
@@ -76,7 +76,7 @@ def test_a_syntax_error_names_its_line(mini: Miniature) -> None:
     )
 
 
-def test_an_import_of_a_missing_package_says_what_a_kata_may_use(mini: Miniature) -> None:
+def test_a_missing_package_is_reported_with_the_allowed_ones(mini: Miniature) -> None:
     mini.write_doubles()
     source = mini.doubles.stub.read_text()
     mini.doubles.stub.write_text(source.replace("import torch\n", "import torch\nimport einops_missing\n", 1))
@@ -117,7 +117,7 @@ def test_sys_exit_at_import_is_reported_and_ends_nothing(mini: Miniature) -> Non
     ],
     ids=["plain", "around a bare except"],
 )
-def test_an_endless_loop_in_a_call_names_its_line(mini: Miniature, body: str) -> None:
+def test_an_infinite_loop_in_a_call_is_located(mini: Miniature, body: str) -> None:
     mini.write_doubles(double=body)
     result = mini.pytest("katas/00", "--time-limit", "2")
     assert_one_block(result, FIRST_TEST, "doubles.py:1")
@@ -128,46 +128,46 @@ def test_an_endless_loop_in_a_call_names_its_line(mini: Miniature, body: str) ->
     ["while True:\n    pass\n", "while True:\n    try:\n        n = 1\n    except:\n        pass\n"],
     ids=["plain", "around a bare except"],
 )
-def test_an_endless_loop_at_import_names_its_line(mini: Miniature, loop: str) -> None:
+def test_an_infinite_loop_at_import_is_located(mini: Miniature, loop: str) -> None:
     mini.doubles.stub.write_text(loop)
     result = mini.pytest("katas/00", "--time-limit", "2")
     assert_one_block(result, "Importing doubles.py", "katas/k00_doubles/doubles.py:")
 
 
-def test_os_exit_is_told_with_its_line(mini: Miniature) -> None:
+def test_os_exit_is_reported_with_its_line(mini: Miniature) -> None:
     mini.write_doubles(double="import os; os._exit(0)")
     assert_one_block(mini.pytest("katas/00"), FIRST_TEST, "os._exit(0)", "doubles.py:13")
 
 
-def test_os_exit_at_import_is_told_with_its_line(mini: Miniature) -> None:
+def test_os_exit_at_import_is_reported_with_its_line(mini: Miniature) -> None:
     mini.doubles.stub.write_text("import os\nos._exit(0)\n")
     assert_one_block(mini.pytest("katas/00"), "os._exit(0)", "doubles.py:2")
 
 
-def test_a_segmentation_fault_is_told_with_its_line(mini: Miniature) -> None:
+def test_a_segmentation_fault_is_reported_with_its_line(mini: Miniature) -> None:
     mini.write_doubles(double="import ctypes\nreturn ctypes.string_at(0)")
     assert_one_block(mini.pytest("katas/00"), FIRST_TEST, "Python itself crashed", "doubles.py:14")
 
 
-def test_a_megabyte_of_prints_becomes_its_last_lines(mini: Miniature) -> None:
+def test_of_a_megabyte_of_prints_the_last_lines_are_shown(mini: Miniature) -> None:
     mini.write_doubles(double="for i in range(100_000):\n    print('line', i)\nreturn 3 * x")
     result = mini.pytest("katas/00")
     assert_one_block(result, "Your code printed, the last of", "line 99999")
     assert len(result.out) < 3000
 
 
-def test_prints_of_a_passing_test_stay_silent(mini: Miniature) -> None:
+def test_prints_of_a_passing_test_are_not_shown(mini: Miniature) -> None:
     mini.write_doubles(double="print('noise')\nreturn 2 * x")
     assert "noise" not in mini.pytest("katas/00").text
 
 
-def test_writing_to_the_input_fails_the_test_that_forbids_it(mini: Miniature) -> None:
+def test_modifying_the_input_fails_the_test_that_forbids_it(mini: Miniature) -> None:
     mini.write_doubles(double="return x.mul_(2)")
     result = mini.pytest("katas/00")
     assert_one_block(result, "kata 00 doubles · 2/4", "The input keeps its values.")
 
 
-def test_an_edit_of_equal_length_within_the_same_second_is_seen(mini: Miniature) -> None:
+def test_an_edit_of_equal_length_within_the_same_second_counts(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * x")
     stamp = os.stat(mini.doubles.stub)
     assert mini.pytest("katas/00").code == 0
@@ -179,7 +179,7 @@ def test_an_edit_of_equal_length_within_the_same_second_is_seen(mini: Miniature)
 @pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the byte-code cache's file name is spelled for 3.11 to 3.13"
 )
-def test_byte_code_left_by_another_program_is_not_loaded(mini: Miniature) -> None:
+def test_bytecode_of_another_program_is_not_loaded(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * x")
     stamp = os.stat(mini.doubles.stub)
     mini.cold.python("-c", "import katas.k00_doubles.doubles")
@@ -189,7 +189,7 @@ def test_byte_code_left_by_another_program_is_not_loaded(mini: Miniature) -> Non
 
 
 @pytest.mark.parametrize("death", ["import os; os._exit(0)", "import ctypes; ctypes.string_at(0)"])
-def test_what_passed_before_a_crash_is_kept(mini: Miniature, death: str) -> None:
+def test_tests_that_passed_before_a_crash_stay_passed(mini: Miniature, death: str) -> None:
     mini.write_doubles(outer=death)
     assert_one_block(mini.pytest("katas/00"), "kata 00 doubles · 3/4", "✓ test_double_of_one")
     assert "3/4" in mini.harness("status").out
@@ -204,23 +204,23 @@ def test_a_broken_earlier_kata_fails_the_later_one_with_its_own_error(mini: Mini
     assert_one_block(result, "kata 01 layers", "doubles.py cannot be imported:", "doubles.py:13")
 
 
-def test_a_broken_file_leaves_every_test_listed(mini: Miniature) -> None:
+def test_a_broken_file_does_not_hide_its_tests(mini: Miniature) -> None:
     mini.doubles.stub.write_text("def (\n")
     result = mini.pytest("--co", "-q", "katas")
     assert result.out.count("::test_") == 7  # one of the six functions has two cases
 
 
-def test_a_deleted_stub_is_told(mini: Miniature) -> None:
+def test_a_deleted_stub_is_reported(mini: Miniature) -> None:
     mini.doubles.stub.unlink()
     assert_one_block(mini.pytest("katas/00"), "doubles.py is missing; `harness reset` restores the original.")
 
 
-def test_a_stub_in_another_encoding_is_told(mini: Miniature) -> None:
+def test_a_stub_in_another_encoding_is_reported(mini: Miniature) -> None:
     mini.doubles.stub.write_bytes("# caf\u00e9\n".encode("latin-1"))
     assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "SyntaxError")
 
 
-def test_a_crash_of_a_parallel_worker_is_told(mini: Miniature) -> None:
+def test_a_crash_of_a_parallel_worker_is_reported(mini: Miniature) -> None:
     mini.write_doubles(outer="import os; os._exit(0)")
     result = mini.pytest("katas/00", "-n", "1")
     assert result.code == 1
@@ -249,17 +249,17 @@ BROKEN_ERROR = "class Broken(Exception):\n    def __str__(self):\n        raise 
         ("assert x.sum() == 9, 'want nine'", "want nine"),
     ],
 )
-def test_an_odd_error_is_told_like_any_other(mini: Miniature, body: str, text: str) -> None:
+def test_an_odd_error_is_reported_like_any_other(mini: Miniature, body: str, text: str) -> None:
     mini.write_doubles(double=body)
     assert_one_block(mini.pytest("katas/00"), text, "katas/k00_doubles/doubles.py:1")
 
 
-def test_a_broken_error_at_import_is_told(mini: Miniature) -> None:
+def test_a_broken_error_at_import_is_reported(mini: Miniature) -> None:
     mini.doubles.stub.write_text(f"{BROKEN_ERROR}\n")
     assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "Broken", "doubles.py:4")
 
 
-def test_an_earlier_kata_broken_while_a_later_is_imported_is_named(mini: Miniature) -> None:
+def test_a_broken_earlier_kata_is_named_when_a_later_one_imports_it(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
     mini.layers.stub.write_text(mini.layers.solution.read_text() + "\n\nEIGHT = double(torch.ones(1))\n")
@@ -267,7 +267,7 @@ def test_an_earlier_kata_broken_while_a_later_is_imported_is_named(mini: Miniatu
     assert_one_block(mini.pytest("katas/01"), "doubles.py cannot be imported:", "doubles.py:13")
 
 
-def test_a_test_file_of_ones_own_earns_nothing(mini: Miniature) -> None:
+def test_a_learners_own_test_file_earns_nothing(mini: Miniature) -> None:
     names = re.findall(r"def (test_\w+)", mini.doubles.tests.read_text())
     own = "".join(f"def {name}():\n    pass\n" for name in names)
     (mini.doubles.folder / "test_mine.py").write_text(own)
@@ -276,14 +276,14 @@ def test_a_test_file_of_ones_own_earns_nothing(mini: Miniature) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "./", "{root}/"])
-def test_one_case_earns_nothing_however_it_is_named(mini: Miniature, prefix: str) -> None:
+def test_one_case_earns_nothing_however_it_is_selected(mini: Miniature, prefix: str) -> None:
     mini.solve(mini.doubles)
     file = f"{prefix.format(root=mini.root)}katas/k00_doubles/test_doubles.py"
     mini.pytest(f"{file}::test_double_of_any[0.5]")
     assert "0/4" in mini.harness("status").out
 
 
-def test_cases_that_pass_in_turns_do_not_make_a_test_pass(mini: Miniature) -> None:
+def test_cases_that_pass_in_different_runs_do_not_add_up(mini: Miniature) -> None:
     mini.write_doubles(double="return 2 * x if (x > 0).all() else x")
     mini.pytest("katas/00", "-k", "any")
     mini.write_doubles(double="return 2 * x if (x < 0).all() else x")
@@ -291,13 +291,13 @@ def test_cases_that_pass_in_turns_do_not_make_a_test_pass(mini: Miniature) -> No
     assert "test_double_of_any" not in mini.harness("status", "--json").out.split('"passed"')[1].split("]")[0]
 
 
-def test_a_test_that_skips_itself_is_not_passed(mini: Miniature) -> None:
+def test_a_skipped_test_does_not_count_as_passed(mini: Miniature) -> None:
     mini.write_doubles(double="import pytest\npytest.skip('no')")
     result = mini.pytest("katas/00", "-k", "of_one")
     assert "Skipped (does not count as passed): test_double_of_one" in result.out
 
 
-def test_a_comparison_that_was_expected_to_fail_is_not_shown(mini: Miniature) -> None:
+def test_a_comparison_that_should_fail_is_not_shown(mini: Miniature) -> None:
     mini.write_doubles(double="assert x.sum() == 9, 'want nine'")
     caught = "    with pytest.raises(AssertionError):\n        assert 1 == 2\n"
     first = '    """Twice one is two."""\n'

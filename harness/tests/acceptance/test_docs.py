@@ -1,4 +1,4 @@
-"""The pages in docs/ agree with the katas: names of tests, the order of the course, one section a kata."""
+"""The pages in docs/ agree with the katas: test names, order, sections."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def page(name: str) -> str:
     return (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
 
 
-def ways() -> list[list[tuple[str, str]]]:
-    """The stopping points of each way in docs/daily_cadence.md: (number of the kata, test)."""
+def plans() -> list[list[tuple[str, str]]]:
+    """Return the stops of each plan in docs/daily_cadence.md: (number of the kata, test)."""
     sections = re.split(r"^## ", page("daily_cadence.md"), flags=re.MULTILINE)
     found = [re.findall(r"\| (\d\d) `(test_\w+)` \|$", section, re.MULTILINE) for section in sections]
     return [stops for stops in found if stops]
 
 
-@pytest.mark.parametrize(("way", "stops"), [(0, 8), (1, 18)], ids=["eight days", "eighteen sessions"])
-def test_the_stops_of_each_way_are_tests_in_the_order_of_the_course(way: int, stops: int) -> None:
-    places = [ORDER.index(stop) for stop in ways()[way]]
+@pytest.mark.parametrize(("plan", "stops"), [(0, 8), (1, 18)], ids=["eight days", "eighteen sessions"])
+def test_the_stops_of_each_plan_are_tests_in_the_order_of_the_course(plan: int, stops: int) -> None:
+    places = [ORDER.index(stop) for stop in plans()[plan]]
     assert len(places) == stops
     assert all(before < after for before, after in pairwise(places))
 
 
 def test_eight_days_end_with_the_last_test() -> None:
-    assert ways()[0][-1] == ORDER[-1]
+    assert plans()[0][-1] == ORDER[-1]
 
 
 def test_the_roadmap_goes_through_the_capstone_in_three_sessions_of_90_minutes() -> None:
@@ -54,7 +54,7 @@ def test_every_core_kata_has_its_resources(kata) -> None:
     assert f"](../katas/{kata.name}/theory.md)" in page("resources.md")
 
 
-def test_glossary_is_in_alphabetical_order_and_every_term_leads_to_its_theory() -> None:
+def test_the_glossary_is_sorted_and_links_every_term_to_its_theory() -> None:
     entries = page("glossary.md").split("\n\n")[2:]
     assert all(
         re.search(r"\]\(\.\./katas/k\d\d_\w+/theory\.md#[\w-]+\)$", entry.strip()) for entry in entries
@@ -64,12 +64,12 @@ def test_glossary_is_in_alphabetical_order_and_every_term_leads_to_its_theory() 
     assert keys == sorted(keys)
 
 
-def test_a_page_is_no_longer_than_it_needs_to_be() -> None:
-    """Only what is generated, or looked up, may be longer than two hundred lines."""
-    looked_up = {"review_questions.md", "glossary.md", "architecture.md"}
+def test_a_page_is_not_too_long() -> None:
+    """Only generated and reference pages may be longer than two hundred lines."""
+    reference = {"review_questions.md", "glossary.md", "architecture.md"}
     pages = [*(REPOSITORY / "docs").glob("*.md"), *REPOSITORY.glob("*.md"), ROADMAP]
     long = [path for path in pages if len(path.read_text(encoding="utf-8").splitlines()) > 200]
-    assert {path.name for path in long} <= looked_up
+    assert {path.name for path in long} <= reference
 
 
 @pytest.mark.parametrize("name", ["bug", "correct_code_rejected", "mistake_or_unclear"])

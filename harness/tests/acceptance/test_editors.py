@@ -1,4 +1,4 @@
-"""What editors and shells are told: VS Code's tasks understand the output, shells complete kata names."""
+"""VS Code's tasks parse the output, and shells complete kata names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def matcher(repository: Path, label: str) -> dict:
 
 
 @pytest.mark.parametrize("label", ["harness watch", "pytest"])
-def test_the_failing_line_becomes_a_problem(repository: Path, mini: Miniature, label: str) -> None:
+def test_vs_code_finds_the_failing_line(repository: Path, mini: Miniature, label: str) -> None:
     place = Place("katas/k00_doubles/doubles.py", 13, "return 3 * x")
     case = TestCase(mini.doubles.name, "test_x", "test_x", requirement="It is.")
     block = failure_block(mini.doubles, case, Finding(HardExit(1), place), passed=0, total=4)
@@ -38,7 +38,7 @@ def test_the_failing_line_becomes_a_problem(repository: Path, mini: Miniature, l
     assert found[0][pattern["message"]] == place.text
 
 
-def test_vs_code_knows_when_a_run_begins_and_ends(repository: Path, mini: Miniature) -> None:
+def test_vs_code_recognises_the_start_and_the_end_of_a_run(repository: Path, mini: Miniature) -> None:
     background = matcher(repository, "harness watch")["background"]
     lines = words.running([mini.doubles, mini.layers], "saved", ["doubles.py"])
     assert any(re.search(background["beginsPattern"], line.text) for line in lines)
@@ -49,7 +49,7 @@ def test_the_test_explorer_finds_the_katas(repository: Path) -> None:
     assert settings(repository, "settings.json")["python.testing.pytestArgs"] == ["katas"]
 
 
-def test_a_debugger_has_the_tests_in_its_own_process(mini: Miniature) -> None:
+def test_under_a_debugger_the_tests_run_in_its_process(mini: Miniature) -> None:
     mini.write_doubles(
         double="import os, pathlib\npathlib.Path('ran').write_text(str(os.getpid()))\nreturn 2 * x"
     )
@@ -74,8 +74,12 @@ def test_a_debugger_has_the_tests_in_its_own_process(mini: Miniature) -> None:
 def test_shells_complete_verbs_and_katas(
     mini: Miniature, words_typed: str, position: int, offered: list[str]
 ) -> None:
-    told = {"_HARNESS_COMPLETE": "bash_complete", "COMP_WORDS": words_typed, "COMP_CWORD": str(position)}
-    result = mini.run(str(Path(sys.executable).with_name("harness")), **told)
+    completion = {
+        "_HARNESS_COMPLETE": "bash_complete",
+        "COMP_WORDS": words_typed,
+        "COMP_CWORD": str(position),
+    }
+    result = mini.run(str(Path(sys.executable).with_name("harness")), **completion)
     assert [line.split(",")[1] for line in result.out.splitlines()] == offered
 
 

@@ -1,4 +1,4 @@
-"""The whole way of a learner: from an untouched copy, one function at a time, to the end of what exists."""
+"""A learner's whole course, one function at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_function_moves_the_next_failing_test_forward_to_the_end(untouched
     assert untouched.harness("status", "--check").code == 0
 
 
-def test_every_test_is_listed_whatever_is_not_written_or_broken(untouched: Miniature) -> None:
+def test_every_test_is_listed_even_if_code_is_missing_or_broken(untouched: Miniature) -> None:
     course = load_course(untouched.root)
     assert untouched.pytest("--all", "--co", "-q").code == 0  # no test file calls a stub when it is imported
     course.katas[5].stub.write_text("def broken(:\n")
@@ -39,7 +39,7 @@ def test_every_test_is_listed_whatever_is_not_written_or_broken(untouched: Minia
 
 
 def walk_through(untouched: Miniature, kata: Kata) -> None:
-    """Solve a kata function by function with the command that a learner types, `pytest`."""
+    """Solve a kata function by function, running `pytest` like a learner."""
     solution = kata.solution.read_text(encoding="utf-8")
     names = [name for name in contract(solution) if name not in given(solution)]
     order = re.findall(r"^def (test_\w+)", kata.tests.read_text(encoding="utf-8"), re.MULTILINE)

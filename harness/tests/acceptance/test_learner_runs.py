@@ -1,4 +1,4 @@
-"""The loop of a learner: the next failing test, unlocking, what is selected, and what stays untouched."""
+"""A learner's runs: the next failing test, unlocking, selection and side effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def status(mini: Miniature) -> dict:
     return {row["kata"]: row for row in json.loads(mini.harness("status", "--json").out)["katas"]}
 
 
-def test_the_first_run_shows_what_to_write_and_what_to_type_next(mini: Miniature) -> None:
+def test_the_first_run_shows_what_to_write_and_type(mini: Miniature) -> None:
     result = mini.pytest("katas/00")
     assert result.code == 1
     assert "kata 00 doubles · 0/4" in result.out
@@ -50,7 +50,7 @@ def test_a_complete_kata_unlocks_the_next(mini: Miniature) -> None:
     assert "Doubler.forward is not written yet." in mini.pytest("katas/01").out
 
 
-def test_a_complete_kata_run_again_is_no_news(mini: Miniature) -> None:
+def test_a_complete_kata_is_not_unlocked_again(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
     again = mini.pytest("katas/00").out
@@ -65,13 +65,13 @@ def test_a_locked_kata_names_what_blocks_it_and_exits_with_10(mini: Miniature) -
     assert "Next: pytest katas/00" in result.out
 
 
-def test_locked_tests_are_skipped_with_the_reason_and_never_hidden(mini: Miniature) -> None:
+def test_locked_tests_are_skipped_with_the_reason_and_not_hidden(mini: Miniature) -> None:
     result = mini.pytest("katas/01", "-v", "-rs")
     assert result.out.count("SKIPPED") == 3  # two tests and the summary
     assert "locked: kata 00 doubles is not complete (0/4)" in result.out
 
 
-def test_a_kata_that_fails_is_not_called_complete_in_the_same_breath(mini: Miniature) -> None:
+def test_a_failing_kata_is_not_called_complete(mini: Miniature) -> None:
     mini.write_doubles(double="import os\nreturn x if os.path.exists('broken') else 2 * x")
     assert "complete ✓" in mini.pytest("katas/00").out
     (mini.root / "broken").touch()
@@ -80,7 +80,7 @@ def test_a_kata_that_fails_is_not_called_complete_in_the_same_breath(mini: Minia
     assert "complete ✓" not in out
 
 
-def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
+def test_completing_the_last_kata_completes_the_course(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.solve(mini.layers)
     result = mini.pytest("katas")
@@ -90,7 +90,7 @@ def test_the_last_kata_complete_says_so(mini: Miniature) -> None:
     assert "All katas are complete. You have built a language model!" in result.out
 
 
-def test_an_edit_makes_a_complete_kata_stale_but_keeps_the_next_unlocked(mini: Miniature) -> None:
+def test_an_edit_makes_a_complete_kata_stale_and_keeps_the_next_unlocked(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
     mini.write_doubles(double="return x + x")
@@ -99,7 +99,7 @@ def test_an_edit_makes_a_complete_kata_stale_but_keeps_the_next_unlocked(mini: M
     assert "Doubler.forward is not written yet." in mini.pytest("katas/01").out
 
 
-def test_bare_pytest_runs_what_was_edited_then_the_current_kata(mini: Miniature) -> None:
+def test_bare_pytest_runs_edited_katas_then_the_current_one(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     assert "kata 00 doubles" in mini.pytest().out
     assert "kata 00" not in mini.pytest().out
@@ -108,7 +108,7 @@ def test_bare_pytest_runs_what_was_edited_then_the_current_kata(mini: Miniature)
     assert out.index("kata 00 doubles · 4/4 complete") < out.index("kata 01 layers · 0/2")
 
 
-def test_bare_pytest_runs_everything_once_all_is_complete(mini: Miniature) -> None:
+def test_bare_pytest_runs_everything_once_all_katas_are_complete(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.solve(mini.layers)
     mini.pytest("katas")
@@ -157,7 +157,7 @@ def test_all_does_not_stop_at_a_failure(mini: Miniature) -> None:
     assert "✗ test_outer: outer is not written yet." in result.out
 
 
-def test_explicit_node_ids_do_not_stop_at_a_failure(mini: Miniature) -> None:
+def test_runs_of_node_ids_do_not_stop_at_a_failure(mini: Miniature) -> None:
     tests = "katas/k00_doubles/test_doubles.py"
     out = mini.pytest(f"{tests}::test_double_of_one", f"{tests}::test_outer").out
     assert "double is not written yet." in out
@@ -179,7 +179,7 @@ def test_solutions_are_used_by_later_katas(mini: Miniature) -> None:
 @pytest.mark.parametrize(
     "argument", ["0", "00", "k00", "katas/00", "katas/k00", "katas/0", "katas/k00_doubles"]
 )
-def test_a_kata_goes_by_its_number_or_its_folder(mini: Miniature, argument: str) -> None:
+def test_a_kata_can_be_given_by_number_or_folder(mini: Miniature, argument: str) -> None:
     assert "kata 00 doubles · 0/4" in mini.pytest(argument).out
 
 
@@ -192,7 +192,7 @@ def test_a_kata_goes_by_its_number_or_its_folder(mini: Miniature, argument: str)
         ("katas/k00_doubles", "."),
     ],
 )
-def test_it_works_from_a_sub_folder(mini: Miniature, folder: str, argument: str) -> None:
+def test_it_works_in_a_subfolder(mini: Miniature, folder: str, argument: str) -> None:
     result = mini.pytest(argument, folder=folder)
     assert result.code == 1
     assert "kata 00 doubles · 0/4" in result.out
@@ -219,7 +219,7 @@ def test_a_mistyped_kata_gets_the_remedy_and_exits_with_4(
     assert remedy in result.err
 
 
-def test_nothing_selected_says_how_to_list_the_tests(mini: Miniature) -> None:
+def test_an_empty_selection_is_reported(mini: Miniature) -> None:
     result = mini.pytest("katas/00", "-k", "nonsense")
     assert result.code == 5
     assert "No test in k00_doubles matches your selection." in result.out
@@ -241,7 +241,7 @@ def test_a_parallel_run_of_locked_katas_exits_with_10(mini: Miniature) -> None:
     assert mini.cold.pytest("katas/01", "-n", "2").code == 10  # cold: with workers that xdist itself starts
 
 
-def test_an_endless_loop_in_a_parallel_run_is_stopped(mini: Miniature) -> None:
+def test_an_infinite_loop_in_a_parallel_run_is_stopped(mini: Miniature) -> None:
     mini.write_doubles(double="while True:\n    pass")
     result = mini.pytest("katas/00", "-n", "1", "--time-limit", "2")
     assert result.code == 1
@@ -252,7 +252,7 @@ def test_x_adds_nothing_to_the_block(mini: Miniature) -> None:
     assert mini.pytest("katas/00", "-x").out == mini.pytest("katas/00").out
 
 
-def test_last_failed_runs_only_what_failed(mini: Miniature) -> None:
+def test_last_failed_runs_only_failed_tests(mini: Miniature) -> None:
     mini.write_doubles(outer="return None")
     first = mini.pytest("katas/00")
     result = mini.pytest("katas/00", "--lf", "-v")
@@ -267,7 +267,7 @@ def test_collect_only_lists_locked_tests_too_and_runs_nothing(mini: Miniature) -
     assert not (mini.root / ".harness").exists()
 
 
-def test_v_asks_for_pytests_own_report_and_keeps_the_block(mini: Miniature) -> None:
+def test_v_adds_pytests_own_report_to_the_block(mini: Miniature) -> None:
     out = mini.pytest("katas/00", "-v").out
     assert "test_doubles.py::test_double_of_one FAILED" in out
     assert "NotImplementedError" in out
@@ -286,7 +286,7 @@ def test_a_run_by_an_ide_does_not_stop_at_the_first_failure(mini: Miniature, var
     assert "more tests failed in this run" in result.out
 
 
-def test_an_edited_test_file_is_pointed_out(mini: Miniature) -> None:
+def test_an_edited_test_file_is_reported(mini: Miniature) -> None:
     mini.doubles.tests.write_text(mini.doubles.tests.read_text() + "\n# mine\n")
     note = "katas/k00_doubles/test_doubles.py differs from the original tests"
     assert note in mini.pytest("katas/00").out
@@ -341,7 +341,7 @@ def test_two_runs_at_once_lose_nothing(mini: Miniature) -> None:
     )
 
 
-def test_no_child_process_and_no_temporary_folder_stays_behind(mini: Miniature, tmp_path: Path) -> None:
+def test_no_temporary_folder_is_left_behind(mini: Miniature, tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     mini.write_doubles(double="while True:\n    try:\n        x = x + 1\n    except:\n        pass")
@@ -356,7 +356,7 @@ sys.exit(pytest.main(["katas/00", "--time-limit", "2"]))
 """
 
 
-def test_where_a_fork_is_not_safe_a_new_process_is_supervised(mini: Miniature) -> None:
+def test_if_a_fork_is_unsafe_a_new_process_is_supervised(mini: Miniature) -> None:
     mini.write_doubles(outer="import os; os._exit(0)")
     result = mini.python("-c", ANOTHER_THREAD)
     assert result.code == 1
@@ -365,7 +365,7 @@ def test_where_a_fork_is_not_safe_a_new_process_is_supervised(mini: Miniature) -
     assert "katas/k00_doubles/doubles.py:18" in result.out
 
 
-def test_ctrl_c_stops_an_endless_loop_and_keeps_what_passed(mini: Miniature) -> None:
+def test_ctrl_c_stops_an_infinite_loop_and_keeps_earlier_passes(mini: Miniature) -> None:
     mini.write_doubles(outer="while True:\n    open('looping', 'w').close()")
     command = [sys.executable, "-m", "pytest", "katas/00"]
     run = mini.start(*command, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -378,7 +378,7 @@ def test_ctrl_c_stops_an_endless_loop_and_keeps_what_passed(mini: Miniature) -> 
     assert len(status(mini)["k00_doubles"]["passed"]) == 3
 
 
-def test_it_is_inert_where_there_are_no_katas(tmp_path: Path, mini: Miniature) -> None:
+def test_it_is_inert_outside_a_course(tmp_path: Path, mini: Miniature) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "pytest.ini").write_text("[pytest]\n")

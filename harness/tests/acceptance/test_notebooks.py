@@ -1,4 +1,4 @@
-"""Every notebook executes from top to bottom on the reference solutions, and is stored without outputs."""
+"""Every notebook executes on the reference solutions, and is stored without outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.tests.conftest import REPOSITORY
 pytestmark = pytest.mark.notebook
 NOTEBOOKS = sorted(REPOSITORY.glob("katas/*/*.ipynb"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in NOTEBOOKS]
-_LONGEST_CELL = 600  # seconds, for a machine that many share; alone the longest takes a few
+_LONGEST_CELL = 600  # seconds, for a busy machine; usually the longest takes a few
 FAILED = re.compile(r"^(Error|Usage|Traceback)\b", re.MULTILINE)
 # A cell with the tag "outside" needs another machine; one with the tag "settings" is replaced by these.
 SETTINGS = """
@@ -36,7 +36,7 @@ def test_it_executes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbclient import NotebookClient
 
     monkeypatch.setenv(SOLUTIONS_VARIABLE, "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for small models more threads only wait for each other
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for small models, threads only wait for each other
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "outside" not in tags(cell)]
     for cell in notebook.cells:
@@ -46,7 +46,7 @@ def test_it_executes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         notebook, timeout=_LONGEST_CELL, resources={"metadata": {"path": str(path.parent)}}
     ).execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert not FAILED.search(printed), printed  # a line that begins with ! fails without an exception
+    assert not FAILED.search(printed), printed  # a failing line that begins with ! raises no exception
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)

@@ -1,4 +1,4 @@
-"""The commands that answer at once: they import nothing heavy."""
+"""Quick commands import nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers to review questions say was measured, measured."""
+"""Measured facts in the answers to review questions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def measured() -> list[float]:
     return list(map(float, done.out.split()))
 
 
-def test_models_and_optimizers_do_what_the_answers_say() -> None:
+def test_models_and_optimizers_behave_as_the_answers_say() -> None:
     unshifted, shifted, ordinary, soon, later = measured()
     assert abs(unshifted - 3.2) < 0.1  # kata 05, question 1: a tied head and targets that are not shifted
     assert abs(shifted - math.log(65)) < 0.1
@@ -49,6 +49,6 @@ def test_models_and_optimizers_do_what_the_answers_say() -> None:
     assert soon < 0.3 and later < 0.3  # 30 and 60 steps after it
 
 
-def test_yaml_reads_what_the_answer_says() -> None:
+def test_yaml_reads_values_as_the_answer_says() -> None:
     text = "{seed: 007, other: 010, name: no, learning_rate: 3e-4}"  # kata 08, question 1
     assert yaml.safe_load(text) == {"seed": 7, "other": 8, "name": False, "learning_rate": "3e-4"}

@@ -1,4 +1,4 @@
-"""The worked examples on the pages of the katas are true of the solutions."""
+"""The worked examples of the theory pages are true of the solutions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.course.katas import load_course
 from harness.isolation.recorder import Recorder
 COURSE = load_course(Path.cwd())
 importer.install(COURSE, Recorder(None, 60), solved=COURSE.katas)
-text = Path(sys.argv[1]).read_text(encoding="utf-8").replace("```", "")  # a fence is no output
+text = Path(sys.argv[1]).read_text(encoding="utf-8").replace("```", "")  # a fence is not output
 examples = doctest.DocTestParser().get_doctest(text, {}, sys.argv[1], sys.argv[1], 0)
 result = doctest.DocTestRunner().run(examples)
 sys.exit(f"{result.failed} of {result.attempted} failed" if result.failed or not result.attempted else 0)

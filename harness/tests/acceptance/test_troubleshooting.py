@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md quotes each message as it is printed, and its remedies work."""
+"""docs/troubleshooting.md quotes real messages, and its remedies work."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NO_WAY_OUT = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.
 
 @dataclass(frozen=True)
 class Entry:
-    """What the page says about one trouble."""
+    """One trouble on the page: its message and its commands."""
 
     quoted: str
     commands: tuple[str, ...]
 
 
 def read_entries() -> dict[str, Entry]:
-    """The entries of the page by their headings."""
+    """Return the entries of the page by their headings."""
     sections = re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]
     return {section.split("\n")[0]: read_entry(section) for section in sections}
 
@@ -65,7 +65,7 @@ class Clone(Miniature):
         (self.root / path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def spoil_the_solution(self, old: str, new: str) -> None:
-        """The reference in place of the stub of kata 00, with one change."""
+        """Put the reference in place of the stub of kata 00, with one change."""
         self.solve(self.doubles)
         self.edit(SHAPES, old, new)
 
@@ -86,18 +86,18 @@ def clone(tmp_path: Path) -> Clone:
 
 
 def nothing(clone: Clone) -> None:
-    """Nothing is to be done."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """How to get into a trouble, and what of the page's remedy is done by hand."""
+    """The way into a trouble, and the manual part of its remedy."""
 
-    typed: str  # what shows the message, until the remedy is applied
+    typed: str  # shows the message until the remedy is applied
     spoil: Callable[[Clone], None] = nothing
-    mend: Callable[[Clone], None] = nothing
-    environment: Mapping[str, str] = field(default_factory=dict)  # which the remedy leaves out
-    again: str = ""  # what is typed afterwards, if that differs
+    fix: Callable[[Clone], None] = nothing
+    environment: Mapping[str, str] = field(default_factory=dict)  # without it, the command works
+    again: str = ""  # the command after the remedy, if it differs
 
 
 def renamed(clone: Clone) -> None:
@@ -130,28 +130,28 @@ TROUBLES = {
     "A package is missing": Trouble(
         "pytest katas/00",
         spoil=lambda clone: clone.edit(SHAPES, "import torch\n", "import torch\nimport einops\n"),
-        mend=lambda clone: clone.edit(SHAPES, "import einops\n", ""),
+        fix=lambda clone: clone.edit(SHAPES, "import einops\n", ""),
     ),
-    "A name is missing": Trouble("pytest katas/00", spoil=renamed, mend=solved),
-    "The signature has changed": Trouble("pytest katas/00", spoil=with_an_argument_less, mend=solved),
+    "A name is missing": Trouble("pytest katas/00", spoil=renamed, fix=solved),
+    "The signature has changed": Trouble("pytest katas/00", spoil=with_an_argument_less, fix=solved),
     "The file is missing": Trouble("pytest katas/00", spoil=lambda clone: (clone.root / SHAPES).unlink()),
     "A module is not initialised": Trouble(
         "pytest katas/00",
         spoil=lambda clone: clone.spoil_the_solution("        super().__init__()\n", ""),
-        mend=solved,
+        fix=solved,
     ),
     "A tensor is created on the wrong device": Trouble(
         "pytest katas/00",
         spoil=lambda clone: clone.spoil_the_solution("(num_classes, device=ids.device)", "(num_classes)"),
-        mend=solved,
+        fix=solved,
     ),
     "A test does not finish": Trouble(
         "pytest katas/00 --time-limit 3",
         spoil=lambda clone: clone.spoil_the_solution(
             "    outside =", "    while True:\n        pass\n    o ="
         ),
-        mend=solved,
-        again="pytest katas/00",  # on a busy machine 3 s may not be enough for a right one
+        fix=solved,
+        again="pytest katas/00",  # on a busy machine, 3 s may not be enough for correct code
     ),
 }
 
@@ -168,14 +168,14 @@ def test_the_page_quotes_the_message_and_its_remedy_works(clone: Clone, heading:
     trouble.spoil(clone)
     shown = clone.type(trouble.typed, **trouble.environment)
     assert flush(entry.quoted) in flush(shown.text)
-    trouble.mend(clone)
+    trouble.fix(clone)
     for command in entry.commands:
         assert clone.type(command).code in (0, 1)  # 1: the stub of kata 01 fails its tests, as it should
     assert flush(entry.quoted) not in flush(clone.type(trouble.again or trouble.typed).text)
 
 
 def flush(text: str) -> str:
-    """Without the indentation that a block has in the terminal and not on the page."""
+    """Return text without the indentation that it has in a terminal but not on the page."""
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
@@ -191,7 +191,7 @@ def test_a_command_is_found_once_the_environment_is_active(clone: Clone) -> None
 
 @ON_POSIX
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
-def test_make_refuses_an_old_python_and_takes_a_newer_one_by_name(clone: Clone, tmp_path: Path) -> None:
+def test_make_refuses_an_old_python_and_uses_a_named_newer_one(clone: Clone, tmp_path: Path) -> None:
     old = tmp_path / "bin" / "python3"
     old.parent.mkdir()
     old.write_text('#!/bin/sh\ntest "$1" = -V && echo Python 3.10.12\nexit 1\n')
@@ -199,17 +199,17 @@ def test_make_refuses_an_old_python_and_takes_a_newer_one_by_name(clone: Clone, 
     path = f"{old.parent}{os.pathsep}{os.environ['PATH']}"
     entry = ENTRIES["Python is too old"]
     assert entry.quoted.strip() in clone.run("make", "start", PATH=path).text.splitlines()
-    # Enough of the remedy: the rest would download everything.
+    # Only the first step of the remedy: the rest would download everything.
     assert clone.run("make", ".venv", f"PYTHON={sys.executable}", PATH=path).code == 0
 
 
-def test_outside_of_a_clone_one_is_sent_into_it(clone: Clone) -> None:
+def test_outside_a_clone_the_message_points_to_it(clone: Clone) -> None:
     entry = ENTRIES["No katas here"]
     assert entry.quoted.strip() in Clone(clone.root.parent).type("harness status").err
     assert clone.type("harness status").code == 0
 
 
-def test_without_a_network_there_is_a_text_to_train_on(clone: Clone) -> None:
+def test_without_a_network_a_generated_text_is_available(clone: Clone) -> None:
     entry = ENTRIES["A text cannot be downloaded"]
     assert entry.quoted.strip() in clone.type("harness data tiny_shakespeare", **NO_WAY_OUT).err
     (command,) = entry.commands

@@ -1,4 +1,4 @@
-"""What a notebook says at its beginning: whose katas it uses, and whether they are done."""
+"""The first lines of a notebook: whose katas it uses, and if they are complete."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ UNDONE = (
 )
 
 
-def said(folder: Path, code: str = USE, **environment: str) -> str:
+def printed(folder: Path, code: str = USE, **environment: str) -> str:
     done = Miniature(folder).python("-c", code, **environment)
     assert done.code == 0, done.err
     return done.out
 
 
-def test_it_says_that_its_kata_is_not_done_and_what_to_type(mini: Miniature) -> None:
-    assert said(mini.doubles.folder) == UNDONE
+def test_an_incomplete_kata_is_reported_with_the_command(mini: Miniature) -> None:
+    assert printed(mini.doubles.folder) == UNDONE
 
 
-def test_it_says_so_only_beside_a_kata(mini: Miniature) -> None:
-    assert said(mini.root) == UNDONE.splitlines(keepends=True)[0]
+def test_it_is_reported_only_in_a_katas_folder(mini: Miniature) -> None:
+    assert printed(mini.root) == UNDONE.splitlines(keepends=True)[0]
 
 
-def test_with_the_reference_there_is_nothing_to_wait_for(mini: Miniature) -> None:
+def test_with_the_reference_nothing_is_incomplete(mini: Miniature) -> None:
     code = f"{USE}; import torch; from katas.k00_doubles.doubles import double; print(double(torch.ones(1)))"
-    assert said(mini.doubles.folder, code, **{SOLUTIONS_VARIABLE: "1"}).startswith(
+    assert printed(mini.doubles.folder, code, **{SOLUTIONS_VARIABLE: "1"}).startswith(
         "Using the reference solutions.\n"
     )
 
 
-def test_outside_of_a_course_it_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_course_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.notebook import use_katas
 
     monkeypatch.chdir(tmp_path)
