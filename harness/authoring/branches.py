@@ -1,7 +1,7 @@
-"""Tries many versions of a kata, each in a fork of a process that has imported and collected everything.
+"""Trials of many versions of a kata, each in a fork of a process with everything imported.
 
-What happens in one fork reaches no other. Most versions need no more than some functions changed, and those
-tests run that enter them (harness/authoring/reach.py). To know which do, each test is first run alone.
+Forks cannot affect each other. For most versions it is enough to change some functions and run the tests that
+enter them (harness/authoring/reach.py). To find those tests, each test first runs alone.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from harness.course.katas import Course, Kata
 from harness.isolation.importer import katas_forgotten
 from harness.run.plan import ReplacedSources
 
-_OPTIONS = ("--capture=sys",)  # not in a file, which all children would write to
-_TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # pytest's own variable: where it makes the folders of tmp_path
+_OPTIONS = ("--capture=sys",)  # a file would be shared by all children
+_TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # the variable by which pytest finds a place for the folders of tmp_path
 
 
 @dataclass(frozen=True)
 class Version:
-    """Texts in place of modules, the kata's own first, and whether the first failing test is enough."""
+    """Sources that replace modules, the kata's first; `stop` means that one failing test is enough."""
 
     sources: tuple[tuple[str, str], ...]
     stop: bool = True
 
     @property
     def text(self) -> str:
-        """What stands in place of the kata's own module."""
+        """Return the source that replaces the kata's module."""
         return self.sources[0][1]
 
 
 def try_all(
     course: Course, kata: Kata, versions: Sequence[Version], time_limit: float
 ) -> dict[Version, Verdict]:
-    """The verdict on each version, of which the first is the solution.
+    """Return the verdict on each version; the first one is the solution.
 
-    If the solution fails, only the verdicts on what is to run all tests mean anything.
+    If the solution fails, only verdicts on versions without `stop` are meaningful.
     """
     if forks.IS_SAFE:
         return _Trunk(course, kata, versions, time_limit).verdicts()
@@ -64,18 +64,18 @@ def try_all(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a child sends."""
+    """The result of a child."""
 
     verdict: Verdict
     entered: Collection[str] = ()  # functions of the solution
-    modules: Sequence[str] = ()  # that are imported by now
+    modules: Sequence[str] = ()  # imported until then
 
 
 class _Trunk:
-    """What branches: a plugin of the pytest run in which it does so.
+    """A pytest plugin that forks its process for each version.
 
-    Before the tests are collected it branches into the versions that are imported as a whole, and after that
-    into those of which some functions are changed. It runs no test itself.
+    Before collection it forks for the versions that must be imported as a whole, and after it for those that
+    only change functions. It runs no test itself.
     """
 
     def __init__(self, course: Course, kata: Kata, versions: Sequence[Version], time_limit: float) -> None:
@@ -87,13 +87,13 @@ class _Trunk:
         self.cases: dict[str, list[pytest.Item]] = {}  # of each test
 
     def _difference(self, version: Version) -> Difference | None:
-        """What is to be changed; None for what is imported as a whole."""
+        """Return the functions to change; None if the version must be imported as a whole."""
         if not version.stop or len(version.sources) > 1 or looks_at_code(self.kata.tests.read_text("utf-8")):
             return None
         return difference(self.solution.text, version.text)
 
     def verdicts(self) -> dict[Version, Verdict]:
-        """Those of the children."""
+        """Return the verdicts of the children."""
         listener = Listener()
         with tempfile.TemporaryDirectory(prefix="harness-") as self.folder, katas_forgotten():
             try:
@@ -114,7 +114,7 @@ class _Trunk:
         return outcome.verdict
 
     def _fork(self, key: Hashable) -> bool:
-        """Make a child that is to send a verdict. True in the child."""
+        """Fork a child that must send a verdict. Return True in the child."""
         if not self.forks.fork(key):
             return False
         os.environ[_TEMPORARY] = tempfile.mkdtemp(dir=self.folder)
@@ -125,21 +125,21 @@ class _Trunk:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
-        """Branch into the versions that are imported as a whole."""
+        """Fork for the versions that must be imported as a whole."""
         ENTERED.clear()
         _import(kata.module for kata in self.course.katas[: self.course.katas.index(self.kata)])
         if self._branch_whole(self.solution, session):
             return
         self.forks.wait({self.solution})
         if self.solution in self.forks.results:
-            _import(self.forks.results[self.solution].modules)  # what is not needed before tests are run
+            _import(self.forks.results[self.solution].modules)  # imported by the tests themselves
         gc.collect()
-        gc.freeze()  # all this is there to stay, and a child that looked through it would have to copy it
+        gc.freeze()  # it stays alive, and children that traversed it would copy it
         whole = [version for version, changed in self.versions.items() if changed is None]
         any(self._branch_whole(version, session) for version in whole if version != self.solution)
 
     def _branch_whole(self, version: Version, session: pytest.Session) -> bool:
-        """True in the child."""
+        """Fork for this version. Return True in the child."""
         if not self._fork(version):
             return False
         self.texts.update(version.sources)
@@ -152,12 +152,12 @@ class _Trunk:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Let the children run their tests, and nobody else."""
+        """Run tests in the children only."""
         is_child = self.forks.key is not None or (not session.testsfailed and self._branch(session))
         return None if is_child else True
 
     def _branch(self, session: pytest.Session) -> bool:
-        """Branch into each test alone, and then into the versions that change functions. True in a child."""
+        """Fork for each single test, then for the versions that change functions. Return True in a child."""
         entered_by_import = set(ENTERED)
         for item in session.items:
             self.cases.setdefault(test_name(item.nodeid), []).append(item)
@@ -173,19 +173,19 @@ class _Trunk:
         )
 
     def _is_sound(self) -> bool:
-        """Whether the solution passes every test, and every test of it alone."""
+        """True if the solution passes all tests together and each test alone."""
         silent = Verdict(problem="silent")
         return all(self._verdict(key, silent).is_clean for key in (self.solution, *self.cases))
 
     def _branch_into(
         self, version: Version, changed: Difference, entered_by_import: set[str], session: pytest.Session
     ) -> bool:
-        """True in the child."""
+        """Fork for this version. Return True in the child."""
         names = [name for name in self.cases if changed.names & self.forks.results[name].entered]
         if entered_by_import & changed.names:
             names = [*self.cases]
         if not names:
-            self.forks.results[version] = Outcome(Verdict())  # to every test it is the solution
+            self.forks.results[version] = Outcome(Verdict())  # no test can tell it from the solution
             return False
         if not self._fork(version):
             return False
@@ -202,12 +202,12 @@ class _Trunk:
 
 
 def _imported_by_now() -> list[str]:
-    """The modules that are imported, without those of the katas."""
+    """Return the imported modules except the katas."""
     return [name for name in sys.modules if name.partition(".")[0] != "katas"]
 
 
 def _import(names: Iterable[str]) -> None:
-    """Import what can be; what cannot fails where it is used."""
+    """Import these modules; one that cannot be imported fails where it is used."""
     for name in names:
         if name in sys.modules:
             continue
@@ -216,14 +216,14 @@ def _import(names: Iterable[str]) -> None:
 
 
 def change(module: ModuleType, version: CodeType, difference: Difference) -> None:
-    """Give the functions of a module that differ the code that they have in another version of it."""
+    """Replace the code of the functions that differ with that of another version."""
     exec(difference.imports, vars(module))
     for name, code in codes(version, difference.names).items():
         _function(module, name).__code__ = code
 
 
 def _function(module: ModuleType, name: str) -> FunctionType:
-    """A function or method as it was written, without what checks and watches its calls."""
+    """Return a function or method without the wrappers that check and log its calls."""
     owner, _, attribute = name.rpartition(".")
     found = vars(vars(module)[owner] if owner else module)[attribute]
     found = getattr(found, "fget", None) or getattr(found, "__func__", found)

@@ -1,4 +1,4 @@
-"""Children of this process, made by fork, of which each sends one result."""
+"""Forked child processes that send one result each."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, NoReturn
 
 from harness.isolation.supervisor import die_with_parent
 
-_leave: Callable[[int], NoReturn] = os._exit  # before a flight recorder replaces the name
-IS_SAFE = sys.platform == "linux"  # frameworks of macOS do not survive a fork
+_leave: Callable[[int], NoReturn] = os._exit  # before a recorder replaces it
+IS_SAFE = sys.platform == "linux"  # macOS frameworks do not survive a fork
 
 
 class Forks:
-    """So many children at a time, each made for a key."""
+    """A limited number of children at a time, each with a key."""
 
     def __init__(self, at_a_time: int) -> None:
-        self.results: dict[Hashable, Any] = {}  # what the children have sent; some end without a word
-        self.key: Hashable = None  # in a child: its own
+        self.results: dict[Hashable, Any] = {}  # of the children; one that dies sends none
+        self.key: Hashable = None  # of this process, if it is a child
         self._at_a_time = at_a_time
         self._running: dict[connection.Connection, tuple[Hashable, int]] = {}
 
     def fork(self, key: Hashable) -> bool:
-        """Make a child as soon as there is room for it. True in the child."""
+        """Fork a child as soon as the number allows. Return True in the child."""
         while len(self._running) >= self._at_a_time:
             self._receive()
         receiving, sending = connection.Pipe(duplex=False)
@@ -44,7 +44,7 @@ class Forks:
             self._receive()
 
     def leave(self, result: object) -> NoReturn:
-        """In a child: send the result, and end."""
+        """Send the result from a child, and exit."""
         self._sending.send(result)
         _leave(0)
 

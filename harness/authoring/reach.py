@@ -1,9 +1,9 @@
-"""Which tests can tell a version of a kata from its solution: those that run what differs.
+"""Selection of the tests that can tell a version of a kata from its solution.
 
-A version that differs from the solution only inside some functions is, for a test that enters none of them,
-the solution itself. Where a function is declared otherwise (decorators, arguments, annotations, defaults), or
-anything outside of functions differs, the version counts as different everywhere. What is left for a test to
-look at without running a function is how it is written; tests that do are known by the words for that.
+A test that enters none of the changed functions runs the same code as on the solution, so it need not run. A
+version with a change outside function bodies (decorators, arguments, annotations, defaults, other statements)
+counts as different everywhere. A test could also read how a function is written; such tests are recognised by
+the names that they need for it.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from dataclasses import dataclass
 from types import CodeType
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-ENTERED: set[str] = set()  # the functions of marked modules that this process has entered
+ENTERED: set[str] = set()  # functions of marked modules that this process has entered
 _LOOKING = ("inspect", "__code__", "__doc__", "getsource")
 _MARK = "__import__('harness.authoring.reach').authoring.reach.ENTERED.add({name!r})"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a version differs from the solution: inside these functions, and nowhere else."""
+    """The functions whose bodies are the only difference from the solution."""
 
     names: frozenset[str]  # "softmax", "Linear.forward"
-    imports: str  # statements that give the functions what they use beyond the solution's own names
+    imports: str  # statements for names that the functions need and the solution lacks
 
 
 def looks_at_code(tests: str) -> bool:
-    """Whether tests may look at how a function is written."""
+    """True if the tests may look at how a function is written."""
     return any(word in tests for word in _LOOKING)
 
 
 def marked(source: str) -> str:
-    """The module with every function noting in ENTERED that it is entered."""
+    """Return the module with a statement in each function that adds its name to ENTERED."""
     tree = ast.parse(source)
     for name, node in _functions(tree):
-        node.body.insert(_length_of_docstring(node), ast.parse(_MARK.format(name=name)).body[0])
+        node.body.insert(_docstring_length(node), ast.parse(_MARK.format(name=name)).body[0])
     return ast.unparse(tree)
 
 
 def difference(solution: str, version: str) -> Difference | None:
-    """Where a version differs from the solution; None where not only functions do."""
+    """Return the difference from the solution; None if not only function bodies differ."""
     ours, theirs = ast.parse(solution), ast.parse(version)
     added = theirs.body[len(ours.body) :]
     del theirs.body[len(ours.body) :]
-    functions, imports = _sorted(added)
+    functions, imports = _split(added)
     if functions is None or any(_shadows(node, ours) for node in imports):
         return None
     changed = {node.name for node in functions}
-    bodies, others = _taken_out(ours), _taken_out(theirs)
+    bodies, others = _take_bodies(ours), _take_bodies(theirs)
     headers = {getattr(node, "name", ""): ast.dump(node) for node in ours.body}
-    _taken_out(ast.Module(list(functions), []))
+    _take_bodies(ast.Module(list(functions), []))
     as_declared = all(headers.get(node.name) == ast.dump(node) for node in functions)
     if not as_declared or ast.dump(ours) != ast.dump(theirs):
         return None
@@ -63,7 +63,7 @@ def difference(solution: str, version: str) -> Difference | None:
 
 
 def codes(module: CodeType, names: frozenset[str] | set[str]) -> dict[str, CodeType]:
-    """The code of these functions in a compiled module; of one defined twice, the last."""
+    """Return the code of these functions in a compiled module, the last one of each name."""
     found: dict[str, CodeType] = {}
     for constant in module.co_consts:
         if isinstance(constant, CodeType):
@@ -74,7 +74,7 @@ def codes(module: CodeType, names: frozenset[str] | set[str]) -> dict[str, CodeT
 
 
 def _fit(solution: str, version: str, names: set[str]) -> bool:
-    """Whether the functions' code can take the place of the solution's."""
+    """True if the functions' code can replace the solution's."""
     before = codes(compile(solution, "solution", "exec"), names)
     after = codes(compile(version, "version", "exec"), names)
     return names == before.keys() == after.keys() and all(
@@ -87,7 +87,7 @@ def _kind(code: CodeType) -> tuple[int, tuple[str, ...]]:
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
-    """The functions and methods by name, outermost only, without those defined more than once."""
+    """Return the outermost functions and methods by name, without those defined more than once."""
     found = [("", node) for node in tree.body]
     found += [
         (f"{owner.name}.", node)
@@ -100,35 +100,35 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
     return ((name, node) for name, node in named if counts[name] == 1)
 
 
-def _taken_out(tree: ast.Module) -> dict[str, str]:
-    """Take the functions' bodies out of the tree; what they do, by name."""
+def _take_bodies(tree: ast.Module) -> dict[str, str]:
+    """Remove the functions' bodies from the tree, and return them by name."""
     bodies = {}
     for name, node in _functions(tree):
-        bodies[name] = ast.dump(ast.Module(node.body[_length_of_docstring(node) :], []))
+        bodies[name] = ast.dump(ast.Module(node.body[_docstring_length(node) :], []))
         node.body = []
     return bodies
 
 
-def _length_of_docstring(node: _Function) -> int:
+def _docstring_length(node: _Function) -> int:
     return int(ast.get_docstring(node, clean=False) is not None)
 
 
-def _sorted(nodes: list[ast.stmt]) -> tuple[list[_Function] | None, list[ast.Import | ast.ImportFrom]]:
-    """Functions and imports among statements; None for functions where there is anything else."""
+def _split(nodes: list[ast.stmt]) -> tuple[list[_Function] | None, list[ast.Import | ast.ImportFrom]]:
+    """Return the functions and the imports; None for the functions if there are other statements."""
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
     functions = [node for node in nodes if isinstance(node, _Function)]
     return (functions if len(imports) + len(functions) == len(nodes) else None), imports
 
 
 def _shadows(node: ast.Import | ast.ImportFrom, solution: ast.Module) -> bool:
-    """Whether an import gives another meaning to a name that the solution uses."""
+    """True if an import changes the meaning of a name that the solution uses."""
     own = {each for statement in solution.body for each in _imported(statement)}
     used = {name.id for name in ast.walk(solution) if isinstance(name, ast.Name)}
     return any(each not in own and each[-1] in used for each in _imported(node))
 
 
 def _imported(node: ast.stmt) -> Iterator[tuple[str, ...]]:
-    """What an import imports, each with the name that it gets."""
+    """Yield the module, the name and the local name of everything that a statement imports."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         module = "." * getattr(node, "level", 0) + str(getattr(node, "module", ""))
         for alias in node.names:

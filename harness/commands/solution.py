@@ -25,7 +25,7 @@ NARROWEST = 80  # columns; a narrower terminal shows one version below the other
 
 @dataclass(frozen=True)
 class Passage:
-    """One function or class, as the learner and as the reference wrote it, without docstrings."""
+    """A function or class without docstrings: the learner's version and the reference."""
 
     name: str
     yours: str

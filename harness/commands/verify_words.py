@@ -13,7 +13,7 @@ _REINSTALL = "in your virtual environment:  python -m pip install -e ."
 
 @dataclass(frozen=True)
 class Result:
-    """One check: what was found, and what to do if it is not good."""
+    """The result of one check, with a remedy if it failed."""
 
     name: str
     good: bool

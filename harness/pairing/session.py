@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 LONGEST = 24 * 60.0  # minutes of a turn
-_COUNTED = 2.0  # turns at most: after longer ones nobody was there, or the clock was set forward
+_COUNTED = 2.0  # turns at most: if it took longer, nobody was there or the clock was set forward
 
 
 class BadPair(ValueError):

@@ -10,7 +10,7 @@
       |          |            | conclude: news, key line     |
       |          |            |---- SparePool.tend --------->|  the next one warms up
 
-The queue holds the calls of the other threads; only this loop touches what is wanted and what runs.
+The queue holds the calls of the other threads; only this loop touches requests and runs.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def watch(course: Course, chosen: Kata | None) -> None:
 
 
 class Watch:
-    """The run that is wanted, the run under way, and the saves and keys that wait."""
+    """The requested run, the current run, and the queue of saves and keys."""
 
     def __init__(self, course: Course, chosen: Kata | None, signals: Signals) -> None:
         self._course = course
@@ -320,7 +320,7 @@ class Watch:
         show([say.KEY_LINE])
 
     def _demo(self) -> None:
-        """Run the demo in the foreground: Ctrl-C ends it, and watch goes on."""
+        """Run the demo in the foreground: Ctrl-C ends it, and watch continues."""
         if self._running:
             show([say.DEMO_WAITS])
             return

@@ -28,8 +28,8 @@ from harness.isolation.supervisor import FLIGHT_VARIABLE, die_with_parent
 from harness.run.plan import IDE_VARIABLES, ReplacedSources
 from harness.watch.spare import READY, RunOrder
 
-# A kata in small. Its run takes the ways that a learner's takes: the typed import, a pass, a wrong value, a
-# wrong shape, and the block at the end. It draws no random number: the seeds stay those of a fresh process.
+# A miniature kata. Its run covers what a learner's run does: the typed import, a pass, a wrong value, a wrong
+# shape and the block at the end. It draws no random numbers, so the seeds stay those of a fresh process.
 _STUB = '''
 """A kata to warm up on."""
 
@@ -83,14 +83,14 @@ addopts = ["--import-mode=importlib"]
 """
 
 
-# No time limit: an import of torch's that is interrupted half-way stays half done for the run that counts.
+# No time limit: an interrupted import of torch would stay incomplete for the real run.
 _OPTIONS = ("--all", "--time-limit", "0", "-p", "no:cacheprovider")
-# True here of the harness's own modules, and of no interest to a learner.
+# The warning is about the harness's own modules, and does not concern a learner.
 _NO_NEWS = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
 
 
 def main() -> NoReturn:
-    """Warm up, wait for an order on the standard input, carry it out, and leave."""
+    """Warm up, wait for an order on the standard input, execute it and exit."""
     leave: Callable[[int], NoReturn] = os._exit  # before the flight recorder replaces the name
     die_with_parent()
     flight, orders = Path(sys.argv[1]), _standard_input()
@@ -107,7 +107,7 @@ def main() -> NoReturn:
 
 
 def _standard_input() -> BinaryIO:
-    """Where the order comes from, kept apart from what the learner's code can read: nothing."""
+    """Return the pipe for the order, and leave the learner's code an empty standard input."""
     orders = os.fdopen(os.dup(0), "rb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -116,7 +116,7 @@ def _standard_input() -> BinaryIO:
 
 
 def _end_with(orders: BinaryIO) -> None:
-    """Wait until the watching process is gone, which closes the pipe on every system; then go too."""
+    """Kill this process when watch ends, which closes the pipe on every system."""
     orders.read()
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
@@ -136,7 +136,7 @@ def _redirect(descriptor: int, path: str) -> None:
 
 
 def _warm_up() -> None:
-    """Import what every run imports, and run a kata in small."""
+    """Import the modules of every run, and run a miniature kata."""
     # As for every run (harness/run/child.py): the threads of tensors this small cost more than they save.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in IDE_VARIABLES:

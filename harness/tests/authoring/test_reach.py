@@ -1,4 +1,4 @@
-"""Where a version differs from the solution, which decides what tests it is tried on."""
+"""The difference of a version from the solution, which selects its tests."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def numbers():
 
 
 def changed(old: str, new: str) -> set[str] | None:
-    """The functions that differ after an edit of the solution; None where not only functions do."""
+    """Return the functions that differ after an edit; None if not only functions differ."""
     assert SOLUTION.count(old) == 1
     found = difference(SOLUTION, SOLUTION.replace(old, new))
     return None if found is None else set(found.names)
 
 
 def added(text: str) -> set[str] | None:
-    """The functions that differ when this is written below the solution."""
+    """Return the functions that differ when this text is appended to the solution."""
     found = difference(SOLUTION, SOLUTION + text)
     return None if found is None else set(found.names)
 
@@ -56,7 +56,7 @@ def added(text: str) -> set[str] | None:
         ("return by * x", "return by * x  # a comment", set()),
     ],
 )
-def test_what_differs_inside_functions_is_named(old: str, new: str, names: set[str]) -> None:
+def test_changed_function_bodies_are_named(old: str, new: str, names: set[str]) -> None:
     assert changed(old, new) == names
 
 
@@ -73,7 +73,7 @@ def test_what_differs_inside_functions_is_named(old: str, new: str, names: set[s
         ("def numbers():\n    yield 1\n", ""),
     ],
 )
-def test_what_differs_elsewhere_counts_as_different_everywhere(old: str, new: str) -> None:
+def test_other_changes_count_as_different_everywhere(old: str, new: str) -> None:
     assert changed(old, new) is None
 
 
@@ -93,16 +93,16 @@ def test_what_differs_elsewhere_counts_as_different_everywhere(old: str, new: st
         ("\nTWO = 3\n", None),
     ],
 )
-def test_a_function_may_be_written_once_more_below(text: str, names: set[str] | None) -> None:
+def test_a_function_may_be_redefined_below(text: str, names: set[str] | None) -> None:
     assert added(text) == names
 
 
-def test_a_function_defined_twice_is_no_one_place() -> None:
+def test_a_function_defined_twice_cannot_be_changed_alone() -> None:
     twice = SOLUTION + "\ndef double(x, by=TWO):\n    return x\n"
     assert difference(twice, twice.replace("return x", "return 5")) is None
 
 
-def test_marked_functions_note_that_they_are_entered() -> None:
+def test_marked_functions_record_that_they_are_entered() -> None:
     namespace: dict = {"__name__": "marked"}
     exec(marked(SOLUTION), namespace)
     ENTERED.clear()
@@ -116,6 +116,6 @@ def test_marked_functions_note_that_they_are_entered() -> None:
     assert list(ENTERED) == ["numbers"]
 
 
-def test_tests_that_look_at_code_are_known_by_their_words() -> None:
+def test_tests_that_look_at_code_are_recognised() -> None:
     assert looks_at_code("import inspect")
     assert not looks_at_code("from katas.k00_shapes.shapes import one_hot")
