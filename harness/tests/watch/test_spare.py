@@ -81,11 +81,11 @@ def test_the_learners_code_cannot_read_the_order(mini: Miniature) -> None:
 def test_a_spare_ends_with_its_watcher(mini: Miniature, moment: str) -> None:
     mini.write_doubles(double=f"open('running', 'w').close()\n{LOOP}")
     watcher = (
-        "import sys, time\nfrom pathlib import Path\nfrom harness.watch.spare import Order, Spare\n"
+        "import sys, time\nfrom pathlib import Path\nfrom harness.watch.spare import RunOrder, Spare\n"
         "spare = Spare(Path.cwd())\nprint(spare.pid, flush=True)\n"
         "while not spare.ready: time.sleep(0.01)\n"
         "print('warm', flush=True)\nsys.stdin.read(1)\n"
-        "spare.give(Order(('katas/00',), 'out'))\nsys.stdin.read()\n"
+        "spare.give(RunOrder(('katas/00',), 'out'))\nsys.stdin.read()\n"
     )
     pipe = subprocess.PIPE
     run = subprocess.Popen([sys.executable, "-c", watcher], cwd=mini.root, stdin=pipe, stdout=pipe, text=True)
