@@ -1,4 +1,4 @@
-"""A shape against the axes that a jaxtyping annotation names: which axis is wrong, and why.
+"""Comparison of a shape with the axes of a jaxtyping annotation.
 
 The notation is jaxtyping's: names bind sizes, `*name` any number of axes, `#` marks axes that may
 broadcast, `{argument}` takes its size from an argument, a leading `_` binds nothing.
@@ -15,18 +15,18 @@ _ORDINALS = {-1: "last", -2: "second-last", -3: "third-last"}
 
 @dataclass(frozen=True)
 class WrongAxis:
-    """One axis whose size is not what the signature says."""
+    """An axis whose size contradicts the signature."""
 
     name: str
     where: str  # "last", "second-last", …
     expected: int
     got: int
-    bound_by: str  # the argument that fixed the expected size; empty if the signature itself did
+    bound_by: str  # the argument that fixed the expected size; empty if the signature itself fixes it
 
 
 @dataclass(frozen=True)
 class Binding:
-    """A size that an earlier argument has given to a name."""
+    """The size that an earlier argument gave to a name."""
 
     size: int
     source: str  # the argument
@@ -39,7 +39,7 @@ def compare(
     bindings: dict[str, Binding],
     arguments: Mapping[str, Any],
 ) -> tuple[str | None, list[WrongAxis]]:
-    """(expected shape, wrong axes), or (None, []) if the shape fits, binding what was free."""
+    """Return (expected shape, wrong axes), or (None, []) if the shape fits; then bind the free names."""
     aligned = _align(tokens, shape)
     sizes = [_known_size(token, bindings, arguments) for token in tokens]
     texts = [_shown(token, size, bindings) for token, size in zip(tokens, sizes, strict=True)]
@@ -48,7 +48,7 @@ def compare(
     if aligned is None:
         return shown, []
     wrong = []
-    bound = dict(bindings)  # and what this very shape binds: "n n" wants the same size twice
+    bound = dict(bindings)  # plus what this shape itself binds: "n n" needs the same size twice
     for token, axis, got in aligned:
         known = _known_size(token, bound, arguments)
         if known is None:
@@ -67,7 +67,7 @@ def compare(
 def wrong_count(
     tokens: Sequence[str], shape: Sequence[int], bindings: Mapping[str, Binding]
 ) -> tuple[int, int] | None:
-    """(axes wanted, axes got) if that is the trouble; None if it is not, or if any number would do."""
+    """Return (axes wanted, axes got) if these differ, or None; also None if any number would do."""
     wanted = 0
     for token in tokens:
         bound = bindings.get(token.replace("#", "")) if _is_variadic(token) else None
@@ -81,7 +81,7 @@ def wrong_count(
 
 
 def _align(tokens: Sequence[str], shape: Sequence[int]) -> list[tuple[str, int, int]] | None:
-    """Pairs of token and axis (counted from the end); None if the number of axes cannot fit."""
+    """Return (token, axis counted from the end, size) for each axis, or None if their number cannot fit."""
     variadic = [i for i, token in enumerate(tokens) if _is_variadic(token)]
     if len(shape) < len(tokens) - len(variadic) or (not variadic and len(shape) != len(tokens)):
         return None
@@ -160,7 +160,7 @@ def _name(token: str) -> str:
 
 
 def _binds(token: str) -> bool:
-    """Whether an axis fixes its size for what comes later: "_" and "_x" are anonymous."""
+    """True if an axis fixes its size for later arguments: "_" and "_x" are anonymous."""
     return _name(token).isidentifier() and not _name(token).startswith("_") and "#" not in token
 
 

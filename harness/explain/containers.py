@@ -1,4 +1,4 @@
-"""Where two collections or texts differ, for those that are too long to stand on a line each."""
+"""Differences between collections or texts too long for one line."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 from harness.explain.side_by_side import is_tensor, side_by_side, summary
 
-LINES = 8  # the most that are shown
+LINES = 8  # shown at most
 _NAME, _VALUE = 30, 28  # characters at most: with the words around them, 80 columns
-_AROUND = 24  # characters of a text before and after the first that differs
+_AROUND = 24  # characters of a text before and after the first difference
 _ABSENT = object()
 
 
 def differences(expected: Any, actual: Any) -> list[str]:
-    """Lines that name the entries that differ; none for values that are shown better side by side.
+    """Return lines that name the entries that differ; none for values better shown side by side.
 
     "bias: missing; expected (3,)", "mask: (5, 5); not expected", "weight: (3, 4); expected (4, 3)"
     """
     if _is_short(expected) and _is_short(actual):
         return []
-    lines = _unlike(expected, actual)
+    lines = _different_entries(expected, actual)
     return lines if len(lines) <= LINES else [*lines[: LINES - 1], f"… and {len(lines) - LINES + 1} more"]
 
 
-def _unlike(expected: Any, actual: Any) -> list[str]:
+def _different_entries(expected: Any, actual: Any) -> list[str]:
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         names = [*expected, *(name for name in actual if name not in expected)]
         pairs = [(_name(name), expected.get(name, _ABSENT), actual.get(name, _ABSENT)) for name in names]
@@ -45,13 +45,13 @@ def _is_short(value: Any) -> bool:
     return not isinstance(value, Mapping | Set | str | bytes | list | tuple) or len(repr(value)) <= 66
 
 
-def _are_alike_in_shape(expected: Any, actual: Any) -> bool:
+def _have_equal_shapes(expected: Any, actual: Any) -> bool:
     return is_tensor(expected) and is_tensor(actual) and expected.shape == actual.shape
 
 
 def _differ(expected: Any, actual: Any) -> bool:
-    """Whether two entries are unlike; tensors, where any number is."""
-    if _are_alike_in_shape(expected, actual):
+    """True if two entries differ; tensors, if any of their numbers do."""
+    if _have_equal_shapes(expected, actual):
         return expected.dtype != actual.dtype or bool((expected != actual).any())
     if is_tensor(expected) or is_tensor(actual):
         return True
@@ -63,7 +63,7 @@ def _entry(name: str, expected: Any, actual: Any) -> list[str]:
         return [f"{name}: missing; expected {_short(expected)}"]
     if expected is _ABSENT:
         return [f"{name}: {_short(actual)}; not expected"]
-    if _are_alike_in_shape(expected, actual):
+    if _have_equal_shapes(expected, actual):
         return [f"{name}:", *side_by_side(expected, actual)]
     if (
         isinstance(expected, Mapping)
@@ -75,11 +75,11 @@ def _entry(name: str, expected: Any, actual: Any) -> list[str]:
 
 
 def _entries_within(name: str, expected: Mapping[Any, Any], actual: Mapping[Any, Any]) -> list[str]:
-    """The entries that differ in a mapping too long for a line: "[1]['loss']: '0.3'; expected 'nan'"."""
+    """Return the differences in a mapping too long for one line: "[1]['loss']: '0.3'; expected 'nan'"."""
     names = [*expected, *(key for key in actual if key not in expected)]
     pairs = [(key, expected.get(key, _ABSENT), actual.get(key, _ABSENT)) for key in names]
-    told = [(_fitted(f"{name}[{key!r}]", _NAME), *pair) for key, *pair in pairs if _differ(*pair)]
-    return [line for entry in told for line in _entry(*entry)]
+    found = [(_fitted(f"{name}[{key!r}]", _NAME), *pair) for key, *pair in pairs if _differ(*pair)]
+    return [line for entry in found for line in _entry(*entry)]
 
 
 def _members(what: str, members: Set[Any]) -> list[str]:
@@ -95,7 +95,7 @@ def _sequences(expected: Sequence[Any], actual: Sequence[Any]) -> list[str]:
 
 
 def _texts(expected: str | bytes, actual: str | bytes) -> list[str]:
-    """Both from shortly before the first character that differs."""
+    """Return both texts from shortly before their first difference."""
     pairs = enumerate(zip(expected, actual, strict=False))
     first = next((i for i, (one, other) in pairs if one != other), min(len(expected), len(actual)))
     part = slice(max(0, first - _AROUND), first + _AROUND)

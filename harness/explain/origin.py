@@ -1,4 +1,4 @@
-"""Which call of a kata's function gave a value, and what its signature calls the value's axes."""
+"""The call that returned a value, and its names for the axes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from harness.isolation.calls import Call
 
 @dataclass(frozen=True)
 class Origin:
-    """The function that gave a value, the names of the value's axes, and the sizes the call had."""
+    """The function that returned a value, the names of the value's axes, and the sizes in the call."""
 
     code: CodeType | None = None
-    axes: Sequence[str] = ()  # as many as the value has; "" for one without a name of its own
+    axes: Sequence[str] = ()  # one name for each axis; "" for an axis without its own name
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def origin(value: Any, calls: Sequence[Call]) -> Origin:
-    """Where a tensor comes from: the last call that gave it, or gave the same numbers in this shape."""
+    """Return the last call that returned a tensor, or else the same numbers in the same shape."""
     for same in (_is_it, _equals_it):
         for call in reversed(calls):
             for position, result in _tensors(call.result):
@@ -38,14 +38,14 @@ def _is_it(value: Any, result: Any) -> bool:
 
 
 def _equals_it(value: Any, result: Any) -> bool:
-    """A mask made to integers, a result in another dtype: the axes are still those of the result."""
+    """True if only the dtype may differ, as in a mask converted to integers: the axes are the same."""
     if result.shape != value.shape or "meta" in (result.device.type, value.device.type):
         return False
     return bool((result.detach().cpu().double() == value.detach().cpu().double()).all())
 
 
 def _tensors(result: Any) -> Iterator[tuple[int | None, Any]]:
-    """The tensors of a result: itself, or the members of a tuple with their positions."""
+    """Yield the tensors in a result with their positions: itself, or the members of a tuple."""
     if isinstance(result, tuple):
         yield from ((position, each) for position, each in enumerate(result) if hasattr(each, "detach"))
     elif hasattr(result, "detach"):
@@ -60,7 +60,7 @@ def _origin(call: Call, position: int | None, value: Any, calls: Sequence[Call])
         own = _sizes(call)
     except (TypeError, NameError):  # annotations that cannot be evaluated here
         return Origin(code)
-    for number, other in enumerate(calls):  # sizes of what it called, by number where a name means two
+    for number, other in enumerate(calls):  # sizes in other calls, numbered if a name is ambiguous
         with contextlib.suppress(TypeError, NameError):
             more = {name: size for name, size in _sizes(other).items() if own.get(name) != size}
             own |= {f"{number} {name}" if name in own else name: size for name, size in more.items()}
@@ -68,7 +68,7 @@ def _origin(call: Call, position: int | None, value: Any, calls: Sequence[Call])
 
 
 def _sizes(call: Call) -> dict[str, int]:
-    """The sizes that a call has to do with, by the signature's names: of arguments, result and layer."""
+    """Return the sizes of arguments, result and layer, by their names in the signature."""
     signature = inspect.signature(call.function, eval_str=True)
     arguments = signature.bind(*call.args, **call.kwargs).arguments
     bindings: dict[str, Binding] = {}
@@ -81,7 +81,7 @@ def _sizes(call: Call) -> dict[str, int]:
 
 
 def _numbers_of(call: Call) -> dict[str, int]:
-    """The sizes that a layer keeps: self.num_heads, and its like."""
+    """Return the sizes that a layer keeps: self.num_heads and the like."""
     kept = vars(call.args[0]) if call.args and hasattr(call.args[0], "named_parameters") else {}
     return {name: value for name, value in kept.items() if type(value) is int and not name.startswith("_")}
 
@@ -107,7 +107,7 @@ def _member(annotation: Any, position: int | None) -> Any:
 
 
 def _names(tokens: Sequence[str], dimensions: int) -> list[str]:
-    """A name for each axis: one that stands for several axes, or is no name, tells nothing."""
+    """Return a name for each axis; "" for names that are ambiguous, repeated or expressions."""
     variadic = [index for index, token in enumerate(tokens) if token.lstrip("#?").startswith("*")]
     spread = dimensions - (len(tokens) - len(variadic))
     if not tokens or spread < 0 or (not variadic and spread):
@@ -116,7 +116,7 @@ def _names(tokens: Sequence[str], dimensions: int) -> list[str]:
     if variadic:
         at = variadic[0]
         names[at : at + 1] = [names[at]] if spread == 1 and names[at] == "batch" else [""] * spread
-    if names[-2:] == ["seq", "seq"]:  # positions that read positions: attention
+    if names[-2:] == ["seq", "seq"]:  # positions that attend to positions
         names[-2:] = ["queries", "keys"]
     return [name if names.count(name) == 1 else "" for name in names]
 

@@ -1,4 +1,4 @@
-"""Expected beside actual: two values as text in two columns, with what differs marked."""
+"""Two values as text in two columns, with their differences marked."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 ROWS, COLUMNS = 6, 4  # the most that is shown of a matrix
 WHOLE_COLUMNS = 12  # of whole numbers, as in a mask: they are short
-SIDE = 36  # characters for either twin: both fit in 80 columns, indented
+SIDE = 36  # characters for either value: both fit in 80 columns, indented
 MARK = "*"
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far actual may be from expected: atol + rtol · |expected|. None: not known."""
+    """How far actual may be from expected: atol + rtol · |expected|. None: unknown."""
 
     rtol: float | None = None
     atol: float | None = None
 
     def accepts(self, expected: Any, actual: Any) -> Any:
-        """Where two float64 tensors agree; NaN agrees with NaN."""
+        """Return where two float64 tensors agree; NaN agrees with NaN."""
         rtol = 1e-5 if self.rtol is None else self.rtol
         atol = 1e-6 if self.atol is None else self.atol
         near = (actual - expected).abs() <= atol + rtol * expected.abs()
@@ -29,26 +29,26 @@ class Tolerance:
 
 
 def side_by_side(expected: Any, actual: Any, tolerance: Tolerance = Tolerance()) -> list[str]:
-    """Lines that show `expected` and `actual` in two columns; entries that differ carry a `*`.
+    """Return `expected` and `actual` in two columns; entries that differ carry a `*`.
 
-    Of a large tensor only the last two axes are shown, where the difference is greatest.
+    A large tensor is reduced to the last two axes, where the difference is greatest.
     """
     if is_tensor(expected) and is_tensor(actual) and expected.shape == actual.shape:
         return _tensors(expected, actual, tolerance)
     within = _allowed(expected)
-    expected = expected.expected if within else expected  # of an approx its repr is all tolerances
+    expected = expected.expected if within else expected  # the repr of an approx is mostly tolerances
     if _are_numbers(expected) and _are_numbers(actual) and len(expected) == len(actual):
         return _numbers(expected, actual, within or (0.0, 0.0))
     return [f"expected  {summary(expected)}", f"actual    {summary(actual)}"]
 
 
 def beyond_a_table(shape: Sequence[int]) -> bool:
-    """Whether a matrix is larger than what is shown of one."""
+    """True if a table cannot show a matrix of this shape in full."""
     return len(shape) >= 2 and (shape[-2] > ROWS or shape[-1] > COLUMNS)
 
 
 def summary(value: Any) -> str:
-    """A value on one line: a small one in full, a tensor by dtype and shape otherwise."""
+    """Return a value on one line: a small one in full, other tensors by dtype and shape."""
     if not is_tensor(value):
         text = " ".join(repr(value).split())
         return text if len(text) <= 66 else text[:63] + "..."
@@ -60,7 +60,7 @@ def summary(value: Any) -> str:
 
 
 def _allowed(value: Any) -> tuple[float, float] | None:
-    """The relative and absolute tolerance of a `pytest.approx` of several numbers; None for anything else."""
+    """Return the relative and absolute tolerance of a `pytest.approx` of several numbers, else None."""
     if not hasattr(value, "nan_ok") or not isinstance(getattr(value, "expected", None), Sequence | Mapping):
         return None
     if value.rel is None and value.abs is None:
@@ -77,7 +77,7 @@ def _are_numbers(value: Any) -> bool:
 
 
 def _numbers(expected: Sequence[float], actual: Sequence[float], within: tuple[float, float]) -> list[str]:
-    """As much of two lists of numbers as fits side by side, from just before the first that differs."""
+    """Return as much of two lists as fits side by side, from just before the first difference."""
     marks = [not _near(*pair, *within) for pair in zip(expected, actual, strict=True)]
     first = marks.index(True) if True in marks else 0
     for shown in range(min(COLUMNS, len(marks)), 0, -1):
@@ -98,7 +98,7 @@ def _near(expected: float, actual: float, rel: float, abs_: float) -> bool:
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether a value has the numbers and the shape of a tensor, told without importing torch."""
+    """True if a value has the numbers and the shape of a tensor; does not import torch."""
     return hasattr(value, "detach") and hasattr(value, "shape")
 
 
@@ -118,9 +118,9 @@ def _tensors(expected: Any, actual: Any, tolerance: Tolerance) -> list[str]:
 
 
 def _marks(expected: Any, actual: Any, tolerance: Tolerance) -> Any:
-    """Where the two differ by more than the tolerance; where nothing does, every difference.
+    """Return where two tensors differ by more than the tolerance, or at all if they are within it.
 
-    Integers are compared as they are: a double does not hold every one of them.
+    Integers are not converted for this: a double cannot hold all of them.
     """
     if not (expected.is_floating_point() or actual.is_floating_point()):
         return expected != actual
@@ -129,27 +129,28 @@ def _marks(expected: Any, actual: Any, tolerance: Tolerance) -> Any:
     return beyond if beyond.any() else ~Tolerance(0, 0).accepts(left, right)
 
 
-def _worst_matrix(expected: Any, actual: Any, marks: Any) -> tuple[list[int], Any, Any, Any]:
-    """Return the last two axes of all three at the leading index with the greatest marked difference."""
-    from torch import unravel_index
+def _worst_matrix(expected: Any, actual: Any, marks: Any) -> tuple[tuple[int, ...], Any, Any, Any]:
+    """Return the leading index with the greatest marked difference, and all three matrices there."""
+    import torch
 
     while expected.dim() < 2:
         expected, actual, marks = expected.unsqueeze(0), actual.unsqueeze(0), marks.unsqueeze(0)
     difference = (expected.double() - actual.double()).abs().nan_to_num(nan=math.inf, posinf=math.inf)
-    difference = difference.clamp(min=1e-300)  # integers that differ may be the same double
+    difference = difference.clamp(min=1e-300)  # different integers may be the same double
     per_matrix = difference.masked_fill(~marks, 0.0).flatten(-2).amax(-1).reshape(-1)
-    where = tuple(int(each) for each in unravel_index(per_matrix.argmax(), expected.shape[:-2]))
-    return list(where), expected[where], actual[where], marks[where]
+    worst = torch.unravel_index(per_matrix.argmax(), expected.shape[:-2])
+    index = tuple(int(place) for place in worst)
+    return index, expected[index], actual[index], marks[index]
 
 
 def _columns(left: Any, right: Any, marks: Any) -> list[str]:
-    """As much of two matrices as fits side by side, from the first mark on."""
+    """Return as much of two matrices as fits side by side, around the first mark."""
     rows, columns = left.shape
     first = marks.nonzero()
     row, column = first[0].tolist() if len(first) else (0, 0)
     top = min(max(0, row - 1), max(0, rows - ROWS))
     most = COLUMNS if left.is_floating_point() or right.is_floating_point() else WHOLE_COLUMNS
-    for shown in range(min(most, columns), 0, -1):  # fewer columns where numbers are long
+    for shown in range(min(most, columns), 0, -1):  # fewer columns if numbers are long
         start = min(max(0, column - (shown > 1)), max(0, columns - shown))
         part = (slice(top, top + ROWS), slice(start, start + shown))
         expected, actual = _cells(left[part].tolist(), right[part].tolist(), marks[part].tolist())
@@ -164,7 +165,7 @@ def _columns(left: Any, right: Any, marks: Any) -> list[str]:
 def _cells(
     left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]], marks: Sequence[Sequence[bool]]
 ) -> tuple[list[str], list[str]]:
-    """Both matrices row by row as text, in columns of equal width, the right one with its marks."""
+    """Return the rows of both matrices as text, in columns of equal width, the right one with marks."""
     marked = [
         (value, twin)
         for values, twins, row in zip(left, right, marks, strict=True)
@@ -183,7 +184,7 @@ def _cells(
 
 
 def _tells_apart(pairs: Sequence[tuple[Any, Any]], digits: int) -> bool:
-    """Whether so many digits show what differs in every pair."""
+    """True if so many digits show the difference in every pair."""
     return all(_number(value, digits) != _number(twin, digits) for value, twin in pairs)
 
 

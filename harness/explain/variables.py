@@ -28,9 +28,9 @@ class Reads(Observation):
 
     def sentence(self, axes: AxisNames) -> str:
         one = len(self.readers) == 1
-        who = f"Position{'' if one else 's'} {numbers_in_words(self.readers)} read{'s' if one else ''}"
-        later = ", which comes later" if all(reader < self.read for reader in self.readers) else ""
-        return f"{who} position {self.read}{later}."
+        who = f"Position{'' if one else 's'} {numbers_in_words(self.readers)} depend{'s' if one else ''} on"
+        is_future = all(reader < self.read for reader in self.readers)
+        return f"{who} position {self.read}, {'which comes later' if is_future else 'but should not'}."
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class ReadsOtherRow(Observation):
 
     def sentence(self, axes: AxisNames) -> str:
         one = len(self.readers) == 1
-        who = f"Batch row{'' if one else 's'} {numbers_in_words(self.readers)} read{'s' if one else ''}"
-        return f"{who} batch row {self.read}."
+        who = f"Batch row{'' if one else 's'} {numbers_in_words(self.readers)} depend{'s' if one else ''} on"
+        return f"{who} batch row {self.read}, but should not."
 
 
 @dataclass(frozen=True)

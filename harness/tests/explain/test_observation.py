@@ -251,7 +251,7 @@ NAMED = [
         ),
         "All differences are in batch row 1, head 0, queries 1 to 3.",
     ),
-    (Reads(readers=(2,), read=5), "Position 2 reads position 5, which comes later."),
+    (Reads(readers=(2,), read=5), "Position 2 depends on position 5, which comes later."),
     (
         Reads(
             readers=(
@@ -261,7 +261,7 @@ NAMED = [
             ),
             read=5,
         ),
-        "Positions 0 to 2 read position 5, which comes later.",
+        "Positions 0 to 2 depend on position 5, which comes later.",
     ),
     (
         ReadsOtherRow(
@@ -271,7 +271,7 @@ NAMED = [
             ),
             read=1,
         ),
-        "Batch rows 0 and 2 read batch row 1.",
+        "Batch rows 0 and 2 depend on batch row 1, but should not.",
     ),
     (Ignores(readers=(6,), read=5), "Position 6 does not depend on position 5, but should."),
     (NoGradient(of="key"), "No gradient reaches key: it is zero everywhere."),
@@ -433,7 +433,7 @@ def printed(failure: Failure, *, colour: bool, steps: Sequence[Step] = ()) -> st
 
 PLAIN = """\
   11 of 72 entries differ, by up to 0.7:
-  Position 2 reads position 5, which comes later.
+  Position 2 depends on position 5, which comes later.
   Only batch row 1 of 2 differs.
 
   Batch row 1, head 0: a row is a query, a digit tenths of 1 (. is 0)

@@ -31,7 +31,8 @@ before = {
     "signals": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
     "input": os.read(0, 1).decode(),
     "streams": [
-        [stream.encoding, stream.errors, stream.isatty(), stream.line_buffering, stream.write_through]
+        [str(stream), str(stream.buffer), stream.errors, stream.line_buffering, stream.write_through]
+        + [stream.isatty(), stream.seekable(), stream.readable(), stream.writable()]
         for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__)
     ],
     "encodings": [locale.getlocale(), locale.getpreferredencoding(), sys.getfilesystemencoding()],
@@ -141,6 +142,7 @@ def test_what_is_read_but_once_makes_a_command_cold(variable: str) -> None:
     "ending",
     [
         *("", "sys.exit(5)", "sys.exit(-1)", "sys.exit('no')", "1 / 0", "raise KeyboardInterrupt"),
+        "sys.stdout.reconfigure(errors='replace', line_buffering=True)",
         "import atexit; atexit.register(print, 'at the end')",
         "import threading, time; threading.Timer(0.3, print, 'a thread').start()",
         "import os; os.close(2)",

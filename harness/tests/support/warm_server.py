@@ -135,6 +135,7 @@ def become(order: dict[str, Any]) -> None:
     import numpy
 
     take_streams(order)
+    open_streams(unbuffered="-u" in order["arguments"][:2])
     os.chdir(order["folder"])
     take_environment(order["environment"])
     sys.orig_argv = [sys.executable, *order["arguments"]]
@@ -159,6 +160,30 @@ def take_streams(order: dict[str, Any]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def open_streams(unbuffered: bool) -> None:
+    """Open the standard streams as Python does: it depends on what they are."""
+    sys.stdin = sys.__stdin__ = opened(sys.__stdin__, 0, unbuffered)
+    sys.stdout = sys.__stdout__ = opened(sys.__stdout__, 1, unbuffered)
+    sys.stderr = sys.__stderr__ = opened(sys.__stderr__, 2, unbuffered)
+
+
+def opened(before: io.TextIOWrapper, number: int, unbuffered: bool) -> io.TextIOWrapper:
+    """A stream in place of the server's own."""
+    raw: Any = open(number, "wb" if number else "rb", buffering=0, closefd=False)  # noqa: SIM115  # till the end
+    raw.name = before.name
+    at_once = unbuffered or before.write_through
+    stream = io.TextIOWrapper(
+        io.BufferedReader(raw) if number == 0 else raw if at_once else io.BufferedWriter(raw),
+        before.encoding,
+        before.errors,
+        newline="\n",
+        line_buffering=not at_once and (number == 2 or raw.isatty()),
+        write_through=at_once,
+    )
+    stream.mode = before.mode
+    return stream
+
+
 def take_environment(environment: dict[str, str]) -> None:
     """Do for these variables what Python and its modules do as they start."""
     import coverage
@@ -178,8 +203,6 @@ def run(arguments: list[str]) -> None:
     option, what, *further = arguments[len(flags) :]
     sys.argv = [option, *further]
     sys.modules["__main__"] = main = ModuleType("__main__")
-    if "-u" in flags:
-        sys.stdout.reconfigure(write_through=True)
     if "-P" not in flags:
         sys.path.insert(0, os.getcwd() if option == "-m" else "")
     if option == "-m":
