@@ -12,7 +12,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from harness import plots
+from harness.training import curves
 from katas.k04_embeddings.embeddings import CharTokenizer
 from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k06_training.training import cosine_learning_rate, evaluate, get_batch
@@ -94,7 +94,7 @@ def short_samples_and_empty_pictures():
     """Every evaluation writes a sample, and every run draws its curves, which takes most of a short run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(capstone, "SAMPLE_TOKENS", 5)
-        patch.setattr(plots, "training_curves", lambda *losses: Figure((1, 1)))
+        patch.setattr(curves, "training_curves", lambda *losses: Figure((1, 1)))
         yield
 
 
