@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from harness.terminal.lines import Line, encodable, wrap_lines
@@ -32,11 +29,3 @@ def test_lines_fit_a_narrow_terminal() -> None:
 def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
     assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
     assert encodable("é…", "ascii") == "?..."
-
-
-@pytest.mark.parametrize("module", ["lines", "show", "pytest_writer", "chart", "keys"])
-def test_the_terminal_needs_nothing_else_of_the_harness(module: str) -> None:
-    code = f"import sys, harness.terminal.{module}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    loaded = [name for name in done.stdout.decode().split() if name.startswith("harness.")]
-    assert all(name.startswith("harness.terminal") for name in loaded), loaded

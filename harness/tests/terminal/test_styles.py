@@ -48,7 +48,7 @@ def test_both_writers_print_a_style_alike(style: str, monkeypatch: pytest.Monkey
         assert text.removesuffix("\n").removesuffix("\x1b[0m") == f"{CODES[style]}text"
 
 
-@pytest.mark.parametrize("module", ["lines", "styles", "show", "pytest_writer", "chart", "keys"])
+@pytest.mark.parametrize("module", ["lines", "styles", "show", "pytest_writer", "table", "chart", "keys"])
 def test_the_terminal_needs_nothing_else_of_the_harness(module: str) -> None:
     code = (
         f"import sys, harness.terminal.{module}\n"
