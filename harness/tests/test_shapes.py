@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from harness import shapes
 from harness.shapes import Step, shape_trace, step_lines, trace
+from harness.tests.support.own_code import functions_in_a_file
 
 SOURCE = """\
 import torch
@@ -38,10 +39,7 @@ def loops(x):
 @pytest.fixture
 def code(tmp_path: Any) -> dict[str, Any]:
     """Functions in a file that counts as the learner's."""
-    path = tmp_path / "own.py"
-    names: dict[str, Any] = {"__file__": str(path)}
-    exec(compile(SOURCE, str(path), "exec"), names)
-    return names
+    return functions_in_a_file(SOURCE, tmp_path)
 
 
 X = torch.ones(2, 3)

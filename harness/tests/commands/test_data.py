@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from harness.corpora import catalogue, tiny_tales
 from harness.corpora.catalogue import Corpus, NoCorpus, UnknownCorpus
 from harness.tests.support.miniature import Miniature
 from harness.tests.support.server import serving
+from harness.tests.support.texts import MINE, SONG, folder
 
-SONG = b"99 bottles\n"
-MINE = Corpus("bottles", "a song", len(SONG), hashlib.sha256(SONG).hexdigest(), url="http://127.0.0.1:9/")
 ELSEWHERE = "HARNESS_DATA_DIR"
 
 
@@ -32,14 +30,6 @@ def bottles(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     """A corpus of eleven bytes, in addition to the others."""
     monkeypatch.setattr(catalogue, "CORPORA", (*catalogue.CORPORA, MINE))
     return MINE
-
-
-def folder(root: Path, name: str, **files: bytes) -> Path:
-    made = root / name
-    made.mkdir()
-    for file, content in files.items():
-        (made / f"{file}.txt").write_bytes(content)
-    return made
 
 
 # --- the list ------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import hashlib
 import os
 from pathlib import Path
 
@@ -12,22 +11,12 @@ import pytest
 
 from harness.corpora import catalogue, tiny_tales
 from harness.corpora.catalogue import DATA_VARIABLE, Corpus, NoCorpus
-
-SONG = b"99 bottles\n"
-MINE = Corpus("bottles", "a song", len(SONG), hashlib.sha256(SONG).hexdigest(), url="http://127.0.0.1:9/")
+from harness.tests.support.texts import MINE, SONG, folder
 
 
 @pytest.fixture(autouse=True)
 def no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
-
-
-def folder(root: Path, name: str, **files: bytes) -> Path:
-    made = root / name
-    made.mkdir()
-    for file, content in files.items():
-        (made / f"{file}.txt").write_bytes(content)
-    return made
 
 
 def test_training_finds_or_generates_a_corpus(tmp_path: Path) -> None:

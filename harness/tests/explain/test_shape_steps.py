@@ -9,6 +9,7 @@ import torch
 
 from harness.explain import shape_steps
 from harness.tests.support.miniature import Miniature
+from harness.tests.support.own_code import functions_in_a_file
 
 HEADING = "Shapes that your lines produced (line: call, shape):"
 SOURCE = """\
@@ -27,10 +28,7 @@ def fails(x):
 @pytest.fixture
 def code(tmp_path: Any) -> dict[str, Any]:
     """Functions in a file that counts as the learner's."""
-    path = tmp_path / "own.py"
-    names: dict[str, Any] = {"__file__": str(path)}
-    exec(compile(SOURCE, str(path), "exec"), names)
-    return names
+    return functions_in_a_file(SOURCE, tmp_path)
 
 
 X = torch.ones(2, 3)
