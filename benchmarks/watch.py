@@ -124,7 +124,8 @@ class Watched:
         self.temporary.mkdir(exist_ok=True)
         began = time.perf_counter()
         command = [sys.executable, "-m", "harness", "watch", kata.number]
-        self._terminal = Terminal(command, kata.root, TMPDIR=str(self.temporary), PYTEST_ADDOPTS=AS_A_LEARNER)
+        variables = {"TMPDIR": str(self.temporary), "PYTEST_ADDOPTS": AS_A_LEARNER}
+        self._terminal = Terminal(command, kata.root, cold=True, **variables)
         self._terminal.wait_for(FOOT)
         self.first = time.perf_counter() - began
 
@@ -184,7 +185,8 @@ class Watched:
 def run_to_end(folder: Path, arguments: Sequence[str]) -> float:
     """Run `pytest ARGUMENTS` in a terminal and return the seconds taken."""
     began = time.perf_counter()
-    terminal = Terminal([sys.executable, "-m", "pytest", *arguments], folder, PYTEST_ADDOPTS=AS_A_LEARNER)
+    command = [sys.executable, "-m", "pytest", *arguments]
+    terminal = Terminal(command, folder, cold=True, PYTEST_ADDOPTS=AS_A_LEARNER)
     terminal.wait_for_end()
     seconds = time.perf_counter() - began
     terminal.close()
