@@ -26,6 +26,7 @@ from harness.receipts import (
     read_lines,
     read_receipts,
 )
+from harness.tests.commands import without_coverage
 
 
 def make_receipt(test: str = "test_one") -> Receipt:
@@ -239,7 +240,8 @@ def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
     killers = [
         subprocess.Popen(
             [sys.executable, str(script), str(path), str(each), each.name, str(kills // 2)],
-            env={**os.environ, "PYTHONPATH": str(Path(receipts.__file__).parents[1])},
+            # Who is killed tells no coverage; and to begin it would take longer than a life.
+            env={**without_coverage(os.environ), "PYTHONPATH": str(Path(receipts.__file__).parents[1])},
             stderr=subprocess.PIPE,
             text=True,
         )
