@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -29,6 +30,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that several workers end at the same time."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Use one worker more than there are processors: workers mostly wait for the commands they type."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_unconfigure() -> None:

@@ -27,6 +27,7 @@ from harness.progress.receipts import (
     read_lines,
     read_receipts,
 )
+from harness.tests.support.commands import without_coverage
 
 
 def make_receipt(test: str = "test_one") -> Receipt:
@@ -240,7 +241,8 @@ def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
     killers = [
         subprocess.Popen(
             [sys.executable, str(script), str(path), str(each), each.name, str(kills // 2)],
-            env={**os.environ, "PYTHONPATH": str(Path(receipts.__file__).parents[2])},
+            # A killed process saves no coverage, and starting to measure takes longer than it lives.
+            env={**without_coverage(os.environ), "PYTHONPATH": str(Path(receipts.__file__).parents[2])},
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -43,7 +43,7 @@ class WarmServer:
             self._process = subprocess.Popen(
                 [sys.executable, str(_SERVER), str(orders.fileno())],
                 stdin=theirs,
-                env=_without_coverage(AT_FIRST) | _ONE_THREAD,
+                env=without_coverage(AT_FIRST) | _ONE_THREAD,  # each child of its measures itself
                 pass_fds=[orders.fileno()],
             )
         os.close(theirs)
@@ -178,8 +178,8 @@ def may_be_warm(environment: Mapping[str, str]) -> bool:
     return not missing and wanted.items() <= known.items()
 
 
-def _without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which nothing is measured: each child of the server measures itself."""
+def without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which no Python measures its coverage."""
     return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
 
 
