@@ -101,10 +101,14 @@ def _equivalent_entries(dtype: str, left: Any, right: Any) -> bool:
     if dtype not in _NOISE:
         return bool((left == right).all())
     left, right = left.double(), right.double()
+    same = _same_special_values(left, right)
+    return same and distance(left, right, _NOISE[dtype]) <= 1
+
+
+def _same_special_values(left: Any, right: Any) -> bool:
+    """True if two tensors have the same infinities and NaN in the same places."""
     finite = left.isfinite() & right.isfinite()
-    if not ((left == right) | (left.isnan() & right.isnan()) | finite).all():
-        return False
-    return distance(left, right, _NOISE[dtype]) <= 1
+    return bool(((left == right) | (left.isnan() & right.isnan()) | finite).all())
 
 
 def distance(left: Any, right: Any, noise: float) -> float:
@@ -142,14 +146,21 @@ _EQUIVALENT = {
 
 
 def closer_than(one: Snapshot, other: Snapshot, expected: Snapshot) -> bool:
-    """True if the distance between two values is negligible compared with their distance from `expected`."""
+    """True if the distance between two values is negligible compared with their distance from `expected`.
+
+    A NaN or an infinity that `expected` does not have is infinitely far from it. Whether `one` and `other` have
+    theirs in the same places, `equivalent` decides.
+    """
     if one[0] == "many" and len(one[1]) == len(other[1]) == len(expected[1]):
         return all(map(closer_than, one[1], other[1], expected[1]))
     if not all(each[0] == "tensor" and each[1] in _NOISE and each[4] is not None for each in (one, other)):
         return True
     if expected[0] != "tensor" or expected[3] != one[3] or expected[4] is None:
         return True
-    mine, theirs, right = (each[4].double().nan_to_num() for each in (one, other, expected))
+    mine, theirs, right = (each[4].double() for each in (one, other, expected))
+    if not _same_special_values(theirs, right):
+        return True
+    mine, theirs, right = (each.nan_to_num() for each in (mine, theirs, right))
     return bool((mine - theirs).abs().sum() <= _NEGLIGIBLE * (theirs - right).abs().sum())
 
 

@@ -95,3 +95,17 @@ def test_a_wrong_value_must_be_much_closer_than_the_expected_one() -> None:
     mine, slip, right = snapshot(X + 1e-6), snapshot(X), snapshot(X + 1e-5)
     assert not closer_than(mine, slip, right)
     assert closer_than(mine, slip, snapshot(X + 1))
+
+
+def test_nan_where_the_expected_value_has_none_is_far_from_it_whatever_the_rest_rounds_to() -> None:
+    rows, hidden = X.expand(2, *X.shape).clone(), torch.full_like(X, NAN)
+    right = rows.clone()
+    mine, slip = rows * (1 + 1e-6), rows.clone()
+    mine[1], slip[1] = hidden, hidden
+    assert closer_than(snapshot(mine), snapshot(slip), snapshot(right))
+
+
+def test_infinities_that_the_expected_value_has_too_are_no_evidence() -> None:
+    rest = torch.tensor([1.0, float("-inf")])
+    mine, slip, right = rest + 1e-6, rest, rest + 1e-5
+    assert not closer_than(snapshot(mine), snapshot(slip), snapshot(right))
