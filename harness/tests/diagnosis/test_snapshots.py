@@ -99,9 +99,8 @@ def test_a_wrong_value_must_be_much_closer_than_the_expected_one() -> None:
 
 def test_nan_where_the_expected_value_has_none_is_far_from_it_whatever_the_rest_rounds_to() -> None:
     rows, hidden = X.expand(2, *X.shape).clone(), torch.full_like(X, NAN)
-    right = rows.clone()
-    mine, slip = rows * (1 + 1e-6), rows.clone()
-    mine[1], slip[1] = hidden, hidden
+    mine, slip, right = rows * (1 + 1e-6), rows.clone(), rows.clone()
+    mine[1], slip[1], right[1] = hidden, hidden, torch.zeros_like(X)
     assert closer_than(snapshot(mine), snapshot(slip), snapshot(right))
 
 
