@@ -47,7 +47,7 @@ def observe_failure(error: BaseException, case: Case) -> ObservedFailure:
 
 
 def observe_message(error: BaseException, case: Case) -> Snapshot:
-    """Return what can be compared of an error's message and causes; of a type error, which value was refused."""
+    """Return what can be compared of an error: message and causes, or the value that a signature refused."""
     if type(error).__name__ == "TypeCheckError":
         problem = read_type_error(error.__traceback__)
         subject = [problem.function, problem.argument, problem.got] if problem else []

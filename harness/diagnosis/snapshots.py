@@ -148,8 +148,8 @@ _EQUIVALENT = {
 def closer_than(one: Snapshot, other: Snapshot, expected: Snapshot) -> bool:
     """True if the distance between two values is negligible compared with their distance from `expected`.
 
-    A NaN or an infinity that `expected` does not have is infinitely far from it. Whether `one` and `other` have
-    theirs in the same places, `equivalent` decides.
+    A NaN or an infinity that `expected` does not have is infinitely far from it; `equivalent` decides whether
+    `one` and `other` have theirs in the same places.
     """
     if one[0] == "many" and len(one[1]) == len(other[1]) == len(expected[1]):
         return all(map(closer_than, one[1], other[1], expected[1]))

@@ -31,8 +31,8 @@ def failure_block(
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
     lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
     lines += explanation(finding)
-    if finding.diagnosis:
-        lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
+    if finding.diagnoses:
+        lines += [Line(text) for text in diagnosis_lines(finding.diagnoses)]
     else:
         lines += [_indented(line) for line in shape_trace(finding.steps)]
     lines += _printed(finding.printed)

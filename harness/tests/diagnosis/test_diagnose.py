@@ -11,6 +11,7 @@ from harness.diagnosis.diagnose import candidates
 from harness.tests.support.miniature import Miniature
 
 OPENING = "A known mistake produces exactly this result. Is it the one you made?"
+TOGETHER = "Two known mistakes together produce exactly this result. Did you make both?"
 
 SLIPS = """
 [[slip]]
@@ -77,9 +78,9 @@ def slip(name: str, replace: str, diagnosis: str, caught_by: str = "test_double_
     )
 
 
-def diagnosis(out: str) -> str:
+def diagnosis(out: str, opening: str = OPENING) -> str:
     """Return the diagnosis in the output of a run, on one line; "" without one."""
-    _, found, after = out.partition(OPENING)
+    _, found, after = out.partition(opening)
     return " ".join(after.split("\n\n")[0].split()) if found else ""
 
 
@@ -140,6 +141,64 @@ def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniatur
     assert diagnosis(coloured) == "You take 3 × the input, √9 of it – it should be doubled."
     ascii_only = known.pytest("katas/00", PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
     assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it should be doubled."
+
+
+# --- two at once ---
+
+TWO_IN_OUTER = """
+[[slip]]
+id = "squares"
+find = "x[:, None]"
+replace = "(x * x)[:, None]"
+diagnosis = "You square x."
+caught_by = "test_outer"
+
+[[slip]]
+id = "adds"
+find = "* y\\n"
+replace = "* (y + 1)\\n"
+diagnosis = "You add one to y."
+caught_by = "test_outer"
+"""
+TWO_IN_DOUBLE = """
+[[slip]]
+id = "quadruple"
+find = "return 2"
+replace = "return 4"
+diagnosis = "You quadruple x."
+caught_by = "test_double_of_one"
+
+[[slip]]
+id = "and-a-half"
+find = "* x\\n"
+replace = "* x * 1.5\\n"
+diagnosis = "You take x one and a half times."
+caught_by = "test_double_of_one"
+"""
+BOTH_IN_OUTER = {"outer": "return torch.einsum('n,m->nm', x.square(), y + 1)"}
+
+
+def test_two_mistakes_that_only_together_have_the_same_result_are_both_named(known: Miniature) -> None:
+    write_slips(known, TWO_IN_OUTER)
+    known.write_doubles(**BOTH_IN_OUTER)
+    out = known.pytest("katas/00").out
+    assert OPENING not in out
+    assert diagnosis(out, TOGETHER) == "1. You square x. 2. You add one to y."
+
+
+def test_two_pairs_with_the_same_result_are_not_named(known: Miniature) -> None:
+    another = TWO_IN_OUTER.partition("[[slip]]")[2].partition("[[slip]]")[0]
+    another = "[[slip]]" + another.replace("squares", "powers").replace("You square x", "You take its power")
+    write_slips(known, TWO_IN_OUTER + another)
+    known.write_doubles(**BOTH_IN_OUTER)
+    assert TOGETHER not in known.pytest("katas/00").out
+
+
+def test_two_mistakes_are_not_named_on_few_numbers(known: Miniature) -> None:
+    """Many pairs of mistakes make the test see 6, 6, 6."""
+    write_slips(known, TWO_IN_DOUBLE)
+    known.write_doubles(double="return 6 * x")
+    assert TOGETHER not in known.pytest("katas/00").out
 
 
 # --- nothing is named ---

@@ -80,7 +80,9 @@ def test_the_katas_own_words_count_less_than_pythons() -> None:
 @pytest.mark.parametrize("origin", ["from error", "from None", ""])
 def test_of_one_error_for_many_causes_the_cause_is_kept(origin: str) -> None:
     """`from None` hides the cause from the traceback, not from the comparison."""
-    message = observe(define(READ.format(origin=origin, key="model"), "/k/a.py")["read"], {}).values["message"]
+    message = observe(define(READ.format(origin=origin, key="model"), "/k/a.py")["read"], {}).values[
+        "message"
+    ]
     typo = observe(define(READ.format(origin=origin, key="modle"), "/k/a.py")["read"], {}).values["message"]
     assert equivalent(message, message)
     assert not equivalent(message, typo)
