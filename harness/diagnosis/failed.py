@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 
 import pytest
 
 from harness.diagnosis.case import Case
-from harness.diagnosis.snapshots import Snapshot, message_snapshot, snapshot
+from harness.diagnosis.snapshots import OPAQUE, Snapshot, message_snapshot, reproducible, snapshot
 from harness.explain.comparisons import refused_by_assert_close
 from harness.explain.places import frames_of
 from harness.explain.type_errors import checking_frame, read_type_error
@@ -44,6 +44,16 @@ def observe_failure(error: BaseException, case: Case) -> ObservedFailure:
         values["message"] = observe_message(error, case)
     place = tuple((frame.f_code.co_name, line) for frame, line in frames)
     return ObservedFailure(type(error).__name__, place, values, compared)
+
+
+def reproducible_failure(one: ObservedFailure, other: ObservedFailure) -> ObservedFailure:
+    """Return a failure without what is different in another run of the same code."""
+    values = {
+        name: reproducible(value, other.values[name]) if name in other.values else OPAQUE
+        for name, value in one.values.items()
+    }
+    compared = (values["actual"], values["expected"]) if one.compared and other.compared else None
+    return replace(one, values=values, compared=None if compared and OPAQUE in compared else compared)
 
 
 def observe_message(error: BaseException, case: Case) -> Snapshot:

@@ -145,6 +145,17 @@ _EQUIVALENT = {
 }
 
 
+def reproducible(one: Snapshot, other: Snapshot) -> Snapshot:
+    """Return a snapshot without what is different in another run of the same code, such as measured times."""
+    if equivalent(one, other):
+        return one
+    if one[0] == other[0] == "many" and len(one[1]) == len(other[1]):
+        return ("many", list(map(reproducible, one[1], other[1])))
+    if one[0] == other[0] == "table" and one[1].keys() == other[1].keys():
+        return ("table", {key: reproducible(item, other[1][key]) for key, item in one[1].items()})
+    return OPAQUE
+
+
 def closer_than(one: Snapshot, other: Snapshot, expected: Snapshot) -> bool:
     """True if the distance between two values is negligible compared with their distance from `expected`.
 

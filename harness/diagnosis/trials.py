@@ -8,10 +8,11 @@ from functools import cached_property
 from types import ModuleType
 
 from harness.course.slips import Slip
-from harness.diagnosis.outcomes import is_ambiguous, same_outcome
+from harness.diagnosis.failed import reproducible_failure
+from harness.diagnosis.outcomes import is_ambiguous, same_outcome, same_place
 from harness.diagnosis.reference import Reference
 from harness.diagnosis.replay import Replay, Replayer, UnexpectedResult
-from harness.diagnosis.snapshots import Snapshot
+from harness.diagnosis.snapshots import Snapshot, reproducible
 
 
 @dataclass
@@ -77,6 +78,17 @@ class Trials:
                 )
         except UnexpectedResult:
             return False
+
+
+def play_reproducibly(replayer: Replayer, version: ModuleType) -> Replay | None:
+    """Return what the case observes on a version in each of two runs; None if it does not fail alike in both."""
+    one, other = play(replayer, version), play(replayer, version)
+    if one is None or other is None or len(one.results) != len(other.results):
+        return None
+    if one.failure is None or other.failure is None or not same_place(one.failure, other.failure):
+        return None
+    results = list(map(reproducible, one.results, other.results))
+    return Replay(results, reproducible_failure(one.failure, other.failure))
 
 
 def play(
