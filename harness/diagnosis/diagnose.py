@@ -19,7 +19,7 @@ from harness.diagnosis.outcomes import same_place
 from harness.diagnosis.reference import Reference
 from harness.diagnosis.replay import Replayer
 from harness.diagnosis.time_budget import TimeBudget
-from harness.diagnosis.trials import Trials, play_reproducibly
+from harness.diagnosis.trials import Trials, play, reproducible_replay
 from harness.isolation.importer import KataImporter
 
 BUDGET = 0.5  # seconds, in a run that has failed anyway
@@ -94,7 +94,7 @@ def name_mistakes(
     compile_source = importer.compiler(kata) if checked else partial(_compile_unchecked, kata)
     with _signature_checks(on=checked):
         learners = sys.modules[kata.module]
-        mine = play_reproducibly(replayer, learners)
+        mine = reproducible_replay(play(replayer, learners), play(replayer, learners))
         if mine is None or mine.failure is None or not same_place(mine.failure, failure):
             return ()
         trials = Trials(replayer, learners, Reference(kata, compile_source, budget), mine)

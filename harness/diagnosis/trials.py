@@ -66,28 +66,33 @@ class Trials:
         return right
 
     @cached_property
-    def _other_cases(self) -> list[tuple[tuple[int, ...], Replay]]:
+    def _other_cases(self) -> list[tuple[tuple[int, ...], Replay | None]]:
         with self.replayer.load_tests(self.learners) as tests:
-            return [(choice, tests.play(choice)) for choice in tests.other_cases()]
+            return [
+                (choice, reproducible_replay(tests.play(choice), tests.play(choice)))
+                for choice in tests.other_cases()
+            ]
 
     def _matches_cases(self, slip: Slip) -> bool:
         try:
             with self.reference.with_slips(slip) as version, self.replayer.load_tests(version) as tests:
                 return all(
-                    same_outcome(one, tests.play(choice, one.results)) for choice, one in self._other_cases
+                    mine is not None and same_outcome(mine, tests.play(choice, mine.results))
+                    for choice, mine in self._other_cases
                 )
         except UnexpectedResult:
             return False
 
 
-def play_reproducibly(replayer: Replayer, version: ModuleType) -> Replay | None:
-    """Return what the case observes on a version in each of two runs; None if it does not fail alike in both."""
-    one, other = play(replayer, version), play(replayer, version)
+def reproducible_replay(one: Replay | None, other: Replay | None) -> Replay | None:
+    """Return what two repeats of a case on one version have in common; None if they end differently."""
     if one is None or other is None or len(one.results) != len(other.results):
         return None
-    if one.failure is None or other.failure is None or not same_place(one.failure, other.failure):
-        return None
     results = list(map(reproducible, one.results, other.results))
+    if one.failure is None or other.failure is None:
+        return Replay(results) if one.failure is other.failure else None
+    if not same_place(one.failure, other.failure):
+        return None
     return Replay(results, reproducible_failure(one.failure, other.failure))
 
 
