@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import CodeType
 
@@ -18,11 +19,12 @@ from harness.diagnosis.failed import ObservedFailure, observe_failure
 from harness.diagnosis.outcomes import same_place
 from harness.diagnosis.reference import Reference
 from harness.diagnosis.replay import Replayer
-from harness.diagnosis.time_budget import TimeBudget
+from harness.diagnosis.time_budget import OutOfTime, TimeBudget
 from harness.diagnosis.trials import Trials, play, reproducible_replay
 from harness.isolation.importer import KataImporter
 
 BUDGET = 0.5  # seconds, in a run that has failed anyway
+LATE_BUDGET = 5.0  # seconds, once the failure has been shown
 
 
 def candidates(slips: Sequence[Slip], order: Sequence[str], test: str, passed: Collection[str]) -> list[Slip]:
@@ -37,6 +39,16 @@ def candidates(slips: Sequence[Slip], order: Sequence[str], test: str, passed: C
     return sorted(possible, key=lambda slip: slip.caught_by != test)
 
 
+@dataclass(frozen=True)
+class Question:
+    """Which known mistakes fit this failure?"""
+
+    kata: Kata
+    case: Case
+    failure: ObservedFailure
+    passed: frozenset[str]  # tests of the kata that have passed
+
+
 class Diagnoses:
     """The diagnoses of one run, with the tests that have passed and the time that is left."""
 
@@ -45,6 +57,7 @@ class Diagnoses:
         self.left = BUDGET
         self._passed: set[tuple[str, str]] = set()
         self._failed: set[tuple[str, str]] = set()
+        self._open: Question | None = None  # the first for which there was not enough time
 
     def add_report(self, kata: Kata, test: str, when: str, *, passed: bool) -> None:
         """Remember whether a phase of a case of a test passed."""
@@ -57,15 +70,42 @@ class Diagnoses:
         """Return the diagnosis of the one mistake or the two that fit this failure. Never raises."""
         budget = TimeBudget(self.left)
         try:
-            passed = {test for name, test in self._passed - self._failed if name == kata.name}
-            case = case_of(item, kata)
-            return name_mistakes(kata, case, observe_failure(error, case), self._importer, passed, budget)
+            question = self._question(item, kata, error)
         except KeyboardInterrupt:
             raise
         except BaseException:
-            return ()  # out of time, or whatever a learner's code or a slip raises
-        finally:
-            self.left = budget.left
+            return ()  # whatever a learner's object raises when it is looked at
+        found = self._answer(question, budget)
+        self.left = budget.left
+        return found
+
+    def _question(self, item: Item, kata: Kata, error: BaseException) -> Question:
+        passed = frozenset(test for name, test in self._passed - self._failed if name == kata.name)
+        case = case_of(item, kata)
+        return Question(kata, case, observe_failure(error, case), passed)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True if a diagnosis needs more time."""
+        return self._open is not None
+
+    def finish(self) -> tuple[str, ...]:
+        """Return the first diagnosis for which there was not enough time, with more time. Never raises."""
+        question, self._open = self._open, None
+        return self._answer(question, TimeBudget(LATE_BUDGET)) if question else ()
+
+    def _answer(self, question: Question, budget: TimeBudget) -> tuple[str, ...]:
+        try:
+            return name_mistakes(
+                question.kata, question.case, question.failure, self._importer, question.passed, budget
+            )
+        except KeyboardInterrupt:
+            raise
+        except OutOfTime:
+            self._open = self._open or question
+        except BaseException:
+            pass  # whatever a learner's code or a slip raises
+        return ()
 
 
 def name_mistakes(
@@ -123,7 +163,7 @@ def _only(matching: Sequence[Sequence[Slip]], trials: Trials) -> tuple[str, ...]
     return diagnoses.pop() if len(diagnoses) == 1 and trials.reference_passes() else ()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signature_checks(*, on: bool) -> Iterator[None]:
     """Turn the checks of arguments on or off for the block, in earlier katas too."""
     from jaxtyping import config

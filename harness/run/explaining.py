@@ -27,11 +27,11 @@ _ROOM = 3.0  # seconds of a test's time limit that must be left for a diagnosis
 class Explaining:
     """The plugin that attaches its finding to the report of each failed test of a kata."""
 
-    def __init__(self, run: RunPlan, items: KataItems, importer: KataImporter) -> None:
+    def __init__(self, run: RunPlan, items: KataItems, importer: KataImporter, diagnoses: Diagnoses) -> None:
         self._run = run
         self._items = items
         self._importer = importer
-        self._diagnoses = Diagnoses(importer)
+        self._diagnoses = diagnoses
         self._comparison: AssertedComparison | None = None
         self._began = 0.0  # the current test, in processor seconds of this process
 

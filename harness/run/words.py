@@ -203,6 +203,7 @@ def partial_cases(test: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
+COMPARING = "comparing with known mistakes … (Ctrl-C stops this)"
 LOCKED = "locked: "  # before the reason for which a test is skipped
 WORKER_ENDED = "its worker process ended"
 STOPPED_AS_TOO_SLOW = "stopped: it took too long"

@@ -59,9 +59,10 @@ def known(mini: Miniature) -> Miniature:
     return mini
 
 
-def set_budget(mini: Miniature, seconds: float) -> None:
+def set_budget(mini: Miniature, seconds: float, late: float = 0.0) -> None:
     """Replace the budget of half a second, which is too short on a machine busy with other tests."""
     setting = f"from harness.diagnosis import diagnose\n\ndiagnose.BUDGET = {seconds}\n"
+    setting += f"diagnose.LATE_BUDGET = {late}\n"
     (mini.root / "conftest.py").write_text(setting)
     options = mini.root / "pyproject.toml"
     options.write_text(options.read_text().replace("mode=importlib", 'mode=importlib", "--time-limit=120'))
@@ -141,6 +142,23 @@ def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniatur
     assert diagnosis(coloured) == "You take 3 × the input, √9 of it – it should be doubled."
     ascii_only = known.pytest("katas/00", PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
     assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it should be doubled."
+
+
+def test_a_diagnosis_that_takes_longer_follows_the_block(known: Miniature) -> None:
+    set_budget(known, 0.0, late=60)
+    known.write_doubles(double="return 3 * x")
+    block, stuck, after = known.pytest("katas/00").out.partition("Stuck?")
+    assert OPENING not in block
+    assert stuck
+    assert diagnosis(after) == "You triple the input; it should be doubled."
+
+
+def test_nothing_follows_the_block_if_more_time_does_not_help(known: Miniature) -> None:
+    set_budget(known, 0.0, late=0.0)
+    known.write_doubles(double="return 3 * x")
+    out = known.pytest("katas/00").out
+    assert "3 of 3 entries differ" in out
+    assert OPENING not in out
 
 
 # --- two at once ---
