@@ -83,7 +83,7 @@ def _equal_data(one: Snapshot, other: Snapshot) -> bool:
 
 
 def _equivalent_bytes(one: Snapshot, other: Snapshot) -> bool:
-    """True for equal bytes and for two archives: how a checkpoint lays out its entries is its author's choice."""
+    """True for equal bytes and for two archives: how one lays out its entries is its author's choice."""
     return bool(one[1] == other[1]) or all(each[1].startswith(_ZIP) for each in (one, other))
 
 
