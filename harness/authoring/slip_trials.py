@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from harness.authoring.branches import Version, try_all
 from harness.authoring.variant_run import Verdict
 from harness.course.katas import Course, Kata
-from harness.course.shipped import shipped_stub
 from harness.course.slips import (
     BadSlip,
     Slip,
@@ -20,6 +19,7 @@ from harness.course.slips import (
     slips_path,
 )
 from harness.course.stubs import contract, given, make_stub, read_contract
+from harness.course.unsolved import shipped_stub
 
 FEWEST_SLIPS = 8
 _TIME_LIMIT = 30.0  # seconds for one test; a slip may make it endless
