@@ -27,14 +27,14 @@ _MOST_LINES = 4
 _LARGE = 1e3  # a number that decides something, among others a hundred times smaller
 
 
-def call_lines(call: Call) -> list[str]:
+def call_lines(call: Call, label: str = "in") -> list[str]:
     """Return a call, wrapped: "in split_heads(x (2, 6), num_heads=3)"; nothing if it cannot be shown."""
     try:
         text = call_text(call)
     except Exception:  # best effort: a call that cannot be shown must not hide the failure itself
         return []
     lines = textwrap.wrap(
-        f"in {text}",
+        f"{label} {text}",
         WIDTH - 2,
         subsequent_indent="  ",
         break_on_hyphens=False,

@@ -10,6 +10,9 @@ from types import CodeType, TracebackType
 
 from harness.explain.places import TestLine, frames_of
 
+_SAYS_NOTHING = ("actual", "found", "result", "x", "y")  # names that do not say what a value is
+_LONGEST_SUBJECT = 100  # characters
+
 
 def failed_statement(calls: Sequence[TestLine], *, raised_in_test: bool) -> tuple[str, str]:
     """Return the statement that failed, and the error that a `pytest.raises` around it expects (or "").
@@ -50,6 +53,33 @@ def read_statement(filename: str, line: int) -> tuple[str, str]:
         and item.context_expr.args
     ]
     return _text_of(source, innermost), expected[-1] if expected else ""
+
+
+def subject_of(filename: str, line: int) -> str:
+    """Return the expression whose value the assertion at a line compares; "" if it is a mere variable."""
+    statement = read_statement(filename, line)[0]
+    try:
+        (node,) = ast.parse(statement).body
+    except (SyntaxError, ValueError):
+        return ""
+    value = _compared(node)
+    if value is None or (isinstance(value, ast.Name) and value.id in _SAYS_NOTHING):
+        return ""
+    text = ast.unparse(value)
+    return text if len(text) <= _LONGEST_SUBJECT else ""
+
+
+def _compared(node: ast.stmt) -> ast.expr | None:
+    """Return the actual value of an `assert actual == …` or an `assert_close(actual, …)`."""
+    if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare):
+        return node.test.left
+    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        return None
+    call = node.value
+    if not ast.unparse(call.func).endswith("assert_close"):
+        return None
+    named = [each.value for each in call.keywords if each.arg == "actual"]
+    return [*call.args[:1], *named, None][0]
 
 
 def _text_of(source: str, statement: ast.stmt | None) -> str:

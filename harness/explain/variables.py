@@ -103,7 +103,13 @@ def tensor_names(
     of = _gradient_of(actual, item, names)
     if of and _is_zero(actual) and not _is_zero(expected):
         return [NoGradient(of)]
-    return [GradientOf(of)] if of else _named(expected, actual, names)
+    return [GradientOf(of)] if of else _named(expected, actual, names) or item_name(item)
+
+
+def item_name(item: Sequence[Any]) -> list[Observation]:
+    """Return the name of an entry, if the test compares a mapping."""
+    names = [key for key in item if isinstance(key, str)]
+    return [NamedTensor(", ".join(names))] if names else []
 
 
 def _is_zero(value: Any) -> bool:
