@@ -60,7 +60,7 @@ class Finding:
     place: Place | None = None
     changed: tuple[str, str] | None = None  # a function that modified an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
-    diagnosis: str = ""  # of the one known mistake with which the test sees the same
+    diagnoses: tuple[str, ...] = ()  # of the one or two known mistakes with which the test sees the same
     steps: tuple[Step, ...] = ()  # the shapes that led to it
 
 

@@ -267,9 +267,9 @@ def test_stand_ins_show_why_the_import_failed(mini: Miniature) -> None:
 @pytest.mark.parametrize(
     "finding",
     [
-        Finding(Raised("KeyError", "x"), diagnosis="You triple."),
+        Finding(Raised("KeyError", "x"), diagnoses=("You triple.",)),
         Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
-        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnosis="…"),
+        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnoses=("…",)),
     ],
     ids=lambda finding: type(finding.failure).__name__,
 )
