@@ -82,6 +82,12 @@ def test_split_heads_keeps_every_batch_axis(batch, seq, num_heads, d_head):
 @pytest.mark.parametrize(
     ("d_model", "num_heads", "named"),
     [(50, 7, ["50", "7"]), (12, 24, ["12", "24"]), (12, 0, ["0"]), (12, -3, ["-3"])],
+    ids=[
+        "d_model=50, num_heads=7",
+        "d_model=12, num_heads=24",
+        "d_model=12, num_heads=0",
+        "d_model=12, num_heads=-3",
+    ],
 )
 def test_split_heads_refuses_a_number_that_cannot_be(d_model, num_heads, named):
     """ValueError names num_heads if it is not positive, and d_model too if it does not divide it."""
@@ -128,6 +134,15 @@ def test_parameters_are_those_of_four_projections(bias, num_heads):
         ({"d_model": 12, "num_heads": 3, "dropout": -0.25}, ["-0.25"]),
         ({"d_model": 12, "num_heads": 3, "dropout": 1.0}, ["1.0"]),
         ({"d_model": 12, "num_heads": 3, "dropout": 1.5}, ["1.5"]),
+    ],
+    ids=[
+        "MultiHeadAttention(d_model=50, num_heads=7)",
+        "MultiHeadAttention(d_model=12, num_heads=24)",
+        "MultiHeadAttention(d_model=12, num_heads=0)",
+        "MultiHeadAttention(d_model=12, num_heads=-3)",
+        "MultiHeadAttention(d_model=12, num_heads=3, dropout=-0.25)",
+        "MultiHeadAttention(d_model=12, num_heads=3, dropout=1.0)",
+        "MultiHeadAttention(d_model=12, num_heads=3, dropout=1.5)",
     ],
 )
 def test_constructor_refuses_values_that_cannot_be(arguments, named):

@@ -381,6 +381,23 @@ def test_block_drops_what_a_sub_layer_adds_in_training_only(sub_layer, norm_firs
         (TransformerBlock, {"d_model": 12, "num_heads": 3, "d_ff": -5}, ["-5"]),
         (TransformerBlock, {"d_model": 12, "num_heads": 3, "d_ff": 8, "dropout": 1.5}, ["1.5"]),
     ],
+    ids=[
+        "LayerNorm(d_model=0)",
+        "LayerNorm(d_model=-3)",
+        "LayerNorm(d_model=4, eps=-0.5)",
+        "FeedForward(d_model=0, d_ff=8)",
+        "FeedForward(d_model=-3, d_ff=8)",
+        "FeedForward(d_model=4, d_ff=0)",
+        "FeedForward(d_model=4, d_ff=-5)",
+        "FeedForward(d_model=4, d_ff=8, dropout=-0.25)",
+        "FeedForward(d_model=4, d_ff=8, dropout=1.0)",
+        "TransformerBlock(d_model=0, num_heads=3, d_ff=8)",
+        "TransformerBlock(d_model=-12, num_heads=3, d_ff=8)",
+        "TransformerBlock(d_model=50, num_heads=7, d_ff=8)",
+        "TransformerBlock(d_model=12, num_heads=0, d_ff=8)",
+        "TransformerBlock(d_model=12, num_heads=3, d_ff=-5)",
+        "TransformerBlock(d_model=12, num_heads=3, d_ff=8, dropout=1.5)",
+    ],
 )
 def test_constructors_refuse_values_that_cannot_be(module, arguments, named):
     """ValueError names sizes that are not positive or do not divide, eps below 0, or a bad dropout."""

@@ -266,7 +266,17 @@ def test_token_embedding_gives_each_id_its_row_of_the_table(shape, vocab_size, d
     assert torch.equal(given, before)  # and the ids are left as they were
 
 
-@pytest.mark.parametrize("ids", [[5], [[0, 4], [7, 1]], -1, [[0, 1], [2, -5]], [-6]])
+@pytest.mark.parametrize(
+    "ids",
+    [[5], [[0, 4], [7, 1]], -1, [[0, 1], [2, -5]], [-6]],
+    ids=[
+        "TokenEmbedding(5, 3), ids 5",
+        "TokenEmbedding(5, 3), ids 0 4 7 1",
+        "TokenEmbedding(5, 3), ids -1",
+        "TokenEmbedding(5, 3), ids 0 1 2 -5",
+        "TokenEmbedding(5, 3), ids -6",
+    ],
+)
 def test_token_embedding_refuses_an_id_out_of_range(ids):
     """An id that is negative, or not below vocab_size, raises IndexError."""
     with pytest.raises(IndexError):
@@ -308,6 +318,16 @@ def test_learned_positions_are_rows_from_the_offset_on(seq_len, offset, d_model,
         (3, -3, ["-3"]),
         (2, -5, ["-5"]),
         (-2, 4, ["-2"]),
+    ],
+    ids=[
+        "seq_len=8, offset=0, max_len=7",
+        "seq_len=5, offset=3, max_len=7",
+        "seq_len=1, offset=7, max_len=7",
+        "seq_len=2, offset=900, max_len=7",
+        "seq_len=3, offset=-1, max_len=7",
+        "seq_len=3, offset=-3, max_len=7",
+        "seq_len=2, offset=-5, max_len=7",
+        "seq_len=-2, offset=4, max_len=7",
     ],
 )
 def test_learned_positions_refuse_what_is_not_in_the_table(seq_len, offset, named):

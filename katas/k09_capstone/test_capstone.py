@@ -141,6 +141,7 @@ def test_prepare_data_keeps_the_end_of_the_text_for_validation(tmp_path):
         ("abc", 0.5, r"\b3\b"),
         ("", 0.5, r"\b0\b"),
     ],
+    ids=["val_fraction=0.0", "val_fraction=1.0", "val_fraction=-0.1", "3 characters", "no characters"],
 )
 def test_prepare_data_refuses_what_cannot_be_split(tmp_path, text, val_fraction, named):
     """A share outside 0 … 1 raises ValueError naming it; so does a text too short, naming its length."""

@@ -56,8 +56,20 @@ def test_an_entry_of_a_mapping_is_named() -> None:
     )
     compared, names = failed(lambda: assert_close(actual, expected, rtol=0, atol=0.5))
     assert comparisons.show(compared, names).observations == (NamedTensor("the mean"),)
-    compared, names = failed(lambda: assert_close({"the mean": 1.5}, {"the mean": 0.0}, rtol=0, atol=0.5))
-    assert comparisons.show(compared, names).observations == (NamedTensor("the mean"),)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("mean", "the mean"),
+        ("standard deviation of head.weight", "the standard deviation of head.weight"),
+        ("the mean", "the mean"),
+        ("head.weight", "head.weight"),
+    ],
+)
+def test_a_number_in_a_mapping_is_named_by_its_key(key: str, name: str) -> None:
+    compared, names = failed(lambda: assert_close({key: 1.5}, {key: 0.0}, rtol=0, atol=0.5))
+    assert comparisons.show(compared, names).observations == (NamedTensor(name),)
 
 
 @pytest.mark.parametrize(
