@@ -44,6 +44,7 @@ from harness.explain.side_by_side import summary
 from harness.explain.statements import class_named, failed_statement, read_statement, subject_of
 from harness.explain.type_errors import checked_code, read_type_error
 from harness.explain.variables import variables_of
+from harness.explain.words import LAST_CALL
 from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName, text_of
 from harness.shapes import Step
@@ -161,11 +162,16 @@ def _raised(test: FailedTest, *, in_test: bool) -> Raised:
         by_test,
         wanted,
         statement,
-        tuple(call_lines(call)) if call else (),
+        tuple(call_lines(call)) if call else _last_call(test) if by_test else (),
         batch_axes(call) if call else None,
         causes_of(test.course, test.error),
         _values_compared(test.comparison) if in_test and test.comparison else "",
     )
+
+
+def _last_call(test: FailedTest) -> tuple[str, ...]:
+    """The last call that returned, for an assertion that does not say what it is about."""
+    return tuple(call_lines(test.calls[-1], LAST_CALL)) if test.calls else ()
 
 
 def _values_compared(comparison: AssertedComparison) -> str:

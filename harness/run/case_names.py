@@ -17,18 +17,29 @@ _LONGEST_VALUE = 90  # characters of one value
 def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
     """Return the name and value of each argument: "shape=(2, 5), bias=True".
 
-    A lambda is shown by its code. Falls back to pytest's id if the author chose one or a value is too long.
+    A lambda is shown by its code, and an argument that the author has named by that name. Falls back to
+    pytest's id if the author chose it whole or a value is too long.
     """
-    if not all(map(_can_be_shown, arguments.values())) or not _is_made_by_pytest(case_id, arguments):
-        return case_id
-    shown = ", ".join(f"{name}={_text(value)}" for name, value in arguments.items())
-    return shown if len(shown) <= _LONGEST else case_id
+    for chosen in (None, *arguments) if len(arguments) > 1 else (None,):
+        found = _made_by_pytest(case_id, arguments, chosen)
+        rest = {name: value for name, value in arguments.items() if name != chosen}
+        if found and all(map(_can_be_shown, rest.values())):
+            texts = [f"{name}={_text(arguments[name])}" if name in rest else found[1] for name in arguments]
+            shown = ", ".join(texts)
+            return shown if len(shown) <= _LONGEST else case_id
+    return case_id
 
 
-def _is_made_by_pytest(case_id: str, arguments: Mapping[str, Any]) -> bool:
-    """True if the id is the values joined, or for objects the argument's name and a number."""
-    parts = [rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})" for name, value in arguments.items()]
-    return re.fullmatch("-".join(parts), case_id) is not None
+def _made_by_pytest(case_id: str, arguments: Mapping[str, Any], chosen: str | None) -> re.Match[str] | None:
+    """Match an id that is the values joined, or for objects the argument's name and a number.
+
+    The author has named one argument, `chosen`, or none.
+    """
+    parts = [
+        "(.+)" if name == chosen else rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})"
+        for name, value in arguments.items()
+    ]
+    return re.fullmatch("-".join(parts), case_id)
 
 
 def _can_be_shown(value: Any) -> bool:

@@ -249,6 +249,10 @@ CASES = {
         replace_shown("assert 2 == 1", by="assert", subject="tokenizer.vocab_size"),
         f"tokenizer.vocab_size is not as expected:\n{TABLE}",
     ),
+    "infinitely far": Case(
+        compared(CLOSE.format(2).replace("0.123456", "inf")),
+        f"2 of 4 entries differ:\n\n{TABLE}",
+    ),
     "a mask": Case(
         replace_shown(CLOSE.format(2), is_mask=True),
         f"2 of 4 entries differ:\n\n{TABLE}",
