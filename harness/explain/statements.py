@@ -56,17 +56,39 @@ def read_statement(filename: str, line: int) -> tuple[str, str]:
 
 
 def subject_of(filename: str, line: int) -> str:
-    """Return the expression whose value the assertion at a line compares; "" if it is a mere variable."""
+    """Return the expression whose value the assertion at a line compares; "" if it is not known.
+
+    If that is a variable whose name says nothing, what the test has assigned to it.
+    """
     statement = read_statement(filename, line)[0]
     try:
         (node,) = ast.parse(statement).body
     except (SyntaxError, ValueError):
         return ""
     value = _compared(node)
-    if value is None or (isinstance(value, ast.Name) and value.id in _SAYS_NOTHING):
-        return ""
-    text = ast.unparse(value)
+    if isinstance(value, ast.Name) and value.id in _SAYS_NOTHING:
+        value = _assigned(filename, line, value.id)
+    text = ast.unparse(value) if value else ""
+    if len(text) > _LONGEST_SUBJECT and isinstance(value, ast.Call):
+        text = f"{ast.unparse(value.func)}(…)"
     return text if len(text) <= _LONGEST_SUBJECT else ""
+
+
+def _assigned(filename: str, line: int, name: str) -> ast.expr | None:
+    """Return what is assigned to a variable in the function around a line, if that is clear."""
+    tree = ast.parse("".join(linecache.getlines(filename)))
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    found = [
+        node
+        for node in (ast.walk(max(around, key=lambda each: each.lineno)) if around else ())
+        if isinstance(node, ast.Assign) and node.lineno < line
+        if any(isinstance(each, ast.Name) and each.id == name for each in node.targets)
+    ]
+    return max(found, key=lambda each: each.lineno).value if found else None
 
 
 def _compared(node: ast.stmt) -> ast.expr | None:

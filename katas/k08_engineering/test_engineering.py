@@ -118,7 +118,7 @@ def test_training_config_refuses_values_that_cannot_be(name, value, others):
     assert [word for word in named if word in str(refusal.value)] == named
 
 
-@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["", "byte order mark"])
+@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["UTF-8", "byte order mark"])
 @pytest.mark.parametrize(
     ("name", "text"),
     [

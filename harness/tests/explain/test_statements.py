@@ -123,3 +123,26 @@ def test_a_long_subject_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "test_it.py"
     path.write_text(f"assert {'x' * 200} == 1")
     assert subject_of(str(path), 1) == ""
+
+
+ASSIGNED = """
+actual = 0
+
+def test_it():
+    actual = other(1)
+    actual = evaluate(model, tokens)
+    x = f(a_name_of_thirty_characters_or_so=1, another_name_of_thirty_characters_or_so=2, a_third_one=3333)
+    assert actual == 5
+    assert x == 5
+    actual, found = 1, 2
+    assert found == 5
+"""
+
+
+@pytest.mark.parametrize(("line", "subject"), [(8, "evaluate(model, tokens)"), (9, "f(…)"), (11, "")])
+def test_a_variable_that_says_nothing_is_what_was_assigned_to_it(
+    line: int, subject: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(ASSIGNED)
+    assert subject_of(str(path), line) == subject
