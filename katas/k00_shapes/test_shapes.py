@@ -200,7 +200,7 @@ def test_linear_starts_uniform_within_one_over_root_in_features():
     torch.testing.assert_close(weight.sort().values, line, rtol=0, atol=0.006)
     bias, line = layer.bias.detach(), torch.linspace(-0.25, 0.25, 4096)
     torch.testing.assert_close(bias.sort().values, line, rtol=0, atol=0.025)
-    assert not torch.equal(layer.weight, another.weight)  # each layer draws its own
+    assert not torch.equal(layer.weight, another.weight), "two layers start with the same weight"
 
 
 @pytest.mark.parametrize(

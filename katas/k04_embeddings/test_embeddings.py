@@ -263,7 +263,7 @@ def test_token_embedding_gives_each_id_its_row_of_the_table(shape, vocab_size, d
     # A row adds up some ten numbers of size 1: off by 5e-7 in float32, whatever their order; the nearest
     # wrong version, without the gradient of row 0, by 0.4.
     torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5)
-    assert torch.equal(given, before)  # and the ids are left as they were
+    assert torch.equal(given, before), "the ids have changed"
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_sinusoids_pair_a_sine_with_a_cosine(arguments, expected):
     # The digits above are rounded to 5e-7, float32 adds 6e-8; the nearest wrong version is off by 0.05.
     actual = sinusoidal_positions(*arguments)
     torch.testing.assert_close(actual, torch.tensor(expected), rtol=0, atol=1e-5)
-    assert not actual.requires_grad  # a table that nobody learns
+    assert not actual.requires_grad, "the table takes part in autograd; nobody learns it"
     with pytest.raises(ValueError, match="7"):
         sinusoidal_positions(4, 7)
 

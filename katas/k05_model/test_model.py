@@ -229,7 +229,7 @@ def test_without_its_blocks_a_model_scores_tokens_and_positions(batch, seq, dtyp
     # float64: right versions are off by 1e-15.
     actual = loaded(TransformerLM(config), parameters)(ids)
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
-    assert torch.equal(ids, before)  # and the ids are left as they were
+    assert torch.equal(ids, before), "the ids have changed"
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -330,7 +330,7 @@ def test_dropout_drops_summed_embeddings_and_what_blocks_add_in_training_only(so
     # Drawn one by one, neighbours along any axis fare alike with probability 0.7² + 0.3² = 0.58.
     alike = torch.stack([(kept == kept.roll(1, axis)).double().mean() for axis in range(3)])
     torch.testing.assert_close(alike, torch.full_like(alike, 0.58), rtol=0, atol=0.035)
-    assert not torch.equal(first, second)  # each call draws anew
+    assert not torch.equal(first, second), "two calls in training drop the same features"
 
 
 @TIED_OR_NOT

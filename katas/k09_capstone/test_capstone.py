@@ -164,7 +164,7 @@ def test_train_takes_every_step_at_its_learning_rate(tiny_run):
     assert all(math.isfinite(row["loss"]) for row in logged)
     assert summary.steps == 12
     assert summary.train_loss == logged[-1]["loss"]
-    assert summary.seconds > 0
+    assert summary.seconds > 0, "no time has passed"
     assert summary.tokens_per_second > 0
 
 
@@ -248,7 +248,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, data):
         torch.rand(1)  # whatever was drawn before
         train(steady(seed=seed, max_steps=4), data, tmp_path / name)
     assert rows(tmp_path / "one") == rows(tmp_path / "same")
-    assert rows(tmp_path / "one") != rows(tmp_path / "other")
+    assert rows(tmp_path / "one") != rows(tmp_path / "other"), "two seeds give the same run"
 
 
 def test_resumed_run_equals_one_that_never_stopped(tmp_path, data, spoilt_run):
@@ -316,7 +316,7 @@ def test_sample_draws_by_the_seed_and_its_options(tiny_run):
     text = sample(run_dir, "a", 15, seed=1)
     torch.rand(1)  # no matter what was drawn in between
     assert sample(run_dir, "a", 15, seed=1) == text
-    assert sample(run_dir, "a", 15, seed=2) != text
+    assert sample(run_dir, "a", 15, seed=2) != text, "two seeds give the same text"
     likeliest = sample(run_dir, "a", 15, temperature=0)
     assert likeliest != text
     for options in ({"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}):

@@ -131,7 +131,7 @@ actual = 0
 def test_it():
     actual = other(1)
     actual = evaluate(model, tokens)
-    x = f(a_name_of_thirty_characters_or_so=1, another_name_of_thirty_characters_or_so=2, a_third_one=3333)
+    x = f(LONG)
     assert actual == 5
     assert x == 5
     actual, found = 1, 2
@@ -144,5 +144,5 @@ def test_a_variable_that_says_nothing_is_what_was_assigned_to_it(
     line: int, subject: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "test_it.py"
-    path.write_text(ASSIGNED)
+    path.write_text(ASSIGNED.replace("LONG", "x" * 120))
     assert subject_of(str(path), line) == subject
