@@ -67,11 +67,13 @@ class Trials:
 
     @cached_property
     def _other_cases(self) -> list[tuple[tuple[int, ...], Replay | None]]:
+        one, other = (self._play_other_cases() for _ in range(2))
+        return [(choice, reproducible_replay(replay, other[choice])) for choice, replay in one.items()]
+
+    def _play_other_cases(self) -> dict[tuple[int, ...], Replay]:
+        # A repeat needs a test file of its own: a case may use its arguments up.
         with self.replayer.load_tests(self.learners) as tests:
-            return [
-                (choice, reproducible_replay(tests.play(choice), tests.play(choice)))
-                for choice in tests.other_cases()
-            ]
+            return {choice: tests.play(choice) for choice in tests.other_cases()}
 
     def _matches_cases(self, slip: Slip) -> bool:
         try:
