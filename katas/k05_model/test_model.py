@@ -179,14 +179,15 @@ def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind,
     with seeded(0):
         state = TransformerLM(config).state_dict()
     tensors = [value.double() for name, value in state.items() if name.endswith(kind)]
-    found = {"mean": [x.mean() for x in tensors], "standard deviation": [x.std() for x in tensors]}
-    actual = {name: torch.stack(values) for name, values in found.items()}
-    expected = {"mean": mean, "standard deviation": std}
-    expected = {name: torch.full((len(tensors),), float(x)).double() for name, x in expected.items()}
+    means, deviations = [x.mean().item() for x in tensors], [x.std().item() for x in tensors]
     # Of n draws the mean strays by std / √n, and the standard deviation by less; here six times that,
     # for the smallest matrix. What is not drawn does not stray. The nearest wrong version, √num_layers
     # instead of √(2 · num_layers), is off by 30 %, a hundred times as much as a draw strays.
-    torch.testing.assert_close(actual, expected, rtol=0, atol=6 * std / math.sqrt(96 * 96))
+    stray = 6 * std / math.sqrt(96 * 96)
+    assert means == pytest.approx([mean] * len(tensors), rel=0, abs=stray), f"the mean of each {kind}"
+    assert deviations == pytest.approx([std] * len(tensors), rel=0, abs=stray), (
+        f"the standard deviation of each {kind}"
+    )
     # Normal: 68.27 % of the draws are within one standard deviation, of a uniform one 57.7 %.
     if std > 0:
         share = torch.cat([x.flatten().abs() < std for x in tensors]).double().mean().item()
