@@ -144,6 +144,24 @@ def reset(kata: str, undo: bool) -> None:
 
 
 @main.command()
+def update() -> None:
+    """Bring the course up to date around your code.
+
+    Your files are copied first, and what you wrote stays. Tests, pages and the harness become those of the
+    course.
+    """
+    from harness.commands import repository, update_words
+    from harness.commands import update as updates
+    from harness.commands.reset import utc_now
+
+    course = _course()
+    try:
+        _print(update_words.updated(course, updates.update(course, utc_now())))
+    except (updates.CannotUpdate, repository.GitMissing, repository.GitFailed) as error:
+        raise click.ClickException(update_words.cannot_update(course, error)) from None
+
+
+@main.command()
 @click.argument("kata", shell_complete=_kata_names)
 @click.option(
     "--give-up",

@@ -200,7 +200,7 @@ def test_make_refuses_an_old_python_and_uses_a_named_newer_one(clone: Clone, tmp
     entry = ENTRIES["Python is too old"]
     assert entry.quoted.strip() in clone.run("make", "start", PATH=path).text.splitlines()
     # Only the first step of the remedy: the rest would download everything.
-    assert clone.run("make", ".venv", f"PYTHON={sys.executable}", PATH=path).code == 0
+    assert clone.run("make", "environment", f"PYTHON={sys.executable}", PATH=path).code == 0
 
 
 def test_outside_a_clone_the_message_points_to_it(clone: Clone) -> None:
