@@ -132,15 +132,21 @@ def reset(kata: str, undo: bool) -> None:
     chosen = _kata(course, kata)
     now = resets.utc_now()
     try:
-        backup = resets.undo(course, chosen, now) if undo else resets.reset(course, chosen, now)
+        change = resets.undo(course, chosen, now) if undo else resets.reset(course, chosen, now)
     except resets.NothingToUndo:
         raise click.ClickException(words.nothing_to_undo(chosen)) from None
     except OSError as error:
-        raise click.ClickException(words.not_changed(chosen, error.strerror or str(error))) from None
-    if backup is None:
+        path = course.relative(Path(error.filename or chosen.stub))
+        raise click.ClickException(
+            words.not_changed(chosen, error.strerror or str(error), path, undo=undo)
+        ) from None
+    backup = course.relative(change.backup) if change and change.backup else ""
+    if change is None:
         _print(words.already_original(chosen))
+    elif change.restored:
+        _print(words.was_restored(chosen, course.relative(change.restored), backup))
     else:
-        _print((words.was_restored if undo else words.was_reset)(chosen, course.relative(backup)))
+        _print(words.was_reset(chosen, backup))
 
 
 @main.command()
