@@ -12,6 +12,8 @@ from typing import Any
 from harness.course.katas import Course, Kata
 from harness.course.stubs import Signature, declaration, read_contract
 from harness.explain import comparisons
+from harness.explain.call_text import batch_axes, call_lines, failed_call
+from harness.explain.causes import causes_of
 from harness.explain.failures import (
     Failure,
     NameMissing,
@@ -56,7 +58,7 @@ class Finding:
     place: Place | None = None
     changed: tuple[str, str] | None = None  # a function that modified an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
-    diagnosis: str = ""  # of the one known mistake with which the test sees the same
+    diagnoses: tuple[str, ...] = ()  # of the one or two known mistakes with which the test sees the same
     steps: tuple[Step, ...] = ()  # the shapes that led to it
 
 
@@ -143,7 +145,17 @@ def _raised(test: FailedTest, *, in_test: bool) -> Raised:
         statement, name = failed_statement(calls, raised_in_test=in_test)
         wanted = class_named(name, test.traceback, test.code)
     by_test = _raised_by_test(test.course, test.error)
-    return Raised(type(test.error).__name__, text_of(test.error), by_test, wanted, statement)
+    call = failed_call(test.course, test.traceback)
+    return Raised(
+        type(test.error).__name__,
+        text_of(test.error),
+        by_test,
+        wanted,
+        statement,
+        tuple(call_lines(call)) if call else (),
+        batch_axes(call) if call else None,
+        causes_of(test.course, test.error),
+    )
 
 
 def _examined_refusal(test: FailedTest, line: int | None) -> BaseException | None:
@@ -167,7 +179,14 @@ def _wrong_message(test: FailedTest, refusal: BaseException, place: Place | None
         lacks = (str(comparison.left),)
     elif comparison and isinstance(comparison.left, list) and isinstance(comparison.right, list):
         lacks = tuple(str(each) for each in comparison.right if each not in comparison.left)
-    failure = WrongMessage(type(refusal).__name__, text_of(refusal), lacks)
+    call = failed_call(test.course, refusal.__traceback__)
+    failure = WrongMessage(
+        type(refusal).__name__,
+        text_of(refusal),
+        lacks,
+        tuple(call_lines(call)) if call else (),
+        causes_of(test.course, refusal),
+    )
     return Finding(failure, learner_place(test.course, refusal.__traceback__) or place)
 
 

@@ -6,12 +6,22 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+from harness.explain.causes import Cause
 from harness.explain.outside_tests import KataError
-from harness.terminal.lines import Line, message_lines, paragraph
+from harness.terminal.lines import WIDTH, Line, message_lines, paragraph
 
+_LONGEST_CAUSE = 300  # characters
 _OF_TORCH = ("RuntimeError", "IndexError", "ValueError", "TypeError")
 _SIZES = re.compile(
-    r"\b(sizes?|shapes?|dim(ension)?s?|mat1|broadcast\w*|expand\w*|reshape|view|einsum|input of length)\b",
+    r"\b(sizes?|shapes?|dim(ension)?s?|mat1|broadcast\w*|expand\w*|reshape|view|einsum|input of length"
+    r"|to unpack|tuple index|too many indices|permute)\b",
+    re.I,
+)
+# Errors of code for one number of axes that is given another: `B, T, C = x.size()`, `x.shape[2]`, a view, …
+_AXES = re.compile(
+    r"values to unpack|tuple index out of range|dimension out of range|too many indices|subscripts"
+    r"|number of dimensions|is invalid for input of size|expects? a (1|2|3|4)D|must be a \dD|\dD tensor"
+    r"|only supported on matrices|expects? a tensor with <=? \d dim|dim(ension)?s? specified as",
     re.I,
 )
 
@@ -19,6 +29,34 @@ _SIZES = re.compile(
 def shapes_explain(error: str, message: str) -> bool:
     """True if an error of torch's is about sizes."""
     return error in _OF_TORCH and bool(_SIZES.search(message))
+
+
+def values_up_to(largest: float) -> str:
+    return f"values up to {largest:.3g}"
+
+
+def may_be_about_axes(message: str) -> bool:
+    """True if an error is one of code that expects another number of axes."""
+    return bool(_AXES.search(message))
+
+
+def number_of_axes(argument: str, name: str, sizes: Sequence[int]) -> str:
+    """Say how many axes `*batch` stands for, unless it is one, as most code expects."""
+    if not sizes:
+        return f"{name} may be empty, as it is in {argument} here."
+    return f"{name} may be several axes: {argument} has {len(sizes)} of them here." if len(sizes) > 1 else ""
+
+
+def caused_by(causes: Sequence[Cause]) -> list[str]:
+    """Say from which errors of the learner's code an error was made."""
+    lines = []
+    for cause in causes:
+        first = (cause.message.splitlines() or [""])[0]
+        raised = f"{cause.error}: {first}".rstrip(": ")
+        lines += textwrap.wrap(
+            f"caused by {raised[:_LONGEST_CAUSE]}, line {cause.line}", WIDTH - 2, subsequent_indent="  "
+        )
+    return lines
 
 
 def plural_axes(count: int) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from harness.isolation import importer, supervisor
 from harness.isolation.recorder import Recorder
 from harness.run.plan import ReplacedSources, RunPlan
 from harness.run.words import IMPORTING_TORCH
-from harness.terminal.lines import encodable
+from harness.terminal.meanwhile import shown_meanwhile
 
 _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
 
@@ -29,26 +28,13 @@ def prepare_imports(config: pytest.Config, run: RunPlan, recorder: Recorder) -> 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with (
         contextlib.suppress(ImportError),
-        _shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
+        shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
     ):
         import torch  # noqa: F401  # for its time only; a missing torch is reported where it is used
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ReplacedSources)]
     sources = carried[0].texts if carried else {}
     solved = () if run.learning else run.course.katas
     return importer.install(run.course, recorder, solved=solved, sources=sources)
-
-
-@contextlib.contextmanager
-def _shown_meanwhile(text: str, wanted: bool) -> Iterator[None]:
-    """Show `text` on a terminal's last line while the block runs."""
-    visible = wanted and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    if visible:
-        print(encodable(text, sys.stdout.encoding), end="\r", flush=True)
-    try:
-        yield
-    finally:
-        if visible:
-            print(" " * len(text), end="\r", flush=True)
 
 
 def start_child(config: pytest.Config, run: RunPlan, flight: Path) -> supervisor.Child | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.diagnosis.diagnose import Diagnoses
 from harness.isolation.importer import KataImporter
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
@@ -12,6 +13,7 @@ from harness.run.ending import EndOfRun
 from harness.run.explaining import Explaining
 from harness.run.gathering import Gathering
 from harness.run.items import KataItems
+from harness.run.late_diagnosis import LateDiagnosis
 from harness.run.locking import Locking
 from harness.run.plan import RunPlan
 from harness.run.recording import Finish, Recording
@@ -36,7 +38,12 @@ class KataRun:
         plugins: list[object] = [items, Finish(recorder), Locking(items, report, enforces=run.enforces_locks)]
         if run.imports:
             self.importer = prepare_imports(config, run, recorder)
-            plugins += [Recording(items, recorder, self.importer), Explaining(run, items, self.importer)]
+            diagnoses = Diagnoses(self.importer)
+            plugins += [
+                Recording(items, recorder, self.importer),
+                Explaining(run, items, self.importer, diagnoses),
+                LateDiagnosis(config, diagnoses),
+            ]
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.
         plugins.append(Gathering(config, run.course, report, stops=run.stops_at_first_failure))

@@ -31,8 +31,8 @@ def failure_block(
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
     lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
     lines += explanation(finding)
-    if finding.diagnosis:
-        lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
+    if finding.diagnoses:
+        lines += [Line(text) for text in diagnosis_lines(finding.diagnoses)]
     else:
         lines += [_indented(line) for line in shape_trace(finding.steps)]
     lines += _printed(finding.printed)
@@ -203,6 +203,7 @@ def partial_cases(test: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
+COMPARING = "comparing with known mistakes … (Ctrl-C stops this)"
 LOCKED = "locked: "  # before the reason for which a test is skipped
 WORKER_ENDED = "its worker process ended"
 STOPPED_AS_TOO_SLOW = "stopped: it took too long"

@@ -619,6 +619,7 @@ SPOIL = {  # what is done to a good checkpoint
     "wider": lambda path: Run(3, width=8).save(path),
     "deeper": lambda path: Run(3).save(path, model=nn.Sequential(*Run(3).model, nn.Linear(3, 3))),
     "flatter": lambda path: Run(3).save(path, model=Run(3).model[:3]),
+    "half the digits": lambda path: Run(3).save(path, model=Run(3).model.half()),
     "two groups": lambda path: Run(3).save(path, optimizer=weights_by_group(Run(3).model, 2)),
     "fewer weights": lambda path: Run(3).save(path, optimizer=weights_by_group(Run(3).model[:1], 1)),
     "no generator": lambda path: Run(3).save(path, generator=None),

@@ -83,7 +83,7 @@ def double(x):
 
 def test_an_exception_that_cannot_be_printed_is_read_without_its_text(mini: Miniature) -> None:
     finding = failure(mini, BROKEN, lambda names: names["double"](1))
-    assert finding.failure == Raised("Broken", "")
+    assert finding.failure == Raised("Broken", "", call=("in double(x=1)",))
 
 
 def test_a_type_error_inside_is_not_blamed_on_the_signature(mini: Miniature) -> None:
@@ -168,7 +168,7 @@ def test_a_wrong_message_is_shown_with_the_line_that_raises_it(
     finding = failure(
         mini, REFUSES, lambda names: test(names["double"]), code=test.__code__, comparison=comparison
     )
-    assert finding.failure == WrongMessage("ValueError", "not 7", tuple(lacks))
+    assert finding.failure == WrongMessage("ValueError", "not 7", tuple(lacks), ("in double(x=7)",))
     assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise ValueError(f'not {x}')")
 
 
@@ -267,9 +267,9 @@ def test_stand_ins_show_why_the_import_failed(mini: Miniature) -> None:
 @pytest.mark.parametrize(
     "finding",
     [
-        Finding(Raised("KeyError", "x"), diagnosis="You triple."),
+        Finding(Raised("KeyError", "x"), diagnoses=("You triple.",)),
         Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
-        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnosis="…"),
+        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnoses=("…",)),
     ],
     ids=lambda finding: type(finding.failure).__name__,
 )
