@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from harness.terminal.lines import Line
 
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
-_DEMO_TOKENS = 400
 
 
 def _kata_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -185,13 +184,24 @@ _SOLUTIONS = click.option(
 )
 
 
+def _run_dir(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
+    """Return the folder; an empty name would mean the current one."""
+    from harness.training.words import EMPTY_RUN_DIR
+
+    if value is not None and not value.strip():
+        raise click.BadParameter(EMPTY_RUN_DIR)
+    return None if value is None else Path(value)
+
+
 @main.command()
 @_SOLUTIONS
 @click.option(
     "--config", help="A YAML or JSON file, or the name of one in katas/k09_capstone/configs/. [laptop]"
 )
 @click.option("--data", help="The text to train on: a corpus (see `harness data`) or a file.")
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="The folder for the run.")
+@click.option(
+    "--run-dir", type=click.Path(file_okay=False), callback=_run_dir, help="A new folder for the run."
+)
 @click.option("--resume", is_flag=True, help="Resume the run in --run-dir.")
 @click.option(
     "--set",
@@ -213,11 +223,12 @@ def train(
     Ctrl-C saves the run, --resume continues it.
     """
     from harness.training import capstone, words
+    from harness.training.request import TrainingRequest
 
     course = _course()
     with _report_errors(course):
         built = capstone.load_capstone(course, course.katas if solutions else ())
-        request = capstone.TrainingRequest(config, data, run_dir, resume, changes)
+        request = TrainingRequest(config, data, run_dir, resume, changes, solutions)
         outcome = capstone.train(course, built, request)
     if outcome.prints:
         _print(
@@ -238,7 +249,8 @@ def train(
 @_SOLUTIONS
 @click.option(
     "--run-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
+    callback=_run_dir,
     help="The run's folder. [the newest in runs/]",
 )
 @click.option("--prompt", default="\n", help="The text that the model continues. [a line break]")
@@ -253,7 +265,13 @@ def train(
 @click.option(
     "--top-p", type=float, help="Draw only from the likeliest characters that together have probability P."
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same text.")
+@click.option(
+    "--seed",
+    type=click.IntRange(-(2**63), 2**64 - 1),  # what torch takes
+    default=0,
+    show_default=True,
+    help="The same seed gives the same text.",
+)
 def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
     """Generate text with a trained model."""
     from harness.training import capstone
@@ -280,11 +298,10 @@ def demo() -> None:
     _print(words.demo_parts([each.kata for each in progress if each.kata not in reference], reference))
     with _report_errors(course):
         built = capstone.load_capstone(course, reference)
-        outcome = capstone.demonstrate(course, built)
-        text = built.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
-    click.echo(text)
+        shown = capstone.demonstrate(course, built)
+    click.echo(shown.text)
     _print(words.demo_end(progress))
-    if outcome.interrupted:
+    if shown.interrupted:
         sys.exit(_INTERRUPTED)
 
 
@@ -475,7 +492,7 @@ def _report_errors(course: Course) -> Iterator[None]:
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import read_kata_error
     from harness.explain.words import failed_in_katas
-    from harness.training.capstone import CannotTrain
+    from harness.training.request import CannotTrain
 
     try:
         yield

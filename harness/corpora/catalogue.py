@@ -109,9 +109,12 @@ def corpus_named(name: str) -> Corpus:
     raise UnknownCorpus(unknown_corpus(name, nearest[0] if nearest else "", names))
 
 
-def lowest_loss(name: str) -> float | None:
-    """Return the least possible loss on new text of a corpus, in nats per character, if known."""
-    entropy = next((corpus.entropy for corpus in CORPORA if corpus.name == name), None)
+def lowest_loss(text: Path) -> float | None:
+    """Return the least possible loss on new text like this, in nats per character, if known.
+
+    It is known of a corpus by its content: a file that has only the name of one is another text.
+    """
+    entropy = next((corpus.entropy for corpus in CORPORA if corpus.entropy and corpus.is_in(text)), None)
     return entropy().nats_per_character if entropy else None
 
 

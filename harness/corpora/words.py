@@ -15,7 +15,7 @@ from harness.corpora.download import (
     Truncated,
     WrongDigest,
 )
-from harness.terminal.lines import Line
+from harness.terminal.lines import Line, shortened
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -76,9 +76,10 @@ def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
     guess = f" Did you mean {nearest}?" if nearest else ""
     if not re.fullmatch(r"\w+", name):  # a path, not a name
         return (
-            f"There is no file {name!r}. Give the path of a text file, or one of {', '.join(names)}.{guess}"
+            f"There is no file {shortened(repr(name))}."
+            f" Give the path of a text file, or one of {', '.join(names)}.{guess}"
         )
-    return f"There is no corpus {name!r}; the corpora are {', '.join(names)}.{guess}"
+    return f"There is no corpus {shortened(repr(name))}; the corpora are {', '.join(names)}.{guess}"
 
 
 def not_downloaded(failure: Offline | Refused | Truncated | WrongDigest, name: str, url: str) -> str:
