@@ -274,13 +274,14 @@ def train(
 )
 def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
     """Generate text with a trained model."""
+    from harness.terminal.lines import printable
     from harness.training import capstone
 
     course = _course()
     with _report_errors(course):
         built = capstone.load_capstone(course, course.katas if solutions else ())
         text = built.sample(run_dir or capstone.newest_run(course), prompt, max_new_tokens, **options)
-    click.echo(text)
+    click.echo(printable(text))
 
 
 @main.command()
@@ -290,6 +291,7 @@ def demo() -> None:
     Your complete katas are used, and the reference for the others.
     """
     from harness.progress.ledger import Ledger
+    from harness.terminal.lines import printable
     from harness.training import capstone, words
 
     course = _course()
@@ -299,7 +301,7 @@ def demo() -> None:
     with _report_errors(course):
         built = capstone.load_capstone(course, reference)
         shown = capstone.demonstrate(course, built)
-    click.echo(shown.text)
+    click.echo(printable(shown.text))
     _print(words.demo_end(progress))
     if shown.interrupted:
         sys.exit(_INTERRUPTED)
@@ -492,12 +494,13 @@ def _report_errors(course: Course) -> Iterator[None]:
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import read_kata_error
     from harness.explain.words import failed_in_katas
+    from harness.terminal.lines import printable
     from harness.training.request import CannotTrain
 
     try:
         yield
     except (CannotTrain, NoCorpus) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error))) from None
     except Exception as error:
         _print(failed_in_katas(read_kata_error(course, error)))
         sys.exit(1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.course.katas import Course, Kata
-from harness.course.shipped import shipped_stub
+from harness.course.unsolved import shipped_stub
 from harness.course.whole_files import write_whole
 
 BACKUPS = "backups"

@@ -158,7 +158,7 @@ def test_a_single_flipped_bit_is_refused_or_without_effect(checkpoint: Path) -> 
         except ValueError:
             refused += 1
         else:
-            assert run.state() == expected.state(), f"bit {at} has changed the run, and nobody was told"
+            assert run.state() == expected.state(), f"bit {at} has changed the run, and nothing says so"
     assert refused > 20, "so few bits of a checkpoint have checksums?"
 
 

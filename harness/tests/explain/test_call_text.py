@@ -1,4 +1,4 @@
-"""A call is told by its function and its arguments, with what decides in them."""
+"""Tests of a call in words: its function, and what decides in its arguments."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_with_infinities_the_other_observations_still_hold_for_all_entries() -> 
 
 
 @pytest.mark.parametrize(
-    ("shape", "names", "told"),
+    ("shape", "names", "claimed"),
     [
         ((5, 5), ("", ""), True),
         ((3, 5), ("queries", "keys"), True),
@@ -52,11 +52,11 @@ def test_with_infinities_the_other_observations_still_hold_for_all_entries() -> 
     ],
 )
 def test_a_diagonal_is_one_of_positions_that_read_positions(
-    shape: tuple[int, int], names: tuple[str, str], told: bool
+    shape: tuple[int, int], names: tuple[str, str], claimed: bool
 ) -> None:
     noise = normal(*shape, seed=1).triu(1 + shape[1] - shape[0])
     facts = observe(normal(*shape), normal(*shape) + noise, CLOSE, names)
-    assert (Diagonal in [type(fact) for fact in facts]) is told
+    assert (Diagonal in [type(fact) for fact in facts]) is claimed
 
 
 def test_many_scattered_indices_are_named_by_the_few_others() -> None:

@@ -35,3 +35,17 @@ def test_a_long_text_keeps_its_start_and_its_end() -> None:
     assert shortened("x" * 300) == "x" * 300
     text = shortened("a" * 1000 + "b" * 1000)
     assert text == "a" * 200 + " … (1,700 more characters) … " + "b" * 100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[?1049h\x1b[2J", r"\x1b[?1049h\x1b[2J"),
+        ("a\rb\x07\x9b1m", r"a\rb\x07\x9b1m"),
+        ("\u202eabc", r"\u202eabc"),
+        ("\ud800", r"\ud800"),
+        ("tab\tand é ✓ 漢 ½", "tab\tand é ✓ 漢 ½"),
+    ],
+)
+def test_characters_that_a_terminal_obeys_are_shown_as_python_writes_them(text: str, shown: str) -> None:
+    assert encodable(text, "utf-8") == shown
