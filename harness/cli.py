@@ -226,7 +226,7 @@ def train(
     from harness.training.request import TrainingRequest
 
     course = _course()
-    with _report_errors(course):
+    with _report_errors(course, solutions=solutions):
         built = capstone.load_capstone(course, course.katas if solutions else ())
         request = TrainingRequest(config, data, run_dir, resume, changes, solutions)
         outcome = capstone.train(course, built, request)
@@ -278,9 +278,10 @@ def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: i
     from harness.training import capstone
 
     course = _course()
-    with _report_errors(course):
+    with _report_errors(course, solutions=solutions):
         built = capstone.load_capstone(course, course.katas if solutions else ())
-        text = built.sample(run_dir or capstone.newest_run(course), prompt, max_new_tokens, **options)
+        folder = run_dir or capstone.newest_run(course)
+        text = capstone.sample(built, folder, prompt, max_new_tokens, **options)
     click.echo(printable(text))
 
 
@@ -489,7 +490,7 @@ def publish_solutions(base: str) -> None:
 
 
 @contextlib.contextmanager
-def _report_errors(course: Course) -> Iterator[None]:
+def _report_errors(course: Course, *, solutions: bool = False) -> Iterator[None]:
     """Turn errors of the request or of the katas into messages."""
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import read_kata_error
@@ -502,7 +503,7 @@ def _report_errors(course: Course) -> Iterator[None]:
     except (CannotTrain, NoCorpus) as error:
         raise click.ClickException(printable(str(error))) from None
     except Exception as error:
-        _print(failed_in_katas(read_kata_error(course, error)))
+        _print(failed_in_katas(read_kata_error(course, error), solutions=solutions))
         sys.exit(1)
 
 

@@ -109,7 +109,7 @@ def not_downloaded(
             )
         case TooSlow(received, size, seconds):
             return _join(
-                f"The connection is too slow: fewer than {CHUNK:,} bytes came within {seconds:g} s.",
+                f"The connection is too slow: fewer than {CHUNK:,} bytes arrived within {seconds:g} s.",
                 f"{received:,} of {size:,} bytes of {name} were downloaded and kept.",
                 f"Next: harness data {name}   (it requests only the rest)",
             )

@@ -99,6 +99,19 @@ def demonstrate(course: Course, capstone: ModuleType) -> Demonstration:
     return Demonstration(text, outcome.interrupted)
 
 
+def sample(capstone: ModuleType, run_dir: Path, prompt: str, max_new_tokens: int, **options: Any) -> str:
+    """Return what the run's best model writes. Raises CannotTrain if there is none, or an error of the katas.
+
+    `options` are those of the capstone's `sample`.
+    """
+    try:
+        return str(capstone.sample(run_dir, prompt, max_new_tokens, **options))
+    except OSError:
+        if RunFolder(run_dir).has_model:
+            raise
+        raise CannotTrain(words.no_model(run_dir)) from None
+
+
 def newest_run(course: Course) -> Path:
     """Return the folder of the run saved last. Raises CannotTrain if there is none."""
     runs = sorted((course.root / RUNS).glob("*/best.pt"), key=lambda path: path.stat().st_mtime)

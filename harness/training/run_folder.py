@@ -69,6 +69,11 @@ class RunFolder:
             map(os.path.isfile, (self.config, self.tokenizer, self.last))
         )
 
+    @property
+    def has_model(self) -> bool:
+        """True if there is a model to sample from."""
+        return all(map(os.path.isfile, (self.config, self.tokenizer, self.best)))
+
 
 def read_losses(run: RunFolder) -> tuple[list[Point], list[Point]]:
     """Return the losses of the steps and of the evaluations from a run's logs; empty without a log."""

@@ -91,6 +91,13 @@ def not_a_run(path: Path) -> str:
     return f"{path} holds no run to resume. {RESUME_NEEDS_A_RUN}"
 
 
+def no_model(path: Path) -> str:
+    return (
+        f"{shortened(str(path))} holds no trained model. Give the folder of a run with --run-dir, or leave it"
+        " out for the newest run in runs/."
+    )
+
+
 def folder_not_written(path: Path, problem: str) -> str:
     return (
         f"{shortened(str(path))} cannot be used for a run: {problem}."

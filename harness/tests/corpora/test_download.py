@@ -115,7 +115,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
     message = refusal(tmp_path, server)
     kept = part(tmp_path).stat().st_size if what == "body" else 0
     assert message == (
-        "The connection is too slow: fewer than 8,192 bytes came within 1 s.\n"
+        "The connection is too slow: fewer than 8,192 bytes arrived within 1 s.\n"
         f"{kept:,} of {len(TEXT):,} bytes of bottles were downloaded and kept.\n"
         "Next: harness data bottles   (it requests only the rest)"
     )

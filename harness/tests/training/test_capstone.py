@@ -21,7 +21,7 @@ import pytest
 from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature, Result
-from harness.training.capstone import demonstrate, newest_run, train
+from harness.training.capstone import demonstrate, newest_run, sample, train
 from harness.training.configuration import CAPSTONE
 from harness.training.request import CannotTrain, TrainingRequest
 from harness.training.run_folder import RunFolder, read_losses
@@ -185,7 +185,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(text: Path, tmp_path: Path) -> None
         (["train", "--run-dir", ""], "Invalid value for '--run-dir': it is empty. Name a folder, or leave "),
         (["sample", "--run-dir", " "], "Invalid value for '--run-dir': it is empty."),
         (["sample", "--seed", "9" * 24], "Invalid value for '--seed': 999999999999999999999999 is not in"),
-        (["sample", "--solutions", "--run-dir", "no-such-run"], "no-such-run"),
+        (["sample", "--solutions", "--run-dir", "no-such-run"], "no-such-run holds no trained model. Give"),
         (["sample", "--prompt", "a", "--run-dir", "no-such-run"], "of kata 09 capstone is not written yet."),
     ],
 )
@@ -325,6 +325,15 @@ def test_a_full_disk_is_named_with_the_command_that_resumes(
     train(mini.course, Capstone(), TrainingRequest(config, own_text, run_dir, resume=True))
     with pytest.raises(CannotTrain, match=r"Its last checkpoint is kept\."):
         train(mini.course, full, TrainingRequest(config, own_text, run_dir, resume=True))
+
+
+@pytest.mark.parametrize("name", ["none", "file/below", "x" * 300])
+def test_a_folder_without_a_model_is_named_with_a_remedy(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        CannotTrain, match=r"holds no trained model\. Give the folder of a run with --run-dir, or"
+    ):
+        sample(Capstone(), tmp_path / name, "a", 1, temperature=1.0)
 
 
 def test_another_error_of_the_katas_stays_what_it_is(mini: Miniature, config: str, own_text: str) -> None:
