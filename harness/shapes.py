@@ -133,15 +133,19 @@ def _own_frames(frame: FrameType | None) -> list[tuple[FrameType, FrameType]]:
 
 def _is_part_of(inner: CodeType, outer: CodeType) -> bool:
     """True if `inner` is a comprehension in the function `outer`."""
-    is_comprehension = inner.co_name in COMPREHENSIONS
-    return is_comprehension and inner.co_qualname.rpartition(".<locals>.")[0] == outer.co_qualname
+    return inner.co_name in COMPREHENSIONS and _parent(inner.co_qualname) == outer.co_qualname
+
+
+def _parent(name: str) -> str:
+    """Return the function or comprehension that a comprehension is in."""
+    return name.rpartition(".")[0].removesuffix(".<locals>")
 
 
 def function_name(code: CodeType) -> str:
     """Return the qualified name of a function; of a comprehension, that of the function it is in."""
     name = code.co_qualname
-    while name.endswith(tuple(f".<locals>.{each}" for each in COMPREHENSIONS)):
-        name = name.rpartition(".<locals>.")[0]
+    while name.endswith(COMPREHENSIONS):
+        name = _parent(name)
     return name
 
 

@@ -23,18 +23,19 @@ from harness.terminal.lines import WIDTH
 
 _MOST_ENTRIES = 6  # of a tensor or an array whose numbers are shown
 _LONGEST = 36  # characters of a plain argument
+_END = 24  # characters of a longer text: the end of a path, the beginning of any other
 _MOST_LINES = 4
 _LARGE = 1e3  # a number that decides something, among others a hundred times smaller
 
 
-def call_lines(call: Call) -> list[str]:
+def call_lines(call: Call, label: str = "in") -> list[str]:
     """Return a call, wrapped: "in split_heads(x (2, 6), num_heads=3)"; nothing if it cannot be shown."""
     try:
         text = call_text(call)
     except Exception:  # best effort: a call that cannot be shown must not hide the failure itself
         return []
     lines = textwrap.wrap(
-        f"in {text}",
+        f"{label} {text}",
         WIDTH - 2,
         subsequent_indent="  ",
         break_on_hyphens=False,
@@ -81,6 +82,8 @@ def _plain(value: Any) -> str:
     text = " ".join(repr(value).split()) if literal else ""
     if text and len(text) <= _LONGEST and "tensor(" not in text:
         return text
+    if isinstance(value, str):
+        return repr(f"…{value[-_END:]}" if "/" in value or "\\" in value else f"{value[:_END]}…")
     size = f" of {len(value)}" if literal and hasattr(value, "__len__") else ""
     return f"{type(value).__name__}{size}"
 

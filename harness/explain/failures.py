@@ -20,6 +20,7 @@ from harness.explain.words import (
     error_lines,
     failed_assertion,
     may_be_about_axes,
+    not_as_expected,
     number_of_axes,
     plural_axes,
     shapes_explain,
@@ -180,13 +181,17 @@ class ValuesDiffer(Failure):
 
     def lines(self) -> list[str | Line]:
         message = [line.strip() for line in self.message.splitlines() if line.strip()]
-        if self.shown.by == "assert_close":
-            return [*compared_by_torch(message), *self.shown.sentences(), "", *self.shown.values()]
+        shown = self.shown
+        call = ["", *shown.call] if shown.call else []
+        if shown.by == "assert_close":
+            said = compared_by_torch(message, shown.subject, is_mask=shown.is_mask)
+            return [*said, *shown.sentences(), "", *shown.values(), *call]
         own_words = message_lines(message[0]) if message and not message[0].startswith("assert ") else []
         return [
-            *(own_words or ["The value is not as expected:"]),
-            *self.shown.sentences(),
-            *self.shown.table,
+            *(own_words or not_as_expected(shown.subject)),
+            *shown.sentences(),
+            *shown.table,
+            *call,
         ]
 
 
@@ -223,6 +228,7 @@ class Raised(Failure):
     call: tuple[str, ...] = ()  # the learner's function with its arguments
     axes: tuple[str, str, Sequence[int]] | None = None  # of the call: an argument, "*batch", its sizes
     causes: tuple[Cause, ...] = ()
+    compared: str = ""  # what the assertion compared: "2.4 in (2.0, 0.4)"
 
     nameable: ClassVar[bool] = True
     joins_headline: ClassVar[bool] = True
@@ -246,7 +252,7 @@ class Raised(Failure):
         if self.wanted and self.error == "AssertionError":  # pytest's own: the message does not match
             return [f"{self.wanted} is right, but its message is not:", *message_lines(self.message)]
         if by_test:
-            return failed_assertion(self.message, self.statement)
+            return failed_assertion(self.message, self.statement, self.compared)
         return error_lines(self.error, self.message)
 
 

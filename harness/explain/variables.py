@@ -103,7 +103,19 @@ def tensor_names(
     of = _gradient_of(actual, item, names)
     if of and _is_zero(actual) and not _is_zero(expected):
         return [NoGradient(of)]
-    return [GradientOf(of)] if of else _named(expected, actual, names)
+    return [GradientOf(of)] if of else _named(expected, actual, names) or item_name(item)
+
+
+def item_name(item: Sequence[Any]) -> list[Observation]:
+    """Return the name of an entry, if the test compares a mapping."""
+    names = [f"the {key}" if _is_words(key) else key for key in item if isinstance(key, str)]
+    return [NamedTensor(", ".join(names))] if names else []
+
+
+def _is_words(key: str) -> bool:
+    """True for "mean" or "mean of blocks.0.weight", which need an article, and not for "head.weight"."""
+    first = key.split(" ")[0]
+    return first.isalpha() and first.islower() and first != "the"
 
 
 def _is_zero(value: Any) -> bool:

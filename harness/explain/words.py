@@ -68,13 +68,14 @@ def values_cannot_be_shown(error: str, message: str) -> str:
     return f"(the values cannot be shown: {error}: {message})"
 
 
-def failed_assertion(message: str, statement: str) -> list[str]:
+def failed_assertion(message: str, statement: str, compared: str = "") -> list[str]:
     """Return the author's words, if the assertion has any, and the assertion itself."""
     lines = message.splitlines()
     own_words = lines and not lines[0].startswith("assert ")
     return [
         *(message_lines(lines[0]) if own_words else ["This assertion fails:"]),
         *statement_lines(statement),
+        *([f"The values: {compared}"] if compared else []),
     ]
 
 
@@ -120,7 +121,16 @@ def _meanings(error: str, message: str) -> list[str]:
     return []
 
 
-def compared_by_torch(message: Sequence[str]) -> list[str]:
+RETURNED_BY = "returned by"
+LAST_CALL = "last call:"
+
+
+def not_as_expected(subject: str) -> list[str]:
+    """Say which value of the test is wrong, if it has an expression."""
+    return textwrap.wrap(f"{subject or 'The value'} is not as expected:", WIDTH - 2, subsequent_indent="  ")
+
+
+def compared_by_torch(message: Sequence[str], subject: str = "", *, is_mask: bool = False) -> list[str]:
     """Return torch's message about two tensors as one sentence; any other message unchanged."""
     text = "\n".join(message)
     attribute = re.match(r"The values for attribute '(\w+)", text)
@@ -143,8 +153,9 @@ def compared_by_torch(message: Sequence[str]) -> list[str]:
     allowed = f"{relative[1]} of each value" if relative and by_share else distance[2]
     by = f"{_short(distance[1])}{f' (allowed: {allowed})' if allowed else ''}"
     if not share:
-        return [f"The number is off by {by}:"]
-    return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}, by up to {by}:"]
+        return textwrap.wrap(f"{subject or 'The number'} is off by {by}:", WIDTH - 2, subsequent_indent="  ")
+    far = "" if is_mask or distance[1] == "inf" else f", by up to {by}"
+    return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}{far}:"]
 
 
 def _short(number: str) -> str:

@@ -162,7 +162,8 @@ def test_query_that_may_attend_to_nothing_gets_zeros(mask_shape):
     cotangent = normal(*weights.shape, seed=10)
     gradients = torch.autograd.grad(weights, (query, key), cotangent)
     assert all(gradient.isfinite().all() for gradient in gradients), "a gradient is NaN or infinite"
-    assert torch.autograd.gradcheck(lambda q, k: attention_weights(q, k, mask), (query, key))
+    right = torch.autograd.gradcheck(lambda q, k: attention_weights(q, k, mask), (query, key))
+    assert right, "the gradient is not that of the weights"
 
 
 def test_output_is_the_weighted_average_of_the_values():

@@ -76,12 +76,18 @@ def test_split_heads_keeps_every_batch_axis(batch, seq, num_heads, d_head):
     expected = torch.stack(x.chunk(num_heads, dim=-1), dim=-3)
     # Exact: numbers are moved, not computed.
     torch.testing.assert_close(split_heads(x, num_heads), expected, rtol=0, atol=0)
-    assert torch.equal(x, before)  # and x is left as it was
+    assert torch.equal(x, before), "x has changed"
 
 
 @pytest.mark.parametrize(
     ("d_model", "num_heads", "named"),
     [(50, 7, ["50", "7"]), (12, 24, ["12", "24"]), (12, 0, ["0"]), (12, -3, ["-3"])],
+    ids=[
+        "d_model=50, num_heads=7",
+        "d_model=12, num_heads=24",
+        "d_model=12, num_heads=0",
+        "d_model=12, num_heads=-3",
+    ],
 )
 def test_split_heads_refuses_a_number_that_cannot_be(d_model, num_heads, named):
     """ValueError names num_heads if it is not positive, and d_model too if it does not divide it."""
@@ -103,7 +109,7 @@ def test_merge_heads_undoes_split_heads(batch, seq, num_heads, d_head):
     torch.testing.assert_close(merge_heads(heads), expected, rtol=0, atol=0)
     torch.testing.assert_close(merge_heads(heads.contiguous()), expected, rtol=0, atol=0)
     torch.testing.assert_close(merge_heads(split_heads(expected, num_heads)), expected, rtol=0, atol=0)
-    assert torch.equal(heads, before)  # and the argument is left as it was
+    assert torch.equal(heads, before), "heads has changed"
 
 
 @pytest.mark.parametrize("num_heads", [3, 1, 12])  # from one head to one for every feature
@@ -128,6 +134,15 @@ def test_parameters_are_those_of_four_projections(bias, num_heads):
         ({"d_model": 12, "num_heads": 3, "dropout": -0.25}, ["-0.25"]),
         ({"d_model": 12, "num_heads": 3, "dropout": 1.0}, ["1.0"]),
         ({"d_model": 12, "num_heads": 3, "dropout": 1.5}, ["1.5"]),
+    ],
+    ids=[
+        "MultiHeadAttention(d_model=50, num_heads=7)",
+        "MultiHeadAttention(d_model=12, num_heads=24)",
+        "MultiHeadAttention(d_model=12, num_heads=0)",
+        "MultiHeadAttention(d_model=12, num_heads=-3)",
+        "MultiHeadAttention(d_model=12, num_heads=3, dropout=-0.25)",
+        "MultiHeadAttention(d_model=12, num_heads=3, dropout=1.0)",
+        "MultiHeadAttention(d_model=12, num_heads=3, dropout=1.5)",
     ],
 )
 def test_constructor_refuses_values_that_cannot_be(arguments, named):
@@ -177,7 +192,8 @@ def test_mask_holds_for_every_head_of_its_sequence(batch, num_heads, mask_shape)
     mask = None if mask_shape is None else random_mask(*mask_shape, seed=6)
     x_before, mask_before = x.clone(), None if mask is None else mask.clone()
     actual = layer_with(parameters, num_heads).attention_weights(x, mask)
-    assert torch.equal(x, x_before) and (mask is None or torch.equal(mask, mask_before))
+    assert torch.equal(x, x_before), "x has changed"
+    assert mask is None or torch.equal(mask, mask_before), "mask has changed"
     _, expected = pytorchs_attention(parameters, x, num_heads, mask)
     # Right versions are off by 1e-7, if √d_head is in float32; the nearest wrong one by 0.08.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
@@ -257,7 +273,7 @@ def test_position_that_may_attend_to_nothing_gets_the_bias(mask_shape, bias):
     # Both come from the same layer. Whoever reads all alike is off by 0.5.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
     gradients = torch.autograd.grad(actual, [x, *layer.parameters()], normal(2, 5, 12, seed=17))
-    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert all(gradient.isfinite().all() for gradient in gradients), "a gradient is NaN or infinite"
 
 
 def test_dropout_drops_attention_weights_in_training_only():
@@ -290,7 +306,7 @@ def test_dropout_drops_attention_weights_in_training_only():
     # Drawn one by one, neighbours along any axis fare alike with probability 0.7² + 0.3² = 0.58.
     alike = torch.stack([(kept == kept.roll(1, axis)).double().mean() for axis in range(4)])
     torch.testing.assert_close(alike, torch.full_like(alike, 0.58), rtol=0, atol=0.045)
-    assert not torch.equal(first, second)  # each call draws anew
+    assert not torch.equal(first, second), "two calls in training drop the same entries"
 
 
 def test_works_on_the_device_of_its_inputs():

@@ -130,7 +130,7 @@ def test_gelu_and_its_slope_agree_with_pytorch_in_both_forms(approximate, shape,
     (slope,) = torch.autograd.grad(actual, given, cotangent.to(dtype))
     (expected_slope,) = torch.autograd.grad(expected, x, cotangent)
     torch.testing.assert_close(slope, expected_slope.to(dtype), **tolerances)
-    assert torch.equal(given, before)  # and x is left as it was
+    assert torch.equal(given, before), "x has changed"
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -141,7 +141,7 @@ def test_norm_starts_with_a_weight_of_ones_and_a_bias_of_zeros(bias):
     actual = {name: value.detach() for name, value in norm.named_parameters() if value.requires_grad}
     torch.testing.assert_close(actual, expected, rtol=0, atol=0)  # exact: nothing is computed
     assert norm.state_dict().keys() == expected.keys()
-    assert bias or norm.bias is None
+    assert bias or norm.bias is None, "with bias=False, norm.bias is not None"
 
 
 def test_norm_centres_each_row_and_divides_by_the_root_of_variance_plus_eps():
@@ -190,7 +190,7 @@ def test_norm_and_its_gradients_agree_with_pytorch(batch, d_model, options, scal
     # Right versions are off by 2e-6 in float32 (a gradient of 10), and by 1e-8 in float64 if eps is in
     # float32. Another eps than the default, say 1e-6, is off by 1e-5, a detached variance by 3e-6.
     torch.testing.assert_close(actual, expected.to(dtype), rtol=0, atol=atol)
-    assert torch.equal(given, before)  # and x is left as it was
+    assert torch.equal(given, before), "x has changed"
     inputs = {"x": given, **dict(norm.named_parameters())}
     for name, gradient in gradients(actual, inputs, cotangent).items():
         torch.testing.assert_close(gradient, expected_gradients[name].to(dtype), rtol=0, atol=atol)
@@ -249,7 +249,7 @@ def test_feedforward_drops_entries_of_its_output_in_training_only():
     # Drawn one by one, neighbours along any axis fare alike with probability 0.7² + 0.3² = 0.58.
     alike = torch.stack([(kept == kept.roll(1, axis)).double().mean() for axis in range(3)])
     torch.testing.assert_close(alike, torch.full_like(alike, 0.58), rtol=0, atol=0.045)
-    assert not torch.equal(first, second)  # each call draws anew
+    assert not torch.equal(first, second), "two calls in training drop the same entries"
 
 
 @pytest.mark.parametrize("num_heads", [3, 1, 12])  # from one head to one for every feature
@@ -307,7 +307,7 @@ def test_block_and_its_gradients_agree_with_pytorch(norm_first, batch, num_heads
     # of kata 01 is in float32; the nearest wrong block by 0.1.
     torch.testing.assert_close(block(given, mask), expected.to(dtype), rtol=0, atol=1e-4)
     torch.testing.assert_close(given, x_before, rtol=0, atol=0)  # x is left as it was, to the bit
-    assert mask is None or torch.equal(mask, mask_before)
+    assert mask is None or torch.equal(mask, mask_before), "mask has changed"
     inputs = {"x": given.requires_grad_(), **dict(block.named_parameters())}
     for name, gradient in gradients(block(given, mask), inputs, cotangent).items():
         torch.testing.assert_close(gradient, expected_gradients[name].to(dtype), rtol=0, atol=1e-4)
@@ -380,6 +380,23 @@ def test_block_drops_what_a_sub_layer_adds_in_training_only(sub_layer, norm_firs
         (TransformerBlock, {"d_model": 12, "num_heads": 0, "d_ff": 8}, ["0"]),
         (TransformerBlock, {"d_model": 12, "num_heads": 3, "d_ff": -5}, ["-5"]),
         (TransformerBlock, {"d_model": 12, "num_heads": 3, "d_ff": 8, "dropout": 1.5}, ["1.5"]),
+    ],
+    ids=[
+        "LayerNorm(d_model=0)",
+        "LayerNorm(d_model=-3)",
+        "LayerNorm(d_model=4, eps=-0.5)",
+        "FeedForward(d_model=0, d_ff=8)",
+        "FeedForward(d_model=-3, d_ff=8)",
+        "FeedForward(d_model=4, d_ff=0)",
+        "FeedForward(d_model=4, d_ff=-5)",
+        "FeedForward(d_model=4, d_ff=8, dropout=-0.25)",
+        "FeedForward(d_model=4, d_ff=8, dropout=1.0)",
+        "TransformerBlock(d_model=0, num_heads=3, d_ff=8)",
+        "TransformerBlock(d_model=-12, num_heads=3, d_ff=8)",
+        "TransformerBlock(d_model=50, num_heads=7, d_ff=8)",
+        "TransformerBlock(d_model=12, num_heads=0, d_ff=8)",
+        "TransformerBlock(d_model=12, num_heads=3, d_ff=-5)",
+        "TransformerBlock(d_model=12, num_heads=3, d_ff=8, dropout=1.5)",
     ],
 )
 def test_constructors_refuse_values_that_cannot_be(module, arguments, named):

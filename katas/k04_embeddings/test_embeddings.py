@@ -263,10 +263,20 @@ def test_token_embedding_gives_each_id_its_row_of_the_table(shape, vocab_size, d
     # A row adds up some ten numbers of size 1: off by 5e-7 in float32, whatever their order; the nearest
     # wrong version, without the gradient of row 0, by 0.4.
     torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5)
-    assert torch.equal(given, before)  # and the ids are left as they were
+    assert torch.equal(given, before), "the ids have changed"
 
 
-@pytest.mark.parametrize("ids", [[5], [[0, 4], [7, 1]], -1, [[0, 1], [2, -5]], [-6]])
+@pytest.mark.parametrize(
+    "ids",
+    [[5], [[0, 4], [7, 1]], -1, [[0, 1], [2, -5]], [-6]],
+    ids=[
+        "TokenEmbedding(5, 3), ids 5",
+        "TokenEmbedding(5, 3), ids 0 4 7 1",
+        "TokenEmbedding(5, 3), ids -1",
+        "TokenEmbedding(5, 3), ids 0 1 2 -5",
+        "TokenEmbedding(5, 3), ids -6",
+    ],
+)
 def test_token_embedding_refuses_an_id_out_of_range(ids):
     """An id that is negative, or not below vocab_size, raises IndexError."""
     with pytest.raises(IndexError):
@@ -309,6 +319,16 @@ def test_learned_positions_are_rows_from_the_offset_on(seq_len, offset, d_model,
         (2, -5, ["-5"]),
         (-2, 4, ["-2"]),
     ],
+    ids=[
+        "seq_len=8, offset=0, max_len=7",
+        "seq_len=5, offset=3, max_len=7",
+        "seq_len=1, offset=7, max_len=7",
+        "seq_len=2, offset=900, max_len=7",
+        "seq_len=3, offset=-1, max_len=7",
+        "seq_len=3, offset=-3, max_len=7",
+        "seq_len=2, offset=-5, max_len=7",
+        "seq_len=-2, offset=4, max_len=7",
+    ],
 )
 def test_learned_positions_refuse_what_is_not_in_the_table(seq_len, offset, named):
     """ValueError names a negative seq_len or offset, and both with max_len if they lead beyond it."""
@@ -347,7 +367,7 @@ def test_sinusoids_pair_a_sine_with_a_cosine(arguments, expected):
     # The digits above are rounded to 5e-7, float32 adds 6e-8; the nearest wrong version is off by 0.05.
     actual = sinusoidal_positions(*arguments)
     torch.testing.assert_close(actual, torch.tensor(expected), rtol=0, atol=1e-5)
-    assert not actual.requires_grad  # a table that nobody learns
+    assert not actual.requires_grad, "the table takes part in autograd; nobody learns it"
     with pytest.raises(ValueError, match="7"):
         sinusoidal_positions(4, 7)
 

@@ -102,7 +102,8 @@ def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, 
     torch.testing.assert_close(actual, expected.to(dtype), rtol=1e-5, atol=1e-5)
     (gradient,) = torch.autograd.grad(actual, logits, cotangent.to(dtype))
     torch.testing.assert_close(gradient, expected_gradient.to(dtype), rtol=1e-5, atol=1e-6)
-    assert torch.equal(logits, logits_before) and torch.equal(targets, targets_before)
+    assert torch.equal(logits, logits_before), "logits have changed"
+    assert torch.equal(targets, targets_before), "targets have changed"
 
 
 @pytest.mark.parametrize("ignored", [(), (-100,), (2,), (255,)], ids=["default", "-100", "a class", "255"])
@@ -411,10 +412,12 @@ def test_evaluation_leaves_no_trace():
     assert modes(model) == before, "not every module is in the mode in which it was"
     assert not any(training for _, training, _ in model.given), "the model was in training mode"
     assert not any(gradients for _, _, gradients in model.given), "the model kept track of gradients"
-    assert torch.is_grad_enabled() and all(parameter.grad is None for parameter in model.parameters())
+    assert torch.is_grad_enabled(), "gradients were left switched off"
+    assert all(parameter.grad is None for parameter in model.parameters()), "a parameter got a gradient"
     torch.testing.assert_close(dict(model.state_dict()), dict(weights), rtol=0, atol=0)
     expected = evaluate(model.eval(), tokens, block_size=7, batch_size=3)
-    assert actual == [expected, expected] and not model.training
+    assert actual == [expected, expected], "the loss is not the one in evaluation mode"
+    assert not model.training, "the model was left in training mode"
 
     class Failure(Exception):
         pass
@@ -433,7 +436,7 @@ def test_evaluation_leaves_no_trace():
     with pytest.raises(Failure, match="meta"):  # the ids are on the device of the parameters
         evaluate(failing, tokens, block_size=7, batch_size=3)
     assert modes(failing) == before, "after an error the mode is another"
-    assert torch.is_grad_enabled()
+    assert torch.is_grad_enabled(), "after an error gradients are switched off"
 
 
 RATES = {"max_lr": 0.75, "min_lr": 0.25, "warmup_steps": 10, "total_steps": 40}
@@ -477,6 +480,29 @@ def step_from(*micro_batches):
         (lambda: evaluate(SmallModel(7), np.arange(1), **WINDOWS), ValueError, ["1"]),
         (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"block_size": -3}), ValueError, ["-3"]),
         (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"batch_size": 0}), ValueError, ["0"]),
+    ],
+    ids=[
+        "cross_entropy, targets 1 7 2 of 7 classes",
+        "cross_entropy, targets 1 -1 2 of 7 classes",
+        "cross_entropy, target -100 where ignore_index=1",
+        "bits_per_byte(2.5, 0)",
+        "bits_per_byte(2.5, -4)",
+        "get_batch, 17 tokens, block_size=23",
+        "get_batch, 17 tokens, block_size=17",
+        "get_batch, block_size=-5",
+        "get_batch, batch_size=0",
+        "cosine_learning_rate, step=-6",
+        "cosine_learning_rate, warmup_steps=41, total_steps=40",
+        "cosine_learning_rate, warmup_steps=-2",
+        "cosine_learning_rate, min_lr=0.875, max_lr=0.75",
+        "cosine_learning_rate, min_lr=-0.5",
+        "clip_grad_norm_, max_norm=0.0",
+        "clip_grad_norm_, max_norm=-1.5",
+        "train_step, no micro-batch",
+        "train_step, every target ignored",
+        "evaluate, one token",
+        "evaluate, block_size=-3",
+        "evaluate, batch_size=0",
     ],
 )
 def test_values_that_cannot_be_are_refused(call, error, named):

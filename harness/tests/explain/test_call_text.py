@@ -50,6 +50,8 @@ def far(value: float) -> Tensor:
         (list(range(99)), "x=list of 99"),
         ([torch.ones(2)], "x=list of 1"),
         (Path("/tmp/of/last.pt"), "x='last.pt'"),
+        (f"/{'folder/' * 9}last.pt", "x='…er/folder/folder/last.pt'"),
+        ("to be or not to be, " * 9, "x='to be or not to be, to b…'"),
         (math.sqrt, "x=sqrt"),
         (lambda v: v, "x=function"),
         (nn.ReLU(), "x=ReLU"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,10 @@ def unimportable(error: str, message: str, module: str = "") -> Unimportable:
 
 def compared(message: str, by: str = "assert_close") -> ValuesDiffer:
     return ValuesDiffer(message, Shown(by, ("expected  1", "actual    2")))
+
+
+def replace_shown(message: str, by: str = "assert_close", **changes: Any) -> ValuesDiffer:
+    return ValuesDiffer(message, replace(compared("", by).shown, **changes))
 
 
 def typed(argument: str | None, got: str, **more: Any) -> WrongType:
@@ -225,6 +229,37 @@ CASES = {
         Raised("AssertionError", "assert 2 < 1", in_test=True, statement="assert f() < 1"),
         "This assertion fails:\n  assert f() < 1",
         "This assertion fails: assert f() < 1",
+    ),
+    "failed assertion that compares": Case(
+        Raised(
+            "AssertionError",
+            "assert 2.4 in (2.0, 0.4)",
+            in_test=True,
+            statement="assert f() in (2.0, 0.4)",
+            compared="2.4 in (2.0, 0.4)",
+        ),
+        "This assertion fails:\n  assert f() in (2.0, 0.4)\nThe values: 2.4 in (2.0, 0.4)",
+        "This assertion fails: assert f() in (2.0, 0.4)",
+    ),
+    "a number of which the test says what it is": Case(
+        replace_shown("Absolute difference: 1.0\n", subject="kept.mean()"),
+        f"kept.mean() is off by 1:\n\n{TABLE}",
+    ),
+    "a value of which the test says what it is": Case(
+        replace_shown("assert 2 == 1", by="assert", subject="tokenizer.vocab_size"),
+        f"tokenizer.vocab_size is not as expected:\n{TABLE}",
+    ),
+    "infinitely far": Case(
+        compared(CLOSE.format(2).replace("0.123456", "inf")),
+        f"2 of 4 entries differ:\n\n{TABLE}",
+    ),
+    "a mask": Case(
+        replace_shown(CLOSE.format(2), is_mask=True),
+        f"2 of 4 entries differ:\n\n{TABLE}",
+    ),
+    "a value that a call with large arguments returned": Case(
+        replace_shown(CLOSE.format(2), is_mask=True, call=("returned by f(x (5, 7) with NaN)",)),
+        f"2 of 4 entries differ:\n\n{TABLE}\n\nreturned by f(x (5, 7) with NaN)",
     ),
     "failed assertion with the author's words": Case(
         Raised("AssertionError", "Too large\nassert 2 < 1", in_test=True, statement="assert f() < 1"),

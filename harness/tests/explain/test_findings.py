@@ -26,6 +26,7 @@ from harness.explain.failures import (
 from harness.explain.findings import AssertedComparison, FailedTest, Finding, read_failure
 from harness.explain.places import Place
 from harness.explain.shown import Shown
+from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName
 from harness.tests.explain.test_places import code_of
 from harness.tests.support.miniature import Miniature
@@ -170,6 +171,20 @@ def test_a_wrong_message_is_shown_with_the_line_that_raises_it(
     )
     assert finding.failure == WrongMessage("ValueError", "not 7", tuple(lacks), ("in double(x=7)",))
     assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise ValueError(f'not {x}')")
+
+
+def test_where_no_error_was_raised_the_call_that_returned_is_shown(mini: Miniature) -> None:
+    names: dict[str, Any] = {}
+    exec("import pytest\ndef test_it(f):\n    with pytest.raises(ValueError):\n        f(7)\n", names)
+
+    def double(x: int) -> None: ...
+
+    calls = [Call(double, (3,), {}, None), Call(double, (7,), {}, None)]
+    finding = failure(
+        mini, "", lambda _: names["test_it"](double), code=names["test_it"].__code__, calls=calls
+    )
+    assert isinstance(finding.failure, Raised)
+    assert finding.failure.lines()[-1] == "last call: double(x=7)"
 
 
 def test_an_assertion_about_something_else_is_not_about_the_message(mini: Miniature, tmp_path: Path) -> None:
