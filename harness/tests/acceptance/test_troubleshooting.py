@@ -113,7 +113,7 @@ def solved(clone: Clone) -> None:
 
 
 def torn_receipts(clone: Clone) -> None:
-    (clone.root / RECEIPTS).parent.mkdir()
+    (clone.root / RECEIPTS).parent.mkdir(exist_ok=True)
     (clone.root / RECEIPTS).write_text('{"kata": "k00')
 
 
@@ -172,6 +172,15 @@ def test_the_page_quotes_the_message_and_its_remedy_works(clone: Clone, heading:
     for command in entry.commands:
         assert clone.type(command).code in (0, 1)  # 1: the stub of kata 01 fails its tests, as it should
     assert flush(entry.quoted) not in flush(clone.type(trouble.again or trouble.typed).text)
+
+
+def test_no_remedy_deletes_the_backups_of_the_code(clone: Clone) -> None:
+    clone.solve(clone.doubles)
+    clone.type("harness reset 00")
+    torn_receipts(clone)
+    clone.type(ENTRIES["A line of the progress file cannot be read"].commands[0])
+    assert not (clone.root / RECEIPTS).exists()
+    assert clone.type("harness reset 00 --undo").code == 0
 
 
 def flush(text: str) -> str:
