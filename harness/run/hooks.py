@@ -16,6 +16,7 @@ from harness.run.locking import Locking
 from harness.run.plan import RunPlan
 from harness.run.recording import Finish, Recording
 from harness.run.report import RunReport, selected_names
+from harness.run.retries import Retries
 
 
 class KataRun:
@@ -37,6 +38,7 @@ class KataRun:
         if run.imports:
             self.importer = prepare_imports(config, run, recorder)
             plugins += [Recording(items, recorder, self.importer), Explaining(run, items, self.importer)]
+            plugins += [Retries()] if run.learning else []
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.
         plugins.append(Gathering(config, run.course, report, stops=run.stops_at_first_failure))

@@ -71,7 +71,7 @@ class RunReport:
             self._add_failure(report, about)
         elif report.skipped:
             _add(self.skipped, case.test)
-        elif report.when == "call":
+        elif report.passed and report.when == "call":  # one that is to be repeated is neither (--reruns)
             self._called.add(case.case)
         elif report.when == "teardown" and case.case in self._called:  # all three passed
             self.record(case, passed=True)
