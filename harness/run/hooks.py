@@ -7,7 +7,9 @@ import pytest
 from harness.isolation.importer import KataImporter
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
+from harness.run.breakdown import Breakdown
 from harness.run.child import prepare_imports
+from harness.run.containing import Containing
 from harness.run.ending import EndOfRun
 from harness.run.explaining import Explaining
 from harness.run.gathering import Gathering
@@ -38,6 +40,8 @@ class KataRun:
         if run.imports:
             self.importer = prepare_imports(config, run, recorder)
             plugins += [Recording(items, recorder, self.importer), Explaining(run, items, self.importer)]
+            plugins.append(Containing(run.course, items, self.importer))
+            plugins.append(Breakdown(config, items, report, compact=run.compact))
             plugins += [Retries()] if run.learning else []
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.

@@ -202,6 +202,14 @@ def partial_cases(test: str) -> Line:
     return Line(f"Note: only some cases of {test} ran, so it does not count as passed yet.", "dim")
 
 
+def changes_the_process(path: str, line: int, setting: str) -> Line:
+    return Line(
+        f"Note: {path}:{line} changes the whole process ({setting}), and with it every other kata. The tests"
+        " undo that.",
+        "dim",
+    )
+
+
 IMPORTING_TORCH = "importing torch …"
 LOCKED = "locked: "  # before the reason for which a test is skipped
 WORKER_ENDED = "its worker process ended"
