@@ -28,7 +28,7 @@ from rich.table import Table
 
 from harness.course.katas import Kata, find_root, load_course, resolve_kata
 from harness.course.slips import read_slips
-from harness.tests.support.miniature import AS_A_LEARNER
+from harness.tests.support.plugins import AS_A_LEARNER
 from harness.tests.support.terminal import Terminal
 from harness.watch.spare import READY
 

@@ -292,5 +292,24 @@ class Crashed(Failure):
         return [f"Python itself crashed ({self.how}); no error could be raised."]
 
 
+@dataclass(frozen=True)
+class BrokeDown(Failure):
+    """pytest itself could not go on after the learner's code."""
+
+    error: str  # the exception's name
+    message: str
+
+    def lines(self) -> list[str]:
+        return [
+            *textwrap.wrap(
+                "pytest itself could not go on. Your code may have changed what all of Python relies on, or"
+                " used up what the system allows; --tb=short shows the traceback.",
+                WIDTH - 2,
+            ),
+            "",
+            *message_lines(f"{self.error}: {self.message}", 3),
+        ]
+
+
 def _file_name(path: str) -> str:
     return path.rsplit("/", 1)[-1]

@@ -92,6 +92,10 @@ def error_lines(error: str, message: str) -> list[str]:
     """Return an error's name and message, and what they mean here."""
     if error == "SystemExit":
         return ["Your code calls sys.exit(); a kata returns a value or raises an error."]
+    if error == "EndedRun":
+        return [
+            "Your code calls pytest.exit(), which ends the run; a kata returns a value or raises an error."
+        ]
     if error == "RecursionError":
         return ["The function calls itself forever (RecursionError)."]
     if error == "OSError" and "reading from stdin" in message:

@@ -8,14 +8,16 @@ import random
 import warnings
 from collections.abc import Iterator
 
+from harness.isolation.process_state import ProcessState
+
 
 @contextlib.contextmanager
 def preserve_global_state() -> Iterator[None]:
-    """Silence the block, and restore what it changes of random states and torch's defaults.
+    """Silence the block, and restore what it changes of random states and of the process.
 
     Repeats of the same block thus start with the same random numbers.
     """
-    with _restore_random_states(), _restore_torch_defaults(), _silence():
+    with _restore_random_states(), _restore_process(), _silence():
         yield
 
 
@@ -34,15 +36,12 @@ def _restore_random_states() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _restore_torch_defaults() -> Iterator[None]:
-    import torch
-
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+def _restore_process() -> Iterator[None]:
+    state = ProcessState()
     try:
         yield
     finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
+        state.restore()
 
 
 @contextlib.contextmanager

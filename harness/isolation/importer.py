@@ -22,6 +22,7 @@ from harness.course.kata_tests import digest
 from harness.course.katas import Course, Kata
 from harness.course.stubs import read_contract
 from harness.isolation.calls import CallLog, log_calls
+from harness.isolation.process_state import Change, ProcessState, changes_in
 from harness.isolation.recorder import Recorder
 from harness.isolation.standins import CannotImport, MissingName, stand_in
 from harness.isolation.typecheck import checked
@@ -51,7 +52,7 @@ class KataLoader(Loader):
         expected = self._importer.expected_names(self._kata, self._path)
         try:
             with self._importer.recorder.importing(self._path):
-                self._execute(module)
+                self._execute_apart(module)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: `sys.exit()` in a stub must not end the run
@@ -61,6 +62,17 @@ class KataLoader(Loader):
             self._fill_missing(module, expected)
             if self._importer.checked:
                 log_calls(module, expected, self._importer.notes)
+
+    def _execute_apart(self, module: ModuleType) -> None:
+        """Execute the module, and undo what it changes of the process that runs the tests."""
+        if not self._importer.checked:
+            self._execute(module)
+            return
+        state = ProcessState()
+        try:
+            self._execute(module)
+        finally:
+            self._importer.changes += changes_in([self._path], state.restore())
 
     def _execute(self, module: ModuleType) -> None:
         replaced = self._importer.sources.get(module.__name__)
@@ -106,6 +118,7 @@ class KataImporter(MetaPathFinder):
         self.sources = sources  # by module, text to execute instead of its file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
         self.notes = CallLog()  # on the calls of a test
+        self.changes: list[Change] = []  # of the whole process, all undone
         self._katas = {
             f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
         }

@@ -13,7 +13,7 @@ def text_of(error: BaseException) -> str:
     """Return an exception's message in characters that every encoding has, even if its class is broken."""
     try:
         return str(error).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # a learner's own __str__
+    except BaseException:  # a learner's own __str__
         return ""
 
 

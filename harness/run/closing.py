@@ -88,6 +88,8 @@ def _notices(report: RunReport, progress: _Progress) -> list[Line]:
     stored = report.ledger.stored
     lines = [words.partial_cases(test) for test in report.ledger.partial if not report.failures]
     lines += notices(report.course, katas, stored)
+    changed = [(report.course.relative(each.path), each.line, each.setting) for each in report.changes]
+    lines += [words.changes_the_process(*each) for each in changed]
     if report.ledger.problem:
         lines.append(not_saved(report.course.relative(stored.path), report.ledger.problem))
     return [Line(), *lines] if lines else []

@@ -28,7 +28,7 @@ class EndOfRun:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         silent = self._run.compact and attached(report) is not None
-        return (report.outcome, "", "") if silent else None
+        return (_counted_as(report), "", "") if silent else None
 
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self._report.collection_errors
@@ -55,3 +55,8 @@ class EndOfRun:
         if not self._run.records:
             return []
         return commands.after_run(self._run.course, self._report.ledger, time.time())
+
+
+def _counted_as(report: pytest.TestReport) -> str:
+    """Return the category of a report; a pass counts once, not for set-up and tear-down too."""
+    return "" if report.passed and report.when != "call" else report.outcome

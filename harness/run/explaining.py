@@ -59,7 +59,8 @@ class Explaining:
             explains = report.failed and self._run.learning  # for a solution pytest's own report is enough
             finding = self._finding(item, kata, call) if explains else None
             case = self._items.case(item, kata, self._importer.stub_digests.get(kata.name, ""))
-            attach(report, CaseReport(case, is_locked(report), finding))
+            changes = tuple(self._importer.changes)
+            attach(report, CaseReport(case, is_locked(report), finding, changes))
         return report
 
     def _finding(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> Finding | None:

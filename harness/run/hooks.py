@@ -9,7 +9,9 @@ from harness.isolation.bounds import limit_file_sizes
 from harness.isolation.importer import KataImporter
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
+from harness.run.breakdown import Breakdown
 from harness.run.child import prepare_imports
+from harness.run.containing import Containing
 from harness.run.ending import EndOfRun
 from harness.run.explaining import Explaining
 from harness.run.gathering import Gathering
@@ -19,6 +21,7 @@ from harness.run.locking import Locking
 from harness.run.plan import RunPlan
 from harness.run.recording import Finish, Recording
 from harness.run.report import RunReport, selected_names
+from harness.run.retries import Retries
 
 
 class KataRun:
@@ -47,6 +50,9 @@ class KataRun:
                 Explaining(run, items, self.importer, diagnoses),
                 LateDiagnosis(config, diagnoses),
             ]
+            plugins.append(Containing(run.course, items, self.importer))
+            plugins.append(Breakdown(config, items, report, compact=run.compact))
+            plugins += [Retries()] if run.learning else []
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.
         plugins.append(Gathering(config, run.course, report, stops=run.stops_at_first_failure))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from harness.run.plan import RunPlan
 
 
 class KataItems:
-    """Knows the kata of every test. As a plugin it counts the cases of each."""
+    """Knows the kata of every test. As a plugin it counts the cases of each and keeps their order."""
 
     def __init__(self, run: RunPlan) -> None:
         self._run = run
         self._cases: dict[tuple[Path, str], int] = {}
+        self._collected: dict[str, int] = {}  # the position of each test, by its id
         # Needed at every hook of every test, and slow to find out.
         self._kata_of = functools.cache(lambda path: run.course.kata_of(path.resolve()))
         self._tests_digest = functools.cache(lambda kata: file_digest(kata.tests))
@@ -39,6 +40,22 @@ class KataItems:
         for item in items:
             if self._run.interrupts_tests and self.kata(item) and not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(self._run.time_limit))
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self._collected.setdefault(item.nodeid, len(self._collected))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Undo what a plugin that shuffles has done: the next failing test is the first one of its file."""
+        if session.config.getoption("newfirst", False):
+            return
+        failed: Collection[str] = ()
+        if session.config.getoption("failedfirst", False) and session.config.cache:
+            failed = session.config.cache.get("cache/lastfailed", {})
+        ours = [item for item in session.items if self.kata(item)]
+        ours.sort(key=lambda item: (item.nodeid not in failed, self._collected.get(item.nodeid, 0)))
+        in_order = iter(ours)
+        session.items[:] = [next(in_order) if self.kata(item) else item for item in session.items]
 
     def kata(self, item: pytest.Item) -> Kata | None:
         """Return the kata that a test belongs to."""

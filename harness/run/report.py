@@ -14,6 +14,7 @@ from harness.course.katas import Course, Kata
 from harness.course.test_case import TestCase
 from harness.explain.failures import Crashed
 from harness.explain.findings import Finding
+from harness.isolation.process_state import Change
 from harness.progress.ledger import Ledger
 from harness.progress.words import lock_reason
 from harness.run.words import WORKER_ENDED
@@ -26,6 +27,7 @@ class CaseReport:
     case: TestCase
     locked: bool = False
     finding: Finding | None = None
+    changes: tuple[Change, ...] = ()  # of the whole process so far
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class RunReport:
     locked: list[str] = field(default_factory=list)  # katas of which a test was skipped as locked
     skipped: list[str] = field(default_factory=list)  # tests that skipped themselves
     collection_errors: list[tuple[str, str]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)  # of the whole process, by a learner's file
     _called: set[str] = field(default_factory=set)  # cases whose call has passed
     _process: int = field(default_factory=os.getpid)
 
@@ -62,6 +65,7 @@ class RunReport:
         if os.getpid() != self._process:
             return  # the learner's code has forked a process, which is not the run
         case = about.case
+        self.changes += [each for each in about.changes if each not in self.changes]
         if about.locked:
             _add(self.locked, case.kata)
             return
@@ -71,7 +75,7 @@ class RunReport:
             self._add_failure(report, about)
         elif report.skipped:
             _add(self.skipped, case.test)
-        elif report.when == "call":
+        elif report.passed and report.when == "call":  # one that is to be repeated is neither (--reruns)
             self._called.add(case.case)
         elif report.when == "teardown" and case.case in self._called:  # all three passed
             self.record(case, passed=True)

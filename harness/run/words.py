@@ -206,6 +206,14 @@ def partial_cases(test: str) -> Line:
     return Line(f"Note: only some cases of {test} ran, so it does not count as passed yet.", "dim")
 
 
+def changes_the_process(path: str, line: int, setting: str) -> Line:
+    return Line(
+        f"Note: {path}:{line} changes the whole process ({setting}), and with it every other kata. The tests"
+        " undo that.",
+        "dim",
+    )
+
+
 IMPORTING_TORCH = "importing torch …"
 THE_REST_DID_NOT_RUN = Line("The run ended there. The tests after this one did not run.")
 LAST_WAS_KILLED = Line(

@@ -305,3 +305,94 @@ def test_a_comparison_that_should_fail_is_not_shown(mini: Miniature) -> None:
     result = mini.pytest("katas/00")
     assert "want nine" in result.out
     assert "expected  2" not in result.out
+
+
+def test_pytest_exit_is_a_failure_of_the_test_that_reached_it(mini: Miniature) -> None:
+    mini.write_doubles(outer="import pytest\npytest.exit('bye', returncode=0)")
+    result = mini.pytest("katas/00")
+    assert_one_block(result, "kata 00 doubles · 3/4", "Your code calls pytest.exit()", "doubles.py:19")
+
+
+ERROR_THAT_EXITS = "class Broken(Exception):\n    def __str__(self):\n        raise SystemExit\nraise Broken"
+FINDER = "import sys\nclass Finder:\n    def find_spec(self, *_):\n        raise RuntimeError('mine')\n"
+TAKE_ALL_FILES = """
+import os
+try:
+    while True:
+        os.open(os.devnull, os.O_RDONLY)
+except OSError:
+    pass
+"""
+ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+
+
+@pytest.mark.parametrize(
+    ("body", "texts"),
+    [
+        ("import sys\nsys.modules.clear()\nreturn 3 * x", ["doubles.py:14 changes the whole process"]),
+        (ERROR_THAT_EXITS, ["Broken", "doubles.py:16   raise Broken"]),
+        (f"{FINDER}sys.meta_path.insert(0, Finder())\nreturn 3 * x", ["doubles.py:17 changes"]),
+        pytest.param(
+            "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\nreturn 3 * x",
+            ["kata 00 doubles · 0/4"],
+            marks=ON_POSIX,
+        ),
+    ],
+    ids=["no modules", "an error that exits", "a finder", "no space for files"],
+)
+def test_what_disables_python_itself_ends_in_one_block(mini: Miniature, body: str, texts: list[str]) -> None:
+    mini.write_doubles(double=body)
+    assert_one_block(mini.pytest("katas/00"), *texts)
+
+
+@pytest.mark.parametrize(
+    "line", ["import sys; sys.modules.clear()", f"{FINDER}sys.meta_path.insert(0, Finder())\n"]
+)
+def test_what_disables_python_at_import_ends_in_one_block(mini: Miniature, line: str) -> None:
+    mini.solve(mini.doubles)
+    mini.doubles.stub.write_text(f"{line}\n{mini.doubles.stub.read_text()}")
+    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "changes the whole process")
+
+
+@ON_POSIX
+def test_a_breakdown_ends_in_one_block(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.doubles.stub.write_text(f"{TAKE_ALL_FILES}{mini.doubles.stub.read_text()}")
+    result = mini.pytest("katas/00")
+    assert_one_block(result, FIRST_TEST, "pytest itself could not go on.", "Too many open files")
+
+
+SETTINGS = "torch.set_default_dtype(torch.float64)\ntorch.set_grad_enabled(False)\n"
+CHECK_SETTINGS = "assert torch.get_default_dtype() == torch.float32\nassert torch.is_grad_enabled()\n"
+
+
+def with_settings(mini: Miniature) -> None:
+    source = mini.doubles.stub.read_text()
+    mini.doubles.stub.write_text(source.replace("import torch\n", f"import torch\n{SETTINGS}", 1))
+
+
+def test_settings_of_one_kata_do_not_reach_the_next_and_their_lines_are_named(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    with_settings(mini)
+    source = mini.layers.solution.read_text().replace("        return", "        CHECK\n        return")
+    mini.layers.stub.write_text(source.replace("CHECK", CHECK_SETTINGS.strip().replace("\n", "\n        ")))
+    result = mini.pytest("katas", "--all")
+    assert result.code == 0, result.text
+    assert "kata 01 layers · 2/2 complete" in result.out
+    shown = " ".join(result.out.split())
+    assert "doubles.py:4 changes the whole process (torch.set_default_dtype), and with it every" in shown
+    assert "doubles.py:5 changes the whole process (torch.set_grad_enabled)" in shown
+
+
+def test_a_setting_that_a_function_leaves_behind_is_undone_after_its_test(mini: Miniature) -> None:
+    mini.write_doubles(
+        double="torch.set_grad_enabled(False)\nreturn 2 * x", outer=f"{CHECK_SETTINGS}return x[:, None] * y"
+    )
+    result = mini.pytest("katas/00", "-n", "1")
+    assert result.code == 0, result.text
+    assert "doubles.py:13 changes the whole process" in " ".join(result.out.split())
+
+
+def test_a_setting_that_ends_with_its_block_is_not_mentioned(mini: Miniature) -> None:
+    mini.write_doubles(double="with torch.no_grad():\n    return 2 * x")
+    assert "changes the whole process" not in mini.pytest("katas/00").out

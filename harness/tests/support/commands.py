@@ -18,6 +18,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from harness.tests.support.plugins import AS_A_LEARNER
+
 _SERVER = Path(__file__).with_name("warm_server.py")
 _FLAGS = ("-u", "-P")  # those that the server knows
 _READ_ONCE = (
@@ -43,7 +45,8 @@ class WarmServer:
             self._process = subprocess.Popen(
                 [sys.executable, str(_SERVER), str(orders.fileno())],
                 stdin=theirs,
-                env=without_coverage(AT_FIRST) | _ONE_THREAD,  # each child of its measures itself
+                env=without_coverage(AT_FIRST)  # each child measures itself
+                | {**_ONE_THREAD, "PYTEST_ADDOPTS": AS_A_LEARNER},
                 pass_fds=[orders.fileno()],
             )
         os.close(theirs)

@@ -15,9 +15,7 @@ from harness.course.kata_tests import manifest_text
 from harness.course.katas import Course, Kata, load_course
 from harness.course.stubs import make_stub
 from harness.tests.support import commands
-
-# A learner has no hypothesis, whose plugin takes as long to import as torch.
-AS_A_LEARNER = "-p no:hypothesispytest"
+from harness.tests.support.plugins import AS_A_LEARNER
 
 PYPROJECT = """
 [tool.pytest.ini_options]

@@ -262,7 +262,7 @@ def warm_up() -> None:
         folder = around.enter_context(tempfile.TemporaryDirectory())
         around.enter_context(redirect_stdout(io.StringIO()))
         around.enter_context(redirect_stderr(io.StringIO()))
-        pytest.main([folder, "--rootdir", folder, "-p", "no:cacheprovider", "-p", "no:hypothesispytest"])
+        pytest.main([folder, "--rootdir", folder, "-p", "no:cacheprovider"])
     for name in (*_HEAVY, *own_modules()):
         importlib.import_module(name)
     WithheldTorch()

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.tests.isolation.test_supervisor import LOOP, _gone
-from harness.tests.support.miniature import AS_A_LEARNER, Miniature
+from harness.tests.support.miniature import Miniature
+from harness.tests.support.plugins import AS_A_LEARNER
 
 if sys.platform == "win32":
     pytest.skip("a pseudo-terminal as POSIX has it", allow_module_level=True)

@@ -16,7 +16,8 @@ import pytest
 from harness.isolation.supervisor import Ending
 from harness.progress.receipts import progress_path
 from harness.tests.isolation.test_supervisor import LOOP, _gone
-from harness.tests.support.miniature import AS_A_LEARNER, Miniature
+from harness.tests.support.miniature import Miniature
+from harness.tests.support.plugins import AS_A_LEARNER
 from harness.watch.spare import RunOrder, Spare
 
 

@@ -1,0 +1,106 @@
+"""Keeps what a test of a kata does from pytest and from the tests after it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from _pytest import outcomes
+
+from harness.course.katas import Course, Kata
+from harness.explain.places import is_learners
+from harness.isolation.importer import KataImporter
+from harness.isolation.process_state import ProcessState, changes_in
+from harness.run.items import KataItems
+
+
+class EndedRun(Exception):
+    """A call of pytest.exit by a learner's code, which would end the run without a word about the test."""
+
+
+class Containing:
+    """The plugin around the three phases of each test of a kata."""
+
+    def __init__(self, course: Course, items: KataItems, importer: KataImporter) -> None:
+        self._course = course
+        self._items = items
+        self._importer = importer
+
+    # Innermost, so that whatever other plugins do after a phase finds the process as it was.
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        with self._contained():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        kata = self._items.kata(item)
+        if kata is None:
+            return (yield)
+        state = ProcessState()
+        try:
+            with self._contained():
+                return (yield)
+        finally:
+            self._importer.changes += changes_in(self._files(kata), state.restore())
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        with self._contained():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Replace an error that cannot be shown before anybody tries."""
+        if call.excinfo and self._items.kata(item) and not _can_be_shown(call.excinfo.value):
+            call.excinfo = pytest.ExceptionInfo.from_exception(_nameless(call.excinfo.value))
+        return (yield)
+
+    def _files(self, kata: Kata) -> list[Path]:
+        """The files of the kata and of those that it may use, the nearest first."""
+        before = [each for each in self._course.katas if each.name <= kata.name]
+        return [each.stub for each in reversed(before)]
+
+    @contextmanager
+    def _contained(self) -> Iterator[None]:
+        try:
+            yield
+        except pytest.exit.Exception as error:
+            if not self._is_learners(error):
+                raise  # someone has left the debugger
+            raise EndedRun(str(error)).with_traceback(error.__traceback__) from None
+
+    def _is_learners(self, error: BaseException) -> bool:
+        """True if the function that raised the error, or called pytest.exit, is a learner's."""
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        files = [
+            frame.f_code.co_filename for frame in frames if frame.f_code.co_filename != outcomes.__file__
+        ]
+        return is_learners(self._course, files[-1])
+
+
+def _can_be_shown(error: BaseException | None) -> bool:
+    """True if the texts of an error and its causes can be read; pytest survives an Exception."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        try:
+            str(error), repr(error)
+        except Exception:
+            pass
+        except BaseException:  # a learner's own __str__ that calls sys.exit()
+            return False
+        error = error.__cause__ or error.__context__
+    return True
+
+
+def _nameless(error: BaseException) -> BaseException:
+    """Return an error with the name and the traceback of another one, and without its text."""
+    substitute: type[Exception] = type(type(error).__name__, (Exception,), {})
+    return substitute().with_traceback(error.__traceback__)
