@@ -122,7 +122,9 @@ class _Merge:
             raise ValueError(f"line {own.lineno} is no function, or replaces none")
         if _names(own) != _names(original):
             raise ValueError(f"{own.name} takes {_names(own)}, not {_names(original)}")
-        decorators = [_lines(self.own_lines, each.lineno, each.end_lineno) for each in own.decorator_list]
+        known = {ast.unparse(each) for each in original.decorator_list}
+        added = [each for each in own.decorator_list if ast.unparse(each) not in known]
+        decorators = [f"{' ' * own.col_offset}@{ast.unparse(each)}" for each in added]
         body = _lines(self.own_lines, _body_start(own, self.own_lines), last_line(own))
         return "\n".join([*decorators, self._header(original), body])
 
