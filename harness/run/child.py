@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from _pytest.config import create_terminal_writer
 
 from harness.isolation import importer, supervisor
+from harness.isolation.bounds import orphans_ended
+from harness.isolation.flight import flight_folder, remove_dead_folders
 from harness.isolation.recorder import Recorder
 from harness.run.plan import ReplacedSources, RunPlan
 from harness.run.words import IMPORTING_TORCH
@@ -63,9 +63,7 @@ def _work(config: pytest.Config) -> int:
 
 def supervised(config: pytest.Config, run: RunPlan) -> supervisor.Ending | None:
     """Let a child do the work, and return how it ended; None if no child could be started."""
-    flight = Path(tempfile.mkdtemp(prefix="harness-"))
-    try:
+    run.last_was_killed = remove_dead_folders(run.course.root)
+    with flight_folder(run.course.root) as flight, orphans_ended():
         child = start_child(config, run, flight)
         return supervisor.supervise(child, flight, _STARTING_LIMIT) if child else None
-    finally:
-        shutil.rmtree(flight, ignore_errors=True)

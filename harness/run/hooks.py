@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.diagnosis.diagnose import Diagnoses
+from harness.isolation.bounds import limit_file_sizes
 from harness.isolation.importer import KataImporter
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
@@ -33,6 +34,8 @@ class KataRun:
     def pytest_configure(self, config: pytest.Config) -> None:
         run, report = self._run, self._report
         recorder = Recorder(run.flight, run.time_limit)
+        if recorder.supervised:
+            limit_file_sizes()
         report.start()
         items = KataItems(run)
         plugins: list[object] = [items, Finish(recorder), Locking(items, report, enforces=run.enforces_locks)]
