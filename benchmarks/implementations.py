@@ -11,8 +11,8 @@ facts in TOML:
 
 Without `wrong` the implementation is right. `slips` are the ids of all slips whose diagnosis is true of it.
 What it defines replaces the same definitions in the reference. Signatures and docstrings remain those of the
-reference, as a learner finds them in the stub and only writes bodies. With `whole = true` it replaces the whole
-file, in its own order.
+reference, as a learner finds them in the stub and only writes bodies. With `whole = true` it replaces the
+whole file, in its own order.
 """
 
 from __future__ import annotations
