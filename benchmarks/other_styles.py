@@ -30,9 +30,9 @@ from implementations import Implementation, read_implementations  # noqa: E402
 from harness.authoring import forks  # noqa: E402
 from harness.course.kata_tests import file_digest, read_tests  # noqa: E402
 from harness.course.katas import Course, Kata, load_course, resolve_kata  # noqa: E402
-from harness.course.shipped import copy_shipped  # noqa: E402
 from harness.course.slips import read_slips  # noqa: E402
 from harness.course.stubs import read_contract  # noqa: E402
+from harness.course.unsolved import copy_shipped  # noqa: E402
 from harness.explain.findings import Finding  # noqa: E402
 from harness.isolation.supervisor import FLIGHT_VARIABLE  # noqa: E402
 from harness.progress.receipts import Receipt, append_receipt, progress_path  # noqa: E402
@@ -47,7 +47,7 @@ class Refusal:
     """What a learner is told about a file that the tests refuse."""
 
     test: str
-    diagnosis: str
+    diagnoses: tuple[str, ...]  # one, or two that are named together
     block: str
     seconds: float  # CPU time from the failure to its explanation
 
@@ -119,8 +119,14 @@ def _tried(kata: Kata, text: str, template: Path, folder: Path) -> Refusal | Non
     block = (folder / "output").read_text(encoding="utf-8", errors="replace").strip()
     if status == 0:
         return None
-    diagnosis = watching.finding.diagnosis if watching.finding else ""
-    return Refusal(watching.test, diagnosis, block, watching.seconds)
+    diagnoses = watching.finding.diagnoses if watching.finding else ()
+    return Refusal(watching.test, diagnoses or _named_late(kata, block), block, watching.seconds)
+
+
+def _named_late(kata: Kata, block: str) -> tuple[str, ...]:
+    """The diagnoses that a run prints below the block that ends it, because they took long."""
+    texts = dict.fromkeys(_plain(slip.diagnosis) for slip in read_slips(kata))
+    return tuple(text for text in texts if text in _plain(block))
 
 
 Refused = tuple[Implementation, Refusal]
@@ -183,17 +189,18 @@ class Judge:
             row.right_refused.append((each, refusal))
         else:
             self._place(row, each, refusal).append((each, refusal))
-            if not refusal.diagnosis and not self.is_specific(refusal.block):
+            if not refusal.diagnoses and not self.is_specific(refusal.block):
                 row.vague.append((each, refusal))
 
     def _place(self, row: Row, each: Implementation, refusal: Refusal) -> list[Refused]:
-        if not refusal.diagnosis:
+        if not refusal.diagnoses:
             return row.unnamed
-        return row.named if self.slips_named(refusal) & each.slips else row.misnamed
+        return row.named if all(ids & each.slips for ids in self.slips_named(refusal)) else row.misnamed
 
-    def slips_named(self, refusal: Refusal) -> set[str]:
-        """The slips with this diagnosis; several may share one."""
-        return {id for id, text in self.diagnoses.items() if text == _plain(refusal.diagnosis)}
+    def slips_named(self, refusal: Refusal) -> list[set[str]]:
+        """For each diagnosis the slips that have it; several may share one."""
+        plain = map(_plain, refusal.diagnoses)
+        return [{id for id, text in self.diagnoses.items() if text == each} for each in plain]
 
     def is_specific(self, block: str) -> bool:
         """True if a block quotes a docstring, or names a function with its arguments and what differs."""
@@ -244,7 +251,8 @@ def details(row: Row, judge: Judge) -> Iterator[str]:
     """Yield what is to be looked at: each implementation with which something did not go well."""
     for each, refusal in row.misnamed:
         yield f"named falsely: {each.id} ({each.idiom}), by {refusal.test}"
-        yield f"    named: {', '.join(sorted(judge.slips_named(refusal)))}"
+        named = (" or ".join(sorted(ids)) for ids in judge.slips_named(refusal))
+        yield f"    named: {', and '.join(named)}"
         yield f"    truly: {each.wrong}"
     for each, refusal in row.unnamed:
         fitting = f"slips that fit: {', '.join(sorted(each.slips))}" if each.slips else "no slip fits"

@@ -111,6 +111,7 @@ def softmax(x, dim):
 
 # %% lowest-finite-number
 # idiom = "x-transformers"
+# slips = ["mask-not-low-enough"]
 # wrong = "Hidden scores are the lowest finite number: a query that may attend to nothing gets even weights."
 def attention_weights(query, key, mask=None):
     scale = query.shape[-1] ** -0.5
@@ -127,6 +128,7 @@ def exists(val):
 
 # %% ten-thousand-added
 # idiom = "BERT"
+# slips = ["mask-added-as-minus-ten-thousand"]
 # wrong = "-10,000 is added to hidden scores: a score of a million still gets through, and a hidden row is not zero."
 def attention_weights(query, key, mask=None):
     attention_scores = torch.matmul(query, key.transpose(-1, -2))
@@ -151,6 +153,7 @@ def attention_weights(query, key, mask=None):
 
 # %% infinity-times-the-mask
 # idiom = "CS336 students"
+# slips = ["mask-times-minus-infinity"]
 # wrong = "Zero times -inf is NaN: visible scores become NaN."
 def attention_weights(query, key, mask=None):
     attn = query @ key.mT / query.shape[-1] ** 0.5
@@ -283,7 +286,7 @@ def softmax(x, dim):
 
 # %% inverted-with-a-finite-number
 # idiom = "labml"
-# slips = ["mask-inverted"]
+# slips = ["mask-inverted", "mask-not-low-enough"]
 # wrong = "Two mistakes: hidden and visible are exchanged, and the hidden scores are -1e4."
 def attention_weights(query, key, mask=None):
     scores = torch.einsum("...qd,...kd->...qk", query, key) * query.shape[-1] ** -0.5
