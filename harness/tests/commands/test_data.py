@@ -186,7 +186,9 @@ def test_of_a_larger_file_no_more_is_read_than_the_corpus_has(tmp_path: Path, bo
     large = tmp_path / "large.txt"
     with large.open("wb") as file:
         file.truncate(10**12)
-    with pytest.raises(NoCorpus, match=r"large.txt is not bottles, which has 11 bytes: it is larger\."):
+    with pytest.raises(
+        NoCorpus, match=r"large.txt is not bottles, which has 11 bytes: it is larger\. Nothing"
+    ):
         data.take(tmp_path, "bottles", large)
 
 
