@@ -1,7 +1,7 @@
 """constraints.txt: versions of all packages, to install the same ones again.
 
 `python -m harness.authoring.constraints` writes the versions in its environment, which needs the extras dev
-and notebooks. Write it only from an environment in which all tests pass.
+and notebooks, and in which all tests should pass.
 """
 
 from __future__ import annotations
