@@ -11,7 +11,9 @@ class TransformerLM(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             [
-                TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+                TransformerBlock(
+                    config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+                )
                 for _ in range(config.num_layers)
             ]
         )
@@ -167,7 +169,9 @@ class TransformerLM(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         layers = []
         for _ in range(n):
-            layers.append(TransformerBlock(d, config.num_heads, config.d_ff, config.dropout, bias=config.bias))
+            layers.append(
+                TransformerBlock(d, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+            )
         self.blocks = nn.ModuleList(layers)
         self.final_norm = LayerNorm(d, bias=config.bias)
         self.lm_head = Linear(d, config.vocab_size, bias=False)
@@ -372,7 +376,9 @@ class TransformerLM(nn.Module):
         self.dropout = nn.Dropout(p=config.dropout)
         self.blocks = nn.ModuleList(
             [
-                TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+                TransformerBlock(
+                    config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+                )
                 for _ in range(config.num_layers)
             ]
         )
@@ -394,7 +400,9 @@ class TransformerLM(nn.Module):
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
         self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
         self.dropout = nn.Dropout(config.dropout)
-        block = TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+        block = TransformerBlock(
+            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+        )
         self.blocks = nn.ModuleList([block] * config.num_layers)
         self.final_norm = LayerNorm(config.d_model, bias=config.bias)
         self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
@@ -520,7 +528,9 @@ class TransformerLM(nn.Module):
 
     @staticmethod
     def _block(config):
-        return TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+        return TransformerBlock(
+            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+        )
 
     def _init_weights(self, module):
         if isinstance(module, Linear):
@@ -533,7 +543,9 @@ class TransformerLM(nn.Module):
     def forward(self, ids):
         b, t = ids.size()
         if t > self.config.block_size:
-            raise ValueError(f"Cannot forward sequence of length {t}, block size is only {self.config.block_size}")
+            raise ValueError(
+                f"Cannot forward sequence of length {t}, block size is only {self.config.block_size}"
+            )
         tok_emb = self.token_embedding(ids)
         pos_emb = self.position_embedding(t)
         x = self.drop(tok_emb + pos_emb)
@@ -559,7 +571,9 @@ class TransformerLM(nn.Module):
         if config.vocab_size is None:
             raise ValueError("a model needs a vocab_size")
         self.config = config
-        block = TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+        block = TransformerBlock(
+            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+        )
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
         self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
         self.dropout = nn.Dropout(config.dropout)

@@ -559,7 +559,10 @@ def evaluate(model, tokens, *, block_size, batch_size):
     total = 0.0
     full = n // block_size
     data = torch.from_numpy(np.asarray(tokens).astype(np.int64))
-    rows = [(data[i * block_size : (i + 1) * block_size], data[i * block_size + 1 : (i + 1) * block_size + 1]) for i in range(full)]
+    rows = [
+        (data[i * block_size : (i + 1) * block_size], data[i * block_size + 1 : (i + 1) * block_size + 1])
+        for i in range(full)
+    ]
     for i in range(0, full, batch_size):
         x = torch.stack([r[0] for r in rows[i : i + batch_size]])
         y = torch.stack([r[1] for r in rows[i : i + batch_size]])
@@ -628,7 +631,9 @@ def get_batch(tokens, batch_size, block_size, generator):
         raise ValueError(f"block_size = {block_size} is too long for {len(tokens)} tokens")
     ix = torch.randint(0, len(tokens) - block_size, (batch_size,), generator=generator)
     x = torch.stack([torch.from_numpy(np.array(tokens[i : i + block_size], dtype=np.int64)) for i in ix])
-    y = torch.stack([torch.from_numpy(np.array(tokens[i + 1 : i + 1 + block_size], dtype=np.int64)) for i in ix])
+    y = torch.stack(
+        [torch.from_numpy(np.array(tokens[i + 1 : i + 1 + block_size], dtype=np.int64)) for i in ix]
+    )
     return x, y
 
 

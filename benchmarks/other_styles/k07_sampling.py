@@ -271,7 +271,9 @@ def apply_temperature(logits, temperature):
 # slips = ["training-mode-while-generating", "ended-row-goes-on"]
 # wrong = "It divides by a temperature of 0; and neither the mode of the model nor eos_id is looked at."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.size(1) == 0 or max_new_tokens < 0:
         raise ValueError(f"nothing to do for {tuple(ids.shape)} and max_new_tokens={max_new_tokens}")
     for _ in range(max_new_tokens):
@@ -294,7 +296,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # slips = ["always-back-to-training", "mode-lost-on-an-error"]
 # wrong = "Afterwards the whole model is in training mode; after an error it is in evaluation mode."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     B, T = ids.size()
     if T < 1 or max_new_tokens < 0:
         raise ValueError(f"T={T}, max_new_tokens={max_new_tokens}")
@@ -327,7 +331,9 @@ def pick(logits, temperature, top_k, top_p, generator):
 # slips = ["one-mode-for-all-parts", "mode-lost-on-an-error"]
 # wrong = "All parts get the mode of the whole model; and after an error it stays in evaluation mode."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.shape[1] == 0:
         raise ValueError("empty prompt")
     if max_new_tokens < 0:
@@ -364,7 +370,9 @@ def exists(val):
 # idiom = "annotated transformer"
 # slips = ["not-cropped", "training-mode-while-generating"]
 # wrong = "The model is shown the whole text, in whatever mode it is."
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.numel() == 0:
         raise ValueError("empty prompt")
     if max_new_tokens < 0:
@@ -399,7 +407,9 @@ def choose(prob, temperature, top_k, top_p, generator):
 # slips = ["fewer-columns-when-all-have-ended"]
 # wrong = "When all rows have ended it stops, so the result has fewer columns."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.shape[-1] == 0:
         raise ValueError("`input_ids` is empty")
     if max_new_tokens < 0:
@@ -424,7 +434,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # idiom = "rasbt"
 # slips = ["ended-row-goes-on", "fewer-columns-when-all-have-ended"]
 # wrong = "It stops when all rows choose eos_id in one step, before it is appended; a row that ended goes on."
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.shape[1] == 0 or max_new_tokens < 0:
         raise ValueError(f"max_new_tokens={max_new_tokens} for a prompt of {ids.shape[1]} tokens")
     context_size = model.config.block_size
@@ -446,7 +458,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # slips = ["every-row-gets-the-choice-of-the-first"]
 # wrong = "Only the first row is looked at, and what it chooses is appended to all."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.shape[1] < 1 or max_new_tokens < 0:
         raise ValueError(f"cannot generate {max_new_tokens} tokens from {ids.shape[1]}")
     tokens = ids.clone()
@@ -466,7 +480,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # idiom = "CS336 students"
 # slips = ["filters-in-place-of-each-other", "top-p-before-top-k"]
 # wrong = "With top_k given, top_p has no effect."
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.shape[1] == 0:
         raise ValueError("prompt must not be empty")
     if max_new_tokens < 0:
@@ -498,7 +514,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # slips = ["temperature-after-the-filters"]
 # wrong = "Top-p works on logits that have not been scaled yet."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.shape[1] == 0:
         raise ValueError("no prompt")
     if max_new_tokens < 0:
@@ -525,7 +543,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # idiom = "CS336 students"
 # slips = ["training-mode-while-generating", "gradients-recorded"]
 # wrong = "Two mistakes: the model stays in the mode it is in, and gradients are recorded."
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     B, T = ids.shape
     if T == 0 or max_new_tokens < 0:
         raise ValueError(f"bad prompt of {T} tokens or max_new_tokens {max_new_tokens}")
@@ -548,7 +568,9 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 # slips = ["eos-of-zero-taken-for-none", "cropped-too-short"]
 # wrong = "Two mistakes: an eos_id of 0 counts as none, and the model is shown one id fewer than it takes."
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     if ids.size(1) == 0 or max_new_tokens < 0:
         raise ValueError(f"{ids.size(1)} tokens, {max_new_tokens} new ones")
     ended = torch.zeros(ids.size(0), dtype=torch.bool, device=ids.device)
@@ -599,7 +621,9 @@ def apply_temperature(logits, temperature):
 # %% gumbel-noise-from-the-generator
 # idiom = "x-transformers"
 def sample_next(logits, generator=None):
-    noise = torch.empty_like(logits, memory_format=torch.contiguous_format).uniform_(0, 1, generator=generator)
+    noise = torch.empty_like(logits, memory_format=torch.contiguous_format).uniform_(
+        0, 1, generator=generator
+    )
     return (logits - log(-log(noise))).argmax(dim=-1)
 
 
@@ -610,7 +634,9 @@ def log(t, eps=1e-20):
 # %% loop-with-all-that-belongs-to-it
 # idiom = "nanoGPT"
 @torch.no_grad()
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None):
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
     b, t = ids.size()
     if t == 0:
         raise ValueError("idx is empty")
