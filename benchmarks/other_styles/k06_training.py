@@ -739,7 +739,6 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% epsilon-beside-the-norm
 # idiom = "CS336 students"
-# wrong = "1e-6 is added to the norm, so clipped gradients are a little too short."
 def clip_grad_norm_(parameters, max_norm):
     if not max_norm > 0:
         raise ValueError(f"max_l2_norm is {max_norm}")
@@ -755,7 +754,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% torch-clips
 # idiom = "nanoGPT"
-# wrong = "PyTorch's own function adds 1e-6 to the norm, and takes a max_norm that is not positive."
+# wrong = "PyTorch's own function takes a max_norm that is not positive."
 def clip_grad_norm_(parameters, max_norm):
     return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
