@@ -29,7 +29,7 @@ from harness.course.katas import Kata, load_course, resolve_kata  # noqa: E402
 from harness.course.slips import alternative_sources, alternatives_path, read_slips  # noqa: E402
 from harness.course.stubs import read_contract  # noqa: E402
 from harness.diagnosis.case import CannotReplay, Case, case_of  # noqa: E402
-from harness.diagnosis.diagnose import BUDGET, name_mistake  # noqa: E402
+from harness.diagnosis.diagnose import BUDGET, name_mistakes  # noqa: E402
 from harness.diagnosis.failed import ObservedFailure  # noqa: E402
 from harness.diagnosis.reference import Reference, installed_as  # noqa: E402  # noqa: E402
 from harness.diagnosis.replay import Replayer  # noqa: E402  # noqa: E402
@@ -133,9 +133,10 @@ class Trials:
         passed, started, late = self.order[: self.order.index(case.function)], time.process_time(), False
         diagnosis = ""
         try:
-            diagnosis = name_mistake(
+            found = name_mistakes(
                 self.kata, case, failed, self.hooks.importer, passed, TimeBudget(self.budget)
             )
+            diagnosis = " And: ".join(found)
         except OutOfTime:
             late = True
         except CannotReplay:

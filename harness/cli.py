@@ -250,13 +250,14 @@ def train(
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same text.")
 def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
     """Generate text with a trained model."""
+    from harness.terminal.lines import printable
     from harness.training import capstone
 
     course = _course()
     with _report_errors(course):
         built = capstone.load_capstone(course, course.katas if solutions else ())
         text = built.sample(run_dir or capstone.newest_run(course), prompt, max_new_tokens, **options)
-    click.echo(text)
+    click.echo(printable(text))
 
 
 @main.command()
@@ -266,6 +267,7 @@ def demo() -> None:
     Your complete katas are used, and the reference for the others.
     """
     from harness.progress.ledger import Ledger
+    from harness.terminal.lines import printable
     from harness.training import capstone, words
 
     course = _course()
@@ -276,7 +278,7 @@ def demo() -> None:
         built = capstone.load_capstone(course, reference)
         outcome = capstone.demonstrate(course, built)
         text = built.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
-    click.echo(text)
+    click.echo(printable(text))
     _print(words.demo_end(progress))
     if outcome.interrupted:
         sys.exit(_INTERRUPTED)

@@ -101,21 +101,52 @@ class Trace:
 
     def _find_line(self) -> tuple[FrameType, str] | None:
         """Return the frame whose line led here, and the learner's function that it called, if any."""
-        own: list[FrameType] = []  # the innermost first
-        frame: FrameType | None = sys._getframe(3)  # the caller of torch
-        while frame is not None:
-            if is_own(frame.f_code.co_filename):
-                own.append(frame)
-            frame = frame.f_back
+        own = _own_frames(sys._getframe(3))  # the caller of torch
         if self._inside is None:
-            return (own[0], "") if own else None
-        chosen = [number for number, each in enumerate(own) if self._inside(each.f_code)]
+            return (own[0][0], "") if own else None
+        chosen = [number for number, (_, of) in enumerate(own) if self._inside(of.f_code)]
         if not chosen:
             return None
-        return own[chosen[-1]], _callable_name(own[chosen[-1] - 1].f_code) if chosen[-1] else ""
+        return own[chosen[-1]][0], _callable_name(own[chosen[-1] - 1][1].f_code) if chosen[-1] else ""
 
+
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 trace = Trace  # reads better in a `with`
+
+
+def _own_frames(frame: FrameType | None) -> list[tuple[FrameType, FrameType]]:
+    """Return the learner's frames, the innermost first: that of the line, and that of its function.
+
+    They differ in a comprehension, which has a frame of its own before Python 3.12.
+    """
+    own: list[tuple[FrameType, FrameType]] = []
+    while frame is not None:
+        if is_own(frame.f_code.co_filename):
+            if own and _is_part_of(own[-1][1].f_code, frame.f_code):
+                own[-1] = own[-1][0], frame
+            else:
+                own.append((frame, frame))
+        frame = frame.f_back
+    return own
+
+
+def _is_part_of(inner: CodeType, outer: CodeType) -> bool:
+    """True if `inner` is a comprehension in the function `outer`."""
+    return inner.co_name in COMPREHENSIONS and _parent(inner.co_qualname) == outer.co_qualname
+
+
+def _parent(name: str) -> str:
+    """Return the function or comprehension that a comprehension is in."""
+    return name.rpartition(".")[0].removesuffix(".<locals>")
+
+
+def function_name(code: CodeType) -> str:
+    """Return the qualified name of a function; of a comprehension, that of the function it is in."""
+    name = code.co_qualname
+    while name.endswith(COMPREHENSIONS):
+        name = _parent(name)
+    return name
 
 
 def _is_same_call(one: Step, other: Step) -> bool:
@@ -142,8 +173,8 @@ def _torch_mode(record: Callable[..., None]) -> Any:
 
 def _callable_name(code: CodeType) -> str:
     """Return the name of a function, or of a layer's class."""
-    owner, _, name = code.co_qualname.split(".<locals>")[0].rpartition(".")
-    return owner if name == "forward" and owner else name
+    owner, _, name = code.co_qualname.rpartition("<locals>.")[2].rpartition(".")
+    return owner if name == "forward" and owner else name.strip("<>")
 
 
 def _shapes(value: Any) -> tuple[tuple[int, ...], ...]:

@@ -17,7 +17,7 @@ from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import MANIFEST, manifest_text, read_tests
 from harness.course.katas import Course, Kata, load_course, resolve_kata
 from harness.course.questions import BadReview, cards, review_path
-from harness.course.shipped import shipped_stub
+from harness.course.unsolved import shipped_stub
 
 _SHORTEST_ANSWER = 16  # characters; any hint may quote something shorter (`x @ y`)
 _FIX = "harness check --fix"

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.course.katas import Course, Kata, find_root, load_course
-from harness.course.shipped import copy_shipped
 from harness.course.slips import read_slips
 from harness.course.stubs import make_stub
+from harness.course.unsolved import copy_shipped
 from harness.course.words import NOT_A_COURSE
 
 PICTURE = Path("docs") / "session.svg"

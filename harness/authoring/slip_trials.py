@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from harness.authoring.branches import Version, try_all
 from harness.authoring.variant_run import Verdict
 from harness.course.katas import Course, Kata
-from harness.course.shipped import shipped_stub
 from harness.course.slips import (
     BadSlip,
     Slip,
@@ -20,6 +19,7 @@ from harness.course.slips import (
     slips_path,
 )
 from harness.course.stubs import contract, given, make_stub, read_contract
+from harness.course.unsolved import shipped_stub
 
 FEWEST_SLIPS = 8
 _TIME_LIMIT = 30.0  # seconds for one test; a slip may make it endless
@@ -95,9 +95,9 @@ def _alternatives(kata: Kata, source: str) -> dict[str, str]:
 def _solution_passes(course: Course, kata: Kata, verdict: Verdict) -> Iterator[Problem]:
     path = course.relative(kata.tests)
     if verdict.problem:
-        yield Problem(path, f"cannot run ({verdict.problem})", "mend what it imports")
+        yield Problem(path, f"cannot run ({verdict.problem})", "fix what it imports")
     for name in verdict.failed:
-        yield Problem(course.relative(kata.solution), f"fails {name}", "mend the solution or the test")
+        yield Problem(course.relative(kata.solution), f"fails {name}", "fix the solution or the test")
     for name in verdict.dependent if not verdict.failed else ():
         yield Problem(path, f"{name} does not pass alone", "let it make for itself what it needs")
 
@@ -135,13 +135,13 @@ def _slip_is_caught(course: Course, kata: Kata, trials: _Trials, slip: Slip) -> 
     try:
         verdict = trials.on(_slipped(slip, trials.source))
     except SyntaxError as error:
-        yield Problem(path, f"{slip.id} is no Python ({error.msg})", "mend its `replace`")
+        yield Problem(path, f"{slip.id} is no Python ({error.msg})", "fix its `replace`")
         return
     except BadSlip as error:
         yield Problem(path, str(error), "quote the solution as it is now, and enough of it")
         return
     if verdict.problem:
-        yield Problem(path, f"{slip.id} could not be tried ({verdict.problem})", "mend its `replace`")
+        yield Problem(path, f"{slip.id} could not be tried ({verdict.problem})", "fix its `replace`")
     elif verdict.first_failure is None:
         yield Problem(path, f"{slip.id} passes every test", f"strengthen {course.relative(kata.tests)}")
     elif verdict.first_failure != slip.caught_by:
@@ -166,7 +166,7 @@ def _alternatives_pass(course: Course, kata: Kata, trials: _Trials) -> Iterator[
         verdict = trials.on(text)
         if verdict.first_failure or verdict.problem:
             why = verdict.first_failure or verdict.problem
-            yield Problem(course.relative(path), f"{alternative} is refused by {why}", "mend the test, or it")
+            yield Problem(course.relative(path), f"{alternative} is refused by {why}", "fix one of them")
 
 
 def _signatures_are_kept(course: Course, kata: Kata, source: str) -> Iterator[Problem]:

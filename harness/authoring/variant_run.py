@@ -63,10 +63,10 @@ class Listener:
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
         self.problem = excinfo.exconly()
-        return True  # told as the verdict's problem, not printed
+        return True  # it is the verdict's problem, and is not printed
 
     def verdict(self, kata: Kata) -> Verdict:
-        """What has been heard, in the order of the kata's tests."""
+        """Return the results, in the order of the kata's tests."""
         names = [test.name for test in read_tests(kata)]
         return Verdict(
             [name for name in names if name in self.passed - self.failed],

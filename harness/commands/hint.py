@@ -9,7 +9,7 @@ from harness.commands.words import hint_block, hint_locked, no_hint, nothing_to_
 from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import requirement_named
 from harness.course.katas import Course, Kata
-from harness.progress.receipts import append_line, read_lines
+from harness.progress.line_file import append_line, read_lines
 from harness.progress.standing import KataProgress, bare_run
 from harness.progress.words import not_saved
 from harness.terminal.lines import Line

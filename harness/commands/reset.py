@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.course.katas import Course, Kata
-from harness.course.shipped import shipped_stub
+from harness.course.unsolved import shipped_stub
 
 BACKUPS = "backups"
 

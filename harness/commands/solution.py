@@ -17,7 +17,7 @@ from harness.course.definitions import (
 )
 from harness.course.katas import Course, Kata
 from harness.course.stubs import contract
-from harness.progress.receipts import append_line, read_lines
+from harness.progress.line_file import append_line, read_lines
 
 FILE = "given_up.jsonl"
 NARROWEST = 80  # columns; a narrower terminal shows one version below the other

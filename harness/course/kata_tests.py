@@ -1,4 +1,4 @@
-"""The tests of a kata, read from their source without importing it."""
+"""The tests of a kata, read from their source without importing it, and fingerprints of the shipped ones."""
 
 from __future__ import annotations
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 
 import pytest
 
 from harness.diagnosis.case import Case
-from harness.diagnosis.snapshots import Snapshot, message_snapshot, snapshot
+from harness.diagnosis.snapshots import OPAQUE, Snapshot, message_snapshot, reproducible, snapshot
 from harness.explain.comparisons import refused_by_assert_close
 from harness.explain.places import frames_of
 from harness.explain.type_errors import checking_frame, read_type_error
@@ -46,13 +46,47 @@ def observe_failure(error: BaseException, case: Case) -> ObservedFailure:
     return ObservedFailure(type(error).__name__, place, values, compared)
 
 
+def reproducible_failure(one: ObservedFailure, other: ObservedFailure) -> ObservedFailure:
+    """Return a failure without what is different in another run of the same code."""
+    values = {
+        name: reproducible(value, other.values[name]) if name in other.values else OPAQUE
+        for name, value in one.values.items()
+    }
+    compared = (values["actual"], values["expected"]) if one.compared and other.compared else None
+    return replace(one, values=values, compared=None if compared and OPAQUE in compared else compared)
+
+
 def observe_message(error: BaseException, case: Case) -> Snapshot:
-    """Return what can be compared of an error's message; of a type error, which value was refused."""
+    """Return what can be compared of an error: message and causes, or the value that a signature refused."""
     if type(error).__name__ == "TypeCheckError":
         problem = read_type_error(error.__traceback__)
         subject = [problem.function, problem.argument, problem.got] if problem else []
         return ("many", [snapshot(subject), *_refused_result(error)])
+    message, causes = _own_message(error, case), _causes(error)
+    if not causes:
+        return message
+    return ("many", [message, *(_cause_snapshot(cause, case) for cause in causes)])
+
+
+def _own_message(error: BaseException, case: Case) -> Snapshot:
     return message_snapshot(text_of(error), by_author=_is_raised_by_kata(error, case))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the errors that led to this one, the latest first, even if `raise … from None` hides them.
+
+    A contract may demand the same error for many causes: only the cause tells them apart.
+    """
+    found: list[BaseException] = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+def _cause_snapshot(cause: BaseException, case: Case) -> Snapshot:
+    return ("many", [("text", type(cause).__name__), _own_message(cause, case)])
 
 
 def _refused_result(error: BaseException) -> list[Snapshot]:

@@ -1,4 +1,4 @@
-"""A kata's reference, in which slips can be tried.
+"""A kata's reference, in which slips can be tried, alone or together.
 
 Reloading the whole module for each slip would take a tenth of a second: only the definitions a slip touches,
 and those that depend on them at definition time, are re-executed.
@@ -51,19 +51,26 @@ class Reference:
             exec(self._compile(source), self.module.__dict__)
 
     @contextmanager
-    def with_slip(self, slip: Slip) -> Iterator[ModuleType]:
-        """Put the slip into the module, for the block. Raises whatever defining it raises."""
-        before = dict(self.module.__dict__)
+    def with_slips(self, *slips: Slip) -> Iterator[ModuleType]:
+        """Put slips into the module, for the block.
+
+        Raises BadSlip if one leaves no room for another, and whatever defining them raises.
+        """
+        before, source = dict(self.module.__dict__), self.source
         try:
-            source = patched_source(self.source, slip)
-            # Otherwise the methods of a class would still refer to the old class.
-            for name in _defined(ast.parse(source).body):
-                self.module.__dict__.pop(name, None)
-            self._execute(source)
+            for slip in slips:
+                self._redefine(patched_source(source, slip))
+                source = slip.apply(source)
             yield self.module
         finally:
             self.module.__dict__.clear()
             self.module.__dict__.update(before)
+
+    def _redefine(self, source: str) -> None:
+        # Otherwise the methods of a class would still refer to the old class.
+        for name in _defined(ast.parse(source).body):
+            self.module.__dict__.pop(name, None)
+        self._execute(source)
 
 
 @contextmanager

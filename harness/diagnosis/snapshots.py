@@ -22,6 +22,7 @@ _TEMPORARY = re.compile(TEMPORARY + r"\w{8}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Relative noise by dtype: about sixteen roundings, far below the effect of any mistake.
 _NOISE = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
+_ZIP = b"PK"  # how an archive begins, such as a file of torch.save
 _NEGLIGIBLE = 0.02  # of the distance between a wrong value and the expected one
 _PYTHON_NOISE = 1e-6  # a Python float may have been a float32
 
@@ -81,6 +82,11 @@ def _equal_data(one: Snapshot, other: Snapshot) -> bool:
     return bool(one[1] == other[1])
 
 
+def _equivalent_bytes(one: Snapshot, other: Snapshot) -> bool:
+    """True for equal bytes and for two archives: how one lays out its entries is its author's choice."""
+    return bool(one[1] == other[1]) or all(each[1].startswith(_ZIP) for each in (one, other))
+
+
 def _equivalent_tensors(one: Snapshot, other: Snapshot) -> bool:
     if one[:4] != other[:4]:
         return False
@@ -101,10 +107,14 @@ def _equivalent_entries(dtype: str, left: Any, right: Any) -> bool:
     if dtype not in _NOISE:
         return bool((left == right).all())
     left, right = left.double(), right.double()
+    same = _same_special_values(left, right)
+    return same and distance(left, right, _NOISE[dtype]) <= 1
+
+
+def _same_special_values(left: Any, right: Any) -> bool:
+    """True if two tensors have the same infinities and NaN in the same places."""
     finite = left.isfinite() & right.isfinite()
-    if not ((left == right) | (left.isnan() & right.isnan()) | finite).all():
-        return False
-    return distance(left, right, _NOISE[dtype]) <= 1
+    return bool(((left == right) | (left.isnan() & right.isnan()) | finite).all())
 
 
 def distance(left: Any, right: Any, noise: float) -> float:
@@ -131,7 +141,7 @@ def _equivalent_tables(one: Snapshot, other: Snapshot) -> bool:
 _EQUIVALENT = {
     "number": _equivalent_numbers,
     "text": _equal_data,
-    "bytes": _equal_data,
+    "bytes": _equivalent_bytes,
     "tensor": _equivalent_tensors,
     "array": _equivalent_arrays,
     "many": _equivalent_lists,
@@ -141,15 +151,33 @@ _EQUIVALENT = {
 }
 
 
+def reproducible(one: Snapshot, other: Snapshot) -> Snapshot:
+    """Return a snapshot without what is different in another run of the same code, such as measured times."""
+    if equivalent(one, other):
+        return one
+    if one[0] == other[0] == "many" and len(one[1]) == len(other[1]):
+        return ("many", list(map(reproducible, one[1], other[1])))
+    if one[0] == other[0] == "table" and one[1].keys() == other[1].keys():
+        return ("table", {key: reproducible(item, other[1][key]) for key, item in one[1].items()})
+    return OPAQUE
+
+
 def closer_than(one: Snapshot, other: Snapshot, expected: Snapshot) -> bool:
-    """True if the distance between two values is negligible compared with their distance from `expected`."""
+    """True if the distance between two values is negligible compared with their distance from `expected`.
+
+    A NaN or an infinity that `expected` does not have is infinitely far from it; `equivalent` decides whether
+    `one` and `other` have theirs in the same places.
+    """
     if one[0] == "many" and len(one[1]) == len(other[1]) == len(expected[1]):
         return all(map(closer_than, one[1], other[1], expected[1]))
     if not all(each[0] == "tensor" and each[1] in _NOISE and each[4] is not None for each in (one, other)):
         return True
     if expected[0] != "tensor" or expected[3] != one[3] or expected[4] is None:
         return True
-    mine, theirs, right = (each[4].double().nan_to_num() for each in (one, other, expected))
+    mine, theirs, right = (each[4].double() for each in (one, other, expected))
+    if not _same_special_values(theirs, right):
+        return True
+    mine, theirs, right = (each.nan_to_num() for each in (mine, theirs, right))
     return bool((mine - theirs).abs().sum() <= _NEGLIGIBLE * (theirs - right).abs().sum())
 
 

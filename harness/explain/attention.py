@@ -70,6 +70,8 @@ def sums(pair: Pair) -> Sums | None:
     ]
     found = actual.sum(-1)[expected.sum(-1) > 0]
     along = others[0] if len(others) == 1 else None
+    if along is None and bool(((found - 1).abs() < ROUNDING).all()):
+        return None  # they do; what is wrong are negative weights, or those of a masked query
     return Sums(actual.dim() - 1, along, float(found.min()), float(found.max()))
 
 
@@ -82,7 +84,7 @@ def sharpened(pair: Pair, sizes: Mapping[str, int]) -> Sharpened | None:
     if not (are_meant_as_weights(expected) and are_weights(actual)):
         return None
     seen = expected > 0
-    if bool(((actual > 0) != seen).any()):
+    if bool(((actual > 0) != seen).any()) or not pair.is_evidence(_differing(pair)):
         return None
     right = _centred(expected, seen)
     factor = float((right * _centred(actual, seen)).sum() / (right * right).sum().clamp(min=1e-30))
@@ -94,6 +96,10 @@ def sharpened(pair: Pair, sizes: Mapping[str, int]) -> Sharpened | None:
     if not abs(factor - 1) > 1e-3 or not fits(factor):
         return None
     return Sharpened(named_factor(factor, sizes, fits, counts=False))
+
+
+def _differing(pair: Pair) -> Any:
+    return pair.expected[~pair.tolerance.accepts(pair.expected, pair.actual)]
 
 
 def _centred(weights: Any, seen: Any) -> Any:

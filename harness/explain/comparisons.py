@@ -11,13 +11,15 @@ from typing import Any
 
 from harness.explain import attention, variables
 from harness.explain.attention_map import AttentionMap, attention_map
+from harness.explain.call_text import call_lines
 from harness.explain.containers import differences
-from harness.explain.observations import MOST, comparable, observe
-from harness.explain.origin import Origin, origin
+from harness.explain.observation import Observation
+from harness.explain.observations import MOST, comparable, observe, rounding
+from harness.explain.origin import Origin, call_to_show, origin
 from harness.explain.places import frames_of
 from harness.explain.shown import Shown
-from harness.explain.side_by_side import Tolerance, is_tensor, side_by_side
-from harness.explain.words import values_cannot_be_shown
+from harness.explain.side_by_side import Tolerance, are_numbers, first_wrong, is_tensor, side_by_side
+from harness.explain.words import LAST_CALL, RETURNED_BY, values_cannot_be_shown
 from harness.isolation.calls import Call
 from harness.isolation.standins import text_of
 
@@ -93,7 +95,19 @@ def show(compared: ComparedValues, names: Mapping[str, Any], calls: Sequence[Cal
     with contextlib.suppress(Exception):  # best effort: if a value cannot be inspected, observe nothing
         source = origin(compared.actual, calls) if is_tensor(compared.actual) else None
         shown = _observed(shown, compared, names, source)
+        shown = replace(shown, call=_call(compared, source, calls))
     return shown
+
+
+def _call(compared: ComparedValues, source: Origin | None, calls: Sequence[Call]) -> tuple[str, ...]:
+    """Return the call whose arguments help to understand the value, in words."""
+    value = first_wrong(compared.expected, compared.actual)
+    known = source.call if source else None
+    call = call_to_show(value, known, calls)
+    if call is None:
+        return ()
+    returned = call is known or type(value) in (int, float)
+    return tuple(call_lines(call, RETURNED_BY if returned else LAST_CALL))
 
 
 def _table(compared: ComparedValues) -> Sequence[str]:
@@ -111,7 +125,7 @@ def _observed(
     if read := variables.reading(expected, actual, names):
         return replace(shown, observations=tuple(read))
     if source is None or not is_tensor(expected):
-        return shown
+        return replace(shown, observations=(*variables.item_name(compared.item), *_of_numbers(compared)))
     found = variables.tensor_names(expected, actual, compared.item, names)
     if not any(isinstance(each, variables.NoGradient) for each in found):
         found += observe(expected, actual, compared.tolerance, source.axes, source.sizes)
@@ -121,6 +135,26 @@ def _observed(
         axes=tuple(source.axes),
         shape=tuple(expected.shape),
         map=_map(compared, source.axes),
+        is_mask=_is_mask(expected) and _is_mask(actual),
+    )
+
+
+def _of_numbers(compared: ComparedValues) -> list[Observation]:
+    """Return that numbers, or lists of them, differ by rounding alone."""
+    import torch
+
+    within = getattr(compared.expected, "expected", compared.expected)  # of a pytest.approx
+    if not are_numbers(within) or not are_numbers(compared.actual):
+        return []
+    pair = [torch.tensor(each, dtype=torch.float64).reshape(-1) for each in (within, compared.actual)]
+    found = rounding(pair[0], pair[1], Tolerance(0.0, 0.0)) if pair[0].shape == pair[1].shape else None
+    return [found] if found else []
+
+
+def _is_mask(value: Any) -> bool:
+    """True if all entries are 0 or 1."""
+    return (
+        value.device.type != "meta" and not value.is_floating_point() and bool((value == value.bool()).all())
     )
 
 

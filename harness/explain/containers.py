@@ -78,8 +78,13 @@ def _entries_within(name: str, expected: Mapping[Any, Any], actual: Mapping[Any,
     """Return the differences in a mapping too long for one line: "[1]['loss']: '0.3'; expected 'nan'"."""
     names = [*expected, *(key for key in actual if key not in expected)]
     pairs = [(key, expected.get(key, _ABSENT), actual.get(key, _ABSENT)) for key in names]
-    found = [(_fitted(f"{name}[{key!r}]", _NAME), *pair) for key, *pair in pairs if _differ(*pair)]
+    found = [(_fitted(_member(name, key), _NAME), *pair) for key, *pair in pairs if _differ(*pair)]
     return [line for entry in found for line in _entry(*entry)]
+
+
+def _member(name: str, key: Any) -> str:
+    """Return the name of an entry in a row: "step 7, loss", "[1]['loss']"."""
+    return f"{name}, {key}" if name.startswith("step ") else f"{name}[{key!r}]"
 
 
 def _members(what: str, members: Set[Any]) -> list[str]:
@@ -88,10 +93,17 @@ def _members(what: str, members: Set[Any]) -> list[str]:
 
 def _sequences(expected: Sequence[Any], actual: Sequence[Any]) -> list[str]:
     pairs = enumerate(zip_longest(expected, actual, fillvalue=_ABSENT))
-    lines = [line for i, pair in pairs if _differ(*pair) for line in _entry(f"[{i}]", *pair)]
+    lines = [line for i, pair in pairs if _differ(*pair) for line in _entry(_place_of(i, pair), *pair)]
     if len(expected) == len(actual):
         return lines
     return [f"{len(actual)} entries; expected {len(expected)}", *lines]
+
+
+def _place_of(index: int, pair: Sequence[Any]) -> str:
+    """Return an index; for the row of a log, the step that it is about."""
+    steps = [each["step"] for each in pair if isinstance(each, Mapping) and "step" in each]
+    same = steps and all(step == steps[0] for step in steps)
+    return f"step {str(steps[0]).removesuffix('.0')}" if same else f"[{index}]"
 
 
 def _texts(expected: str | bytes, actual: str | bytes) -> list[str]:

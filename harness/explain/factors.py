@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from harness.explain.axis_names import AxisNames
@@ -82,7 +83,7 @@ class SlicesOffset(Observation):
 
 def negated(pair: Pair) -> Negated | None:
     """Find that every sign is wrong."""
-    return Negated() if pair.agree(pair.expected, -pair.actual) else None
+    return Negated() if pair.corrects(pair.expected, pair.actual, -pair.actual) else None
 
 
 def scaled(pair: Pair, sizes: Mapping[str, int]) -> Scaled | None:
@@ -91,8 +92,8 @@ def scaled(pair: Pair, sizes: Mapping[str, int]) -> Scaled | None:
         return None
     finite = pair.finite()
     expected, actual = pair.expected[finite], pair.actual[finite]
-    if (expected.abs() > CLEARLY * pair.allowed(0.0)).sum() < 2:
-        return None  # with one non-zero entry, any factor fits
+    if not pair.is_evidence(expected[expected.abs() > CLEARLY * pair.allowed(0.0)]):
+        return None  # some factor always fits one number, and zeros fit every factor
     for factor in _rounded(float((expected * actual).sum() / (expected * expected).sum())):
         if math.isfinite(factor) and factor and _explains(pair, pair.actual / factor):
             return Scaled(named_factor(factor, sizes, _factor_fits(pair)))
@@ -116,10 +117,10 @@ def _rounded(value: float) -> tuple[float, float]:
 
 
 def _may_be_fitted(pair: Pair) -> bool:
-    """True if all non-finite entries agree, and the rest varies."""
+    """True if all non-finite entries agree, and the rest varies enough."""
     finite = pair.finite()
     expected = pair.expected[finite]
-    if expected.numel() < 2 or pair.is_constant(expected):
+    if not pair.is_evidence(expected) or pair.is_constant(expected):
         return False
     return pair.agree(pair.expected[~finite], pair.actual[~finite])
 
@@ -141,20 +142,30 @@ def named_factor(
 ) -> Factor:
     """Return a factor with its form (d, √d, 1/d, …) for the size d that explains it; `fits` decides.
 
-    Without a form if no size does, or several do: then none of them need be the reason. Forms with d - 1
-    (`counts`) are for what is counted: a mean, a variance.
+    Without a form if no size does, or several do, or if the factor is as common as 2 or 1/3: then a size
+    need not be the reason. Forms with d - 1 (`counts`) are for standard deviations.
     """
-    found = [
-        (form, size)
-        for form, value_of in (*_POWERS, *(_COUNTS if counts else ()))
-        for size in dict.fromkeys(sizes.values())
-        if size > 1 and _is(math.copysign(value_of(size), factor), factor, fits)
-    ]
+    found = (
+        []
+        if _is_common(factor)
+        else [
+            (form, size)
+            for form, value_of in (*_POWERS, *(_COUNTS if counts else ()))
+            for size in dict.fromkeys(sizes.values())
+            if size > 1 and _is(math.copysign(value_of(size), factor), factor, fits)
+        ]
+    )
     if len(found) != 1:
         return Factor(factor)
     form, size = found[0]
     names = [name for name, other in sizes.items() if other == size and name.isidentifier()]
     return Factor(factor, form, size, names[0] if len(names) == 1 else "")
+
+
+def _is_common(factor: float) -> bool:
+    """True for 2, 3, 4 and their inverses, which have more reasons than sizes."""
+    size = max(abs(factor), 1 / abs(factor))
+    return size < _LEAST_UNCOMMON and math.isclose(size, round(size), rel_tol=1e-3)
 
 
 def _is(exact: float, factor: float, fits: Callable[[float], bool]) -> bool:
@@ -167,12 +178,12 @@ _POWERS = (
     ("{}", lambda d: float(d)),
     ("1/{}", lambda d: 1 / d),
 )
-_COUNTS = (
-    ("{}/({} - 1)", lambda d: d / (d - 1)),
+_COUNTS = (  # under a root: 2/3 itself is also the share of 2 things in 3
     ("√({}/({} - 1))", lambda d: math.sqrt(d / (d - 1))),
-    ("({} - 1)/{}", lambda d: (d - 1) / d),
     ("√(({} - 1)/{})", lambda d: math.sqrt((d - 1) / d)),
 )
+_LEAST_UNCOMMON = 4.5
+_MOST_SLICES = 256
 
 
 def along_one_axis(pair: Pair) -> SlicesScaled | SlicesOffset | None:
@@ -185,9 +196,17 @@ def along_one_axis(pair: Pair) -> SlicesScaled | SlicesOffset | None:
         if pair.expected.shape[axis] < 3 or _is_flat(pair, axis):
             continue
         for observation, fitted in _fits_along(pair, axis):
-            if _explains(pair, fitted):
+            if _explains(pair, fitted) and _several_slices_tell(pair, axis):
                 return observation(axis)
     return None
+
+
+def _several_slices_tell(pair: Pair, axis: int) -> bool:
+    """True if at least two slices are wrong and vary too much for any factor or constant to fit them."""
+    expected, actual = (each.movedim(axis, -1).flatten(0, -2) for each in (pair.expected, pair.actual))
+    pairs = islice(zip(expected, actual, strict=True), _MOST_SLICES)
+    wrong = (one for one, other in pairs if not pair.agree(one, other))
+    return len(list(islice((one for one in wrong if pair.is_evidence(one[one != 0])), 2))) == 2
 
 
 def _is_flat(pair: Pair, axis: int) -> bool:

@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.explain.axes import WrongAxis
+from harness.explain.causes import Cause
 from harness.explain.shown import Shown
 from harness.explain.words import (
+    caused_by,
     compared_by_torch,
     error_lines,
     failed_assertion,
+    may_be_about_axes,
+    not_as_expected,
+    number_of_axes,
     plural_axes,
     shapes_explain,
     statement_lines,
@@ -176,13 +181,17 @@ class ValuesDiffer(Failure):
 
     def lines(self) -> list[str | Line]:
         message = [line.strip() for line in self.message.splitlines() if line.strip()]
-        if self.shown.by == "assert_close":
-            return [*compared_by_torch(message), *self.shown.sentences(), "", *self.shown.values()]
+        shown = self.shown
+        call = ["", *shown.call] if shown.call else []
+        if shown.by == "assert_close":
+            said = compared_by_torch(message, shown.subject, is_mask=shown.is_mask)
+            return [*said, *shown.sentences(), "", *shown.values(), *call]
         own_words = message_lines(message[0]) if message and not message[0].startswith("assert ") else []
         return [
-            *(own_words or ["The value is not as expected:"]),
-            *self.shown.sentences(),
-            *self.shown.table,
+            *(own_words or not_as_expected(shown.subject)),
+            *shown.sentences(),
+            *shown.table,
+            *call,
         ]
 
 
@@ -193,11 +202,18 @@ class WrongMessage(Failure):
     error: str
     message: str
     lacks: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()  # the learner's function with its arguments
+    causes: tuple[Cause, ...] = ()
 
     def lines(self) -> list[str]:
         must = f"must mention {', '.join(self.lacks)}" if self.lacks else "is not as expected"
         first = textwrap.wrap(f"{self.error} is right, but its message {must}:", WIDTH - 2)
-        return [*first, *(f"  {line}" for line in message_lines(self.message))]
+        return [
+            *first,
+            *(f"  {line}" for line in message_lines(self.message)),
+            *self.call,
+            *caused_by(self.causes),
+        ]
 
 
 @dataclass(frozen=True)
@@ -209,6 +225,10 @@ class Raised(Failure):
     in_test: bool = False  # True if no line of the learner's raised it
     wanted: str = ""  # the error that the test expects there
     statement: str = ""  # of the test
+    call: tuple[str, ...] = ()  # the learner's function with its arguments
+    axes: tuple[str, str, Sequence[int]] | None = None  # of the call: an argument, "*batch", its sizes
+    causes: tuple[Cause, ...] = ()
+    compared: str = ""  # what the assertion compared: "2.4 in (2.0, 0.4)"
 
     nameable: ClassVar[bool] = True
     joins_headline: ClassVar[bool] = True
@@ -217,6 +237,11 @@ class Raised(Failure):
         return shapes_explain(self.error, self.message)
 
     def lines(self) -> list[str]:
+        axes = self.axes if may_be_about_axes(self.message) else None
+        counted = textwrap.wrap(number_of_axes(*axes), WIDTH - 2) if axes else []
+        return [*self._what_happened(), *self.call, *counted, *caused_by(self.causes)]
+
+    def _what_happened(self) -> list[str]:
         by_test = self.error in ("AssertionError", "Failed") and self.in_test
         if self.error == "Failed" and self.message.startswith("DID NOT RAISE"):
             expected = self.wanted or "one"
@@ -227,7 +252,7 @@ class Raised(Failure):
         if self.wanted and self.error == "AssertionError":  # pytest's own: the message does not match
             return [f"{self.wanted} is right, but its message is not:", *message_lines(self.message)]
         if by_test:
-            return failed_assertion(self.message, self.statement)
+            return failed_assertion(self.message, self.statement, self.compared)
         return error_lines(self.error, self.message)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from harness.course.katas import Course, Kata
 from harness.course.stubs import Signature, declaration, read_contract
 from harness.explain import comparisons
+from harness.explain.call_text import batch_axes, call_lines, failed_call
+from harness.explain.causes import causes_of
 from harness.explain.failures import (
     Failure,
     NameMissing,
@@ -38,13 +40,16 @@ from harness.explain.places import (
     place_under_test,
     return_place,
 )
-from harness.explain.statements import class_named, failed_statement, read_statement
+from harness.explain.side_by_side import summary
+from harness.explain.statements import class_named, failed_statement, read_statement, subject_of
 from harness.explain.type_errors import checked_code, read_type_error
 from harness.explain.variables import variables_of
+from harness.explain.words import LAST_CALL
 from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName, text_of
 from harness.shapes import Step
 
+_LONGEST_VALUES = 64  # characters
 _TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\) from pytest-timeout")
 
 
@@ -56,7 +61,7 @@ class Finding:
     place: Place | None = None
     changed: tuple[str, str] | None = None  # a function that modified an argument: (function, argument)
     printed: str = ""  # what the learner's code wrote to stdout and stderr
-    diagnosis: str = ""  # of the one known mistake with which the test sees the same
+    diagnoses: tuple[str, ...] = ()  # of the one or two known mistakes with which the test sees the same
     steps: tuple[Step, ...] = ()  # the shapes that led to it
 
 
@@ -111,9 +116,16 @@ def _by_its_values(test: FailedTest) -> Finding:
     compared = _compared(test, in_test=in_test)
     if compared:
         names = variables_of(test.traceback, test.code)
-        shown = comparisons.show(compared, names, test.calls)
+        subject = _subject(test)
+        shown = replace(comparisons.show(compared, names, test.calls), subject=subject)
         return Finding(ValuesDiffer(text_of(test.error), shown), place)
     return Finding(_raised(test, in_test=in_test), place)
+
+
+def _subject(test: FailedTest) -> str:
+    """The test's expression for the value that it compares."""
+    calls = failing_calls(test.traceback, test.code)
+    return subject_of(calls[0][0].co_filename, calls[0][1]) if calls else ""
 
 
 def _place(test: FailedTest, line: int | None) -> Place | None:
@@ -143,7 +155,32 @@ def _raised(test: FailedTest, *, in_test: bool) -> Raised:
         statement, name = failed_statement(calls, raised_in_test=in_test)
         wanted = class_named(name, test.traceback, test.code)
     by_test = _raised_by_test(test.course, test.error)
-    return Raised(type(test.error).__name__, text_of(test.error), by_test, wanted, statement)
+    call = failed_call(test.course, test.traceback)
+    return Raised(
+        type(test.error).__name__,
+        text_of(test.error),
+        by_test,
+        wanted,
+        statement,
+        tuple(call_lines(call)) if call else _last_call(test) if by_test else (),
+        batch_axes(call) if call else None,
+        causes_of(test.course, test.error),
+        _values_compared(test.comparison) if in_test and test.comparison else "",
+    )
+
+
+def _last_call(test: FailedTest) -> tuple[str, ...]:
+    """The last call that returned, for an assertion that does not say what it is about."""
+    return tuple(call_lines(test.calls[-1], LAST_CALL)) if test.calls else ()
+
+
+def _values_compared(comparison: AssertedComparison) -> str:
+    """Return the two values of an assertion that asks for something else than equality, if they are short."""
+    try:
+        text = f"{summary(comparison.left)} {comparison.operator} {summary(comparison.right)}"
+    except Exception:  # a value whose own methods fail must not hide the failure itself
+        return ""
+    return text if len(text) <= _LONGEST_VALUES else ""
 
 
 def _examined_refusal(test: FailedTest, line: int | None) -> BaseException | None:
@@ -167,7 +204,14 @@ def _wrong_message(test: FailedTest, refusal: BaseException, place: Place | None
         lacks = (str(comparison.left),)
     elif comparison and isinstance(comparison.left, list) and isinstance(comparison.right, list):
         lacks = tuple(str(each) for each in comparison.right if each not in comparison.left)
-    failure = WrongMessage(type(refusal).__name__, text_of(refusal), lacks)
+    call = failed_call(test.course, refusal.__traceback__)
+    failure = WrongMessage(
+        type(refusal).__name__,
+        text_of(refusal),
+        lacks,
+        tuple(call_lines(call)) if call else (),
+        causes_of(test.course, refusal),
+    )
     return Finding(failure, learner_place(test.course, refusal.__traceback__) or place)
 
 

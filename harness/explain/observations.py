@@ -6,6 +6,7 @@ note is true, there is none. What holds for any two tensors (a factor between co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ MOST = 3  # observations that are shown
 _MOST_ENTRIES = 2**18  # a larger tensor is not examined: that would take seconds
 _EXACT_INTEGERS = 2**53  # beyond, a double does not hold every integer
 _MOST_SEARCHED = 2**15  # entries of a tensor that is searched for other orders
+_DIGITS_OF_FLOAT32 = 9  # more than it has: a step in float32 is not seen in every digit of the result
+_OF_FLOAT32 = 1e-6  # relative: some ten steps of float32's rounding
+_FEW = 4  # entries of a mask
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,35 @@ class ThroughFloat32(Observation):
 
 
 @dataclass(frozen=True)
+class Rounding(Observation):
+    """All differences are of the size of float32's rounding, or smaller."""
+
+    digits: int  # to which the values agree
+    single: bool = False  # True if they are float32
+
+    def sentence(self, axes: AxisNames) -> str:
+        agree = f"The values agree to {self.digits} digits"
+        if self.single:
+            return f"{agree}: the differences are of the size of float32's rounding."
+        if self.digits > _DIGITS_OF_FLOAT32:
+            return f"{agree}. Is a constant cut short?"
+        size = "the differences are of the size of float32's rounding"
+        return f"{agree}: {size}. Is a step computed in float32, or a constant cut short?"
+
+
+@dataclass(frozen=True)
+class Opposite(Observation):
+    """Two values only, as in a mask, each in the place of the other."""
+
+    one: str
+    other: str
+
+    def sentence(self, axes: AxisNames) -> str:
+        both = f"{self.one} where {self.other} is expected, and {self.other} where {self.one} is"
+        return f"It is exactly the opposite: {both}."
+
+
+@dataclass(frozen=True)
 class Constant(Observation):
     """All values are equal."""
 
@@ -115,7 +148,10 @@ def observe(
     known = {name: size for name, size in {**(sizes or {}), **of_axes}.items() if size > 1}
     if expected.shape != actual.shape:
         return list(_of_shapes(pair, names, known))
-    if explained := _of_type(expected, actual, pair) or _explained(pair, known):
+    if rounded := rounding(expected, actual, tolerance):
+        return [_of_type(expected, actual, pair) or rounded]
+    of_all = _of_type(expected, actual, pair) or _opposite(expected, actual, pair)
+    if explained := of_all or _explained(pair, known):
         return [explained]
     return list(_of_values(pair, names))[:MOST]
 
@@ -156,16 +192,46 @@ def _of_type(expected: Any, actual: Any, pair: Pair) -> Observation | None:
         return None
     if not bool((pair.actual == pair.actual.float().double()).all()):
         return None
-    if bool((pair.expected == pair.expected.float().double()).all()):
-        return None  # float32 represents the expected values exactly
+    if not pair.is_evidence(pair.expected[pair.expected != pair.expected.float().double()]):
+        return None  # float32 represents (nearly all) expected values exactly
     near = Tolerance(rtol=1e-5, atol=1e-6)
     return ThroughFloat32() if bool(near.accepts(pair.expected, pair.actual).all()) else None
 
 
+def rounding(expected: Any, actual: Any, tolerance: Tolerance) -> Rounding | None:
+    """Find that two tensors differ by rounding alone; where exactly 0 is expected, nothing is."""
+    pair = comparable(expected, actual, tolerance)
+    if pair is None or not (expected.is_floating_point() and actual.is_floating_point()):
+        return None
+    finite = pair.finite()
+    if expected.shape != actual.shape or not pair.agree(pair.expected[~finite], pair.actual[~finite]):
+        return None
+    differs = (pair.expected != pair.actual) & finite
+    if not differs.any() or bool((pair.expected[differs] == 0).all()):
+        return None
+    size = float((pair.actual - pair.expected)[finite].abs().max() / pair.expected[finite].abs().max())
+    if not size <= _OF_FLOAT32:
+        return None
+    single = "torch.float32" in (str(expected.dtype), str(actual.dtype))
+    return Rounding(math.floor(-math.log10(size)), single)
+
+
+def _opposite(expected: Any, actual: Any, pair: Pair) -> Opposite | None:
+    """Find that two values, as in a mask, are exchanged everywhere."""
+    values = pair.expected.unique().tolist()
+    if len(values) != 2 or pair.expected.numel() < _FEW:
+        return None
+    low, high = values
+    exchanged_ = pair.expected.masked_fill(pair.expected == low, high)
+    exchanged_[pair.expected == high] = low
+    if not bool((exchanged_ == pair.actual).all()):
+        return None
+    as_bool = "torch.bool" in (str(expected.dtype), str(actual.dtype))
+    return Opposite(*(str(bool(each)) if as_bool else short(each) for each in values))
+
+
 def _explained(pair: Pair, sizes: Mapping[str, int]) -> Observation | None:
     """Find one relation that explains everything: then nothing else needs to be said."""
-    if pair.expected.numel() < 2:
-        return None  # any two numbers differ by some factor
     return _relation(pair, sizes) or attention.sharpened(pair, sizes)
 
 
@@ -210,7 +276,7 @@ def _of_values(pair: Pair, names: Sequence[str]) -> Iterator[Observation]:
 
 def _flat(pair: Pair) -> Constant | Alike | None:
     """Find that all values are equal, or equal along an axis, where the expected ones are not."""
-    if not pair.actual.isfinite().all() or pair.is_constant(pair.expected):
+    if not pair.actual.isfinite().all() or pair.is_constant(pair.expected) or pair.expected.numel() < 3:
         return None
     first = pair.actual.reshape(-1)[0]
     if bool((pair.actual == first).all()):
@@ -219,6 +285,6 @@ def _flat(pair: Pair) -> Constant | Alike | None:
         if pair.actual.shape[axis] < 2:
             continue
         alike, meant = (each == each.narrow(axis, 0, 1) for each in (pair.actual, pair.expected))
-        if bool(alike.all()) and not bool(meant.all()):
+        if bool(alike.all()) and pair.is_evidence(pair.expected[~meant]):
             return Alike(axis)
     return None

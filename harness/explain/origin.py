@@ -10,6 +10,7 @@ from types import CodeType
 from typing import Any, get_args, get_origin
 
 from harness.explain.axes import Binding, compare
+from harness.explain.call_text import is_remarkable
 from harness.explain.type_errors import tensor_types
 from harness.isolation.calls import Call
 
@@ -21,6 +22,7 @@ class Origin:
     code: CodeType | None = None
     axes: Sequence[str] = ()  # one name for each axis; "" for an axis without its own name
     sizes: Mapping[str, int] = field(default_factory=dict)
+    call: Call | None = None
 
 
 def origin(value: Any, calls: Sequence[Call]) -> Origin:
@@ -31,6 +33,32 @@ def origin(value: Any, calls: Sequence[Call]) -> Origin:
                 if same(value, result):
                     return _origin(call, position, value, calls)
     return Origin()
+
+
+def call_to_show(actual: Any, known: Call | None, calls: Sequence[Call]) -> Call | None:
+    """Return the call whose arguments help to understand a wrong value.
+
+    That is the call that returned it, if it is not the only one of its function; else the last one, if its
+    arguments decide something.
+    """
+    found = known or (_returning(actual, calls) if type(actual) in (int, float) else None)
+    if found is not None and (_is_one_of_several(found, calls) or is_remarkable(found)):
+        return found
+    last = calls[-1] if calls else None
+    return last if found is None and last is not None and is_remarkable(last) else None
+
+
+def _returning(number: float, calls: Sequence[Call]) -> Call | None:
+    """Return the last call that returned this number."""
+    return next((call for call in reversed(calls) if _is_number(call.result, number)), None)
+
+
+def _is_number(result: Any, number: float) -> bool:
+    return type(result) is type(number) and result == number
+
+
+def _is_one_of_several(call: Call, calls: Sequence[Call]) -> bool:
+    return sum(each.function is call.function for each in calls) > 1
 
 
 def _is_it(value: Any, result: Any) -> bool:
@@ -59,12 +87,12 @@ def _origin(call: Call, position: int | None, value: Any, calls: Sequence[Call])
         axes = _names(_tokens(_member(annotation, position)), value.dim())
         own = _sizes(call)
     except (TypeError, NameError):  # annotations that cannot be evaluated here
-        return Origin(code)
+        return Origin(code, call=call)
     for number, other in enumerate(calls):  # sizes in other calls, numbered if a name is ambiguous
         with contextlib.suppress(TypeError, NameError):
             more = {name: size for name, size in _sizes(other).items() if own.get(name) != size}
             own |= {f"{number} {name}" if name in own else name: size for name, size in more.items()}
-    return Origin(code, axes, own)
+    return Origin(code, axes, own, call)
 
 
 def _sizes(call: Call) -> dict[str, int]:

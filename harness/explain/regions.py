@@ -10,6 +10,7 @@ from harness.explain.axis_names import AxisNames
 from harness.explain.observation import Observation
 
 _MOST_NAMED = 4  # scattered indices along an axis that are worth listing
+_FEW = 3  # entries of one kind that differ by chance too rarely to matter
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class Where(Observation):
     """The differences are at some indices only."""
 
     parts: tuple[Part, ...]
+    one: tuple[int, ...] = ()  # the entry, if it is only one
 
     def sentence(self, axes: AxisNames) -> str:
+        if len(self.one) > 1:
+            return f"The only difference is at {axes.place(self.one)}."
         if len(self.parts) > 1:
             return f"All differences are in {_region(self.parts, axes)}."
         (part,) = self.parts
@@ -93,7 +97,7 @@ class WronglySpecial(Observation):
 class NotFinite(Observation):
     """NaN or infinities that are not expected."""
 
-    what: str  # "NaN", "infinite"
+    what: str  # "NaN", "inf", "-inf"
     count: int
     of: int
     first: tuple[int, ...]
@@ -125,7 +129,8 @@ def where(differs: Any) -> Where | None:
     direct = [part for part in parts if _can_be_named(part.which)]
     by_the_rest = [part for part in parts if _can_be_named(part.rest())]
     found = direct[:3] or by_the_rest[:1]
-    return Where(tuple(found)) if found else None
+    one = tuple(differs.nonzero()[0].tolist()) if int(differs.sum()) == 1 else ()
+    return Where(tuple(found), one) if found else None
 
 
 def _can_be_named(indices: Sequence[int]) -> bool:
@@ -145,7 +150,7 @@ def diagonal(differs: Any) -> Diagonal | None:
     ahead = torch.arange(columns) - torch.arange(rows)[:, None] - (columns - rows)
     found = differs.flatten(0, -3).any(0) if differs.dim() > 2 else differs
     for side, inside in (("above", ahead > 0), ("on", ahead == 0), ("below", ahead < 0)):
-        if found[inside].sum() >= 2 and not found[~inside].any():
+        if found[inside].sum() >= _FEW and not found[~inside].any():
             return Diagonal(side)
     return None
 
@@ -159,7 +164,7 @@ def special(expected: Any, actual: Any, differs: Any, *, masked: bool) -> NotSpe
         meant, found = expected == value, actual == value
         wanting, rest = int((meant & differs).sum()), int((differs & ~meant).sum())
         of = int(meant.sum())
-        if 0 < of < meant.numel() and wanting and (rest == 0 or (2 * wanting >= of and (masked or value))):
+        if 1 < of < meant.numel() and wanting and (rest == 0 or (2 * wanting >= of and (masked or value))):
             return NotSpecial(_text(value), wanting, of, only=rest == 0)
         extra = int((found & differs).sum())
         if extra >= 2 and extra == int(differs.sum()) and 0 < extra < found.numel():
@@ -172,14 +177,15 @@ def _text(value: float) -> str:
 
 
 def not_finite(expected: Any, actual: Any) -> NotFinite | None:
-    """Find NaN or infinities that are not expected: how many, and the first one."""
+    """Find NaN or infinities where none are expected: how many, and the first one."""
     for what, found, meant in (
         ("NaN", actual.isnan(), expected.isnan()),
-        ("infinite", actual.isinf(), expected.isinf()),
+        ("inf", actual == float("inf"), expected == float("inf")),
+        ("-inf", actual == -float("inf"), expected == -float("inf")),
     ):
         wrong = found & ~meant
         count = int(wrong.sum())
-        if count:
+        if count and not meant.any():
             first = tuple(wrong.nonzero()[0].tolist())
             place = where(wrong) if count > 1 else None
             parts = [part for part in place.parts if _can_be_named(part.which)] if place else []

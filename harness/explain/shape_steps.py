@@ -10,7 +10,7 @@ from types import CodeType
 
 from harness.explain.places import frames_of
 from harness.isolation.global_state import preserve_global_state
-from harness.shapes import Step, trace
+from harness.shapes import Step, function_name, trace
 
 _LONGEST = 2.0  # CPU seconds that a test may have taken to be repeated
 _RUNS_IN_LIMIT = 3  # the time limit must leave room for so many runs
@@ -32,7 +32,7 @@ def steps_to(
     inside = function or _failing_function(error, files)
 
     def in_function(code: CodeType) -> bool:
-        return code.co_filename in files and inside in ("", code.co_qualname)
+        return code.co_filename in files and inside in ("", function_name(code))
 
     with preserve_global_state(), trace(in_function) as shapes:
         try:
@@ -51,4 +51,4 @@ def _failing_function(error: BaseException, files: Collection[str]) -> str:
     """Return the function of these files in which an error was raised, or ""."""
     codes = [frame.f_code for frame, _ in frames_of(error.__traceback__)]
     own = [code for code in codes if code.co_filename in files]
-    return own[-1].co_qualname if own else ""
+    return function_name(own[-1]) if own else ""

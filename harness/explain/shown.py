@@ -21,6 +21,9 @@ class Shown:
     axes: tuple[str, ...] = ()  # their names in the signature
     shape: tuple[int, ...] = ()
     map: AttentionMap | None = None
+    subject: str = ""  # the test's expression for the value
+    is_mask: bool = False  # True if there are only zeros and ones: then no distance is of interest
+    call: tuple[str, ...] = ()  # with the arguments that decide
 
     def sentences(self) -> list[str]:
         """Return the observations in words."""

@@ -76,6 +76,21 @@ def _are_numbers(value: Any) -> bool:
     )
 
 
+def are_numbers(value: Any) -> bool:
+    """True for a number, and for a list of numbers."""
+    return type(value) in (int, float) or _are_numbers(value)
+
+
+def first_wrong(expected: Any, actual: Any) -> Any:
+    """Return the first wrong number of a list of numbers; any other actual value as it is."""
+    within = _allowed(expected)
+    expected = expected.expected if within else expected
+    if not (_are_numbers(expected) and _are_numbers(actual) and len(expected) == len(actual)):
+        return actual
+    pairs = zip(expected, actual, strict=True)
+    return next((own for wanted, own in pairs if not _near(wanted, own, *(within or (0.0, 0.0)))), actual)
+
+
 def _numbers(expected: Sequence[float], actual: Sequence[float], within: tuple[float, float]) -> list[str]:
     """Return as much of two lists as fits side by side, from just before the first difference."""
     marks = [not _near(*pair, *within) for pair in zip(expected, actual, strict=True)]

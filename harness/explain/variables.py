@@ -66,7 +66,7 @@ class NoGradient(Observation):
     of: str
 
     def sentence(self, axes: AxisNames) -> str:
-        return f"No gradient reaches {self.of}: it is zero everywhere."
+        return f"The gradient of {self.of} is zero everywhere, but should not be."
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,19 @@ def tensor_names(
     of = _gradient_of(actual, item, names)
     if of and _is_zero(actual) and not _is_zero(expected):
         return [NoGradient(of)]
-    return [GradientOf(of)] if of else _named(expected, actual, names)
+    return [GradientOf(of)] if of else _named(expected, actual, names) or item_name(item)
+
+
+def item_name(item: Sequence[Any]) -> list[Observation]:
+    """Return the name of an entry, if the test compares a mapping."""
+    names = [f"the {key}" if _is_words(key) else key for key in item if isinstance(key, str)]
+    return [NamedTensor(", ".join(names))] if names else []
+
+
+def _is_words(key: str) -> bool:
+    """True for "mean" or "mean of blocks.0.weight", which need an article, and not for "head.weight"."""
+    first = key.split(" ")[0]
+    return first.isalpha() and first.islower() and first != "the"
 
 
 def _is_zero(value: Any) -> bool:
@@ -146,8 +158,10 @@ def _input_name(names: Mapping[str, Any], index: Any) -> str:
 def reading(expected: Any, actual: Any, names: Mapping[str, Any]) -> list[Observation]:
     """Return which positions depend on the one that the test changed but should not, or should but do not."""
     place = _changed_place(names)
-    should, does = _places(expected), _places(actual)
-    if place is None or should is None or does is None:
+    if place is None:
+        return []
+    should, does = (_places(value, names["changed"].shape[:2]) for value in (expected, actual))
+    if should is None or does is None:
         return []
     row, position = place
     found = (
@@ -158,12 +172,16 @@ def reading(expected: Any, actual: Any, names: Mapping[str, Any]) -> list[Observ
     return [each for each in found if each.readers]
 
 
-def _places(value: Any) -> set[tuple[int, int]] | None:
-    """Return the (batch row, position) pairs in a list, or those at which a tensor of 0 and 1 is 1."""
+def _places(value: Any, sizes: Sequence[int]) -> set[tuple[int, int]] | None:
+    """Return the (batch row, position) pairs in a list, or those at which a tensor of 0 and 1 is 1.
+
+    `sizes`: how many batch rows and positions there are; None if these are other pairs, or another tensor.
+    """
     if isinstance(value, list):
         pairs = all(isinstance(each, tuple) and [type(n) for n in each] == [int, int] for each in value)
-        return set(value) if pairs else None
-    if not is_tensor(value) or value.is_floating_point() or value.dim() != 2:
+        inside = pairs and all(row < sizes[0] and position < sizes[1] for row, position in value)
+        return set(value) if inside else None
+    if not is_tensor(value) or value.is_floating_point() or tuple(value.shape) != tuple(sizes):
         return None
     if not bool((value == value.bool()).all()):
         return None

@@ -6,12 +6,22 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+from harness.explain.causes import Cause
 from harness.explain.outside_tests import KataError
-from harness.terminal.lines import Line, message_lines, paragraph
+from harness.terminal.lines import WIDTH, Line, message_lines, paragraph
 
+_LONGEST_CAUSE = 300  # characters
 _OF_TORCH = ("RuntimeError", "IndexError", "ValueError", "TypeError")
 _SIZES = re.compile(
-    r"\b(sizes?|shapes?|dim(ension)?s?|mat1|broadcast\w*|expand\w*|reshape|view|einsum|input of length)\b",
+    r"\b(sizes?|shapes?|dim(ension)?s?|mat1|broadcast\w*|expand\w*|reshape|view|einsum|input of length"
+    r"|to unpack|tuple index|too many indices|permute)\b",
+    re.I,
+)
+# Errors of code for one number of axes that is given another: `B, T, C = x.size()`, `x.shape[2]`, a view, …
+_AXES = re.compile(
+    r"values to unpack|tuple index out of range|dimension out of range|too many indices|subscripts"
+    r"|number of dimensions|is invalid for input of size|expects? a (1|2|3|4)D|must be a \dD|\dD tensor"
+    r"|only supported on matrices|expects? a tensor with <=? \d dim|dim(ension)?s? specified as",
     re.I,
 )
 
@@ -19,6 +29,34 @@ _SIZES = re.compile(
 def shapes_explain(error: str, message: str) -> bool:
     """True if an error of torch's is about sizes."""
     return error in _OF_TORCH and bool(_SIZES.search(message))
+
+
+def values_up_to(largest: float) -> str:
+    return f"values up to {largest:.3g}"
+
+
+def may_be_about_axes(message: str) -> bool:
+    """True if an error is one of code that expects another number of axes."""
+    return bool(_AXES.search(message))
+
+
+def number_of_axes(argument: str, name: str, sizes: Sequence[int]) -> str:
+    """Say how many axes `*batch` stands for, unless it is one, as most code expects."""
+    if not sizes:
+        return f"{name} may be empty, as it is in {argument} here."
+    return f"{name} may be several axes: {argument} has {len(sizes)} of them here." if len(sizes) > 1 else ""
+
+
+def caused_by(causes: Sequence[Cause]) -> list[str]:
+    """Say from which errors of the learner's code an error was made."""
+    lines = []
+    for cause in causes:
+        first = (cause.message.splitlines() or [""])[0]
+        raised = f"{cause.error}: {first}".rstrip(": ")
+        lines += textwrap.wrap(
+            f"caused by {raised[:_LONGEST_CAUSE]}, line {cause.line}", WIDTH - 2, subsequent_indent="  "
+        )
+    return lines
 
 
 def plural_axes(count: int) -> str:
@@ -30,13 +68,14 @@ def values_cannot_be_shown(error: str, message: str) -> str:
     return f"(the values cannot be shown: {error}: {message})"
 
 
-def failed_assertion(message: str, statement: str) -> list[str]:
+def failed_assertion(message: str, statement: str, compared: str = "") -> list[str]:
     """Return the author's words, if the assertion has any, and the assertion itself."""
     lines = message.splitlines()
     own_words = lines and not lines[0].startswith("assert ")
     return [
         *(message_lines(lines[0]) if own_words else ["This assertion fails:"]),
         *statement_lines(statement),
+        *([f"The values: {compared}"] if compared else []),
     ]
 
 
@@ -86,7 +125,16 @@ def _meanings(error: str, message: str) -> list[str]:
     return []
 
 
-def compared_by_torch(message: Sequence[str]) -> list[str]:
+RETURNED_BY = "returned by"
+LAST_CALL = "last call:"
+
+
+def not_as_expected(subject: str) -> list[str]:
+    """Say which value of the test is wrong, if it has an expression."""
+    return textwrap.wrap(f"{subject or 'The value'} is not as expected:", WIDTH - 2, subsequent_indent="  ")
+
+
+def compared_by_torch(message: Sequence[str], subject: str = "", *, is_mask: bool = False) -> list[str]:
     """Return torch's message about two tensors as one sentence; any other message unchanged."""
     text = "\n".join(message)
     attribute = re.match(r"The values for attribute '(\w+)", text)
@@ -109,8 +157,9 @@ def compared_by_torch(message: Sequence[str]) -> list[str]:
     allowed = f"{relative[1]} of each value" if relative and by_share else distance[2]
     by = f"{_short(distance[1])}{f' (allowed: {allowed})' if allowed else ''}"
     if not share:
-        return [f"The number is off by {by}:"]
-    return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}, by up to {by}:"]
+        return textwrap.wrap(f"{subject or 'The number'} is off by {by}:", WIDTH - 2, subsequent_indent="  ")
+    far = "" if is_mask or distance[1] == "inf" else f", by up to {by}"
+    return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}{far}:"]
 
 
 def _short(number: str) -> str:

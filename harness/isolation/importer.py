@@ -206,7 +206,7 @@ def _prefer_solution(kata: Kata) -> None:
 
 @contextlib.contextmanager
 def katas_forgotten() -> Iterator[None]:
-    """Every module of the katas imported anew inside, and what was there before put back."""
+    """Import every module of the katas again in the block, and restore what was there before."""
     path, finders = list(sys.path), list(sys.meta_path)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_katas(name)}
     try:

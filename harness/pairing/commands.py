@@ -22,7 +22,7 @@ from harness.pairing.session import (
     start_event,
 )
 from harness.progress.ledger import Ledger
-from harness.progress.receipts import append_line, read_lines
+from harness.progress.line_file import append_line, read_lines
 from harness.progress.standing import KataProgress, next_kata
 from harness.terminal.lines import Line
 

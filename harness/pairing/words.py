@@ -30,7 +30,7 @@ NO_SESSION = f"No pair session is running. Start one: {_START}"
 
 
 def not_saved(path: str, problem: str) -> str:
-    return f"The pair session is not saved ({problem}). Make {path} writable, then try again."
+    return f"The pair session is not saved in {path}: {problem}. Fix that, then try again."
 
 
 def session_started(session: Session) -> list[Line]:

@@ -1,21 +1,13 @@
-"""Receipts of passed tests, appended to `.harness/progress.jsonl` line by line.
-
-A line is written by a single `write` in append mode, between newlines, so a process that is killed
-damages only its own line. A lock file separates writers on Windows and network disks, where appending is
-not atomic between processes.
-"""
+"""Receipts of passed tests, appended to `.harness/progress.jsonl` line by line."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeGuard
 
 from harness.course.katas import Course
+from harness.progress.line_file import append_line, parse_json, read_bytes
 
 FILE = "progress.jsonl"
 
@@ -53,7 +45,7 @@ def progress_path(course: Course) -> Path:
 def read_receipts(path: Path) -> Receipts:
     """Read every receipt in the file. Torn and foreign lines are counted, never fatal."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         return Receipts(path)
     except OSError as error:
@@ -71,46 +63,8 @@ def append_receipt(path: Path, receipt: Receipt) -> None:
     append_line(path, asdict(receipt))
 
 
-def append_line(path: Path, fact: dict[str, object]) -> None:
-    """Append `fact` as a line of JSON, safe from kills and other writers."""
-    # The leading newline separates the line from whatever a killed writer left.
-    line = b"\n" + json.dumps(fact, ensure_ascii=True).encode() + b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _exclusive_writer(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
-        try:
-            written = os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
-    if written < len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-
-def read_lines(path: Path) -> list[dict[str, object]]:
-    """Return the JSON objects in a file of lines, in order; skip everything else."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError:
-        return []
-    return [fact for line in lines if isinstance(fact := _json(line), dict)]
-
-
-def _exclusive_writer(path: Path) -> AbstractContextManager[object]:
-    from filelock import FileLock  # imported where used: `harness status` only reads
-
-    lock: AbstractContextManager[object] = FileLock(path.with_suffix(".lock"), timeout=10)
-    return lock  # its Timeout is an OSError, so it is reported, not fatal
-
-
-def _json(line: bytes) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):  # RecursionError: a foreign line may be nested too deeply
-        return None
-
-
 def _parse(line: bytes) -> Receipt | None:
-    match _json(line):
+    match parse_json(line):
         case {
             "kata": str(kata),
             "passed": list(passed),

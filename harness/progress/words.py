@@ -46,7 +46,7 @@ def _unreadable_file(path: str, problem: str) -> Line:
 
 def not_saved(path: str, problem: str) -> Line:
     return Line(
-        f"Note: progress is not saved ({problem}). Make {path} writable, then run the tests again.", "bad"
+        f"Note: progress is not saved in {path}: {problem}. Fix that, then run the tests again.", "bad"
     )
 
 

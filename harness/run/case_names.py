@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import linecache
 import re
 from collections.abc import Mapping
+from types import CodeType
 from typing import Any
 
 _LONGEST = 150  # characters; longer names are replaced by pytest's own
+_LONGEST_VALUE = 90  # characters of one value
 
 
 def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
     """Return the name and value of each argument: "shape=(2, 5), bias=True".
 
-    Falls back to pytest's id if the author chose one or a value is too long.
+    A lambda is shown by its code, and an argument that the author has named by that name. Falls back to
+    pytest's id if the author chose it whole or a value is too long.
     """
-    if not all(map(_is_plain, arguments.values())) or not _is_made_by_pytest(case_id, arguments):
-        return case_id
-    shown = ", ".join(f"{name}={_text(value)}" for name, value in arguments.items())
-    return shown if len(shown) <= _LONGEST else case_id
+    for chosen in (None, *arguments) if len(arguments) > 1 else (None,):
+        found = _made_by_pytest(case_id, arguments, chosen)
+        rest = {name: value for name, value in arguments.items() if name != chosen}
+        if found and all(map(_can_be_shown, rest.values())):
+            texts = [f"{name}={_text(arguments[name])}" if name in rest else found[1] for name in arguments]
+            shown = ", ".join(texts)
+            return shown if len(shown) <= _LONGEST else case_id
+    return case_id
 
 
-def _is_made_by_pytest(case_id: str, arguments: Mapping[str, Any]) -> bool:
-    """True if the id is the values joined, or for objects the argument's name and a number."""
-    parts = [rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})" for name, value in arguments.items()]
-    return re.fullmatch("-".join(parts), case_id) is not None
+def _made_by_pytest(case_id: str, arguments: Mapping[str, Any], chosen: str | None) -> re.Match[str] | None:
+    """Match an id that is the values joined, or for objects the argument's name and a number.
+
+    The author has named one argument, `chosen`, or none.
+    """
+    parts = [
+        "(.+)" if name == chosen else rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})"
+        for name, value in arguments.items()
+    ]
+    return re.fullmatch("-".join(parts), case_id)
+
+
+def _can_be_shown(value: Any) -> bool:
+    return _is_plain(value) or _is_tensor(value) or bool(_lambda_code(value))
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return all(map(_is_plain, (*value, *value.values())))
+        return all(map(_is_plain_or_tensor, (*value, *value.values())))
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(_is_plain_or_tensor, value))
     return (
         value is None or isinstance(value, bool | int | float | str) or _is_dtype(value) or _is_named(value)
     )
+
+
+def _is_plain_or_tensor(value: Any) -> bool:
+    return _is_plain(value) or _is_tensor(value)
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach") and hasattr(value, "shape")
 
 
 def _is_dtype(value: Any) -> bool:
@@ -46,8 +73,55 @@ def _is_named(value: Any) -> bool:
 
 
 def _bare(value: Any) -> str:
-    return str(value.__name__) if _is_named(value) else str(value)
+    """Return what pytest makes of a value in an id."""
+    return str(value.__name__) if _is_named(value) or inspect.isfunction(value) else str(value)
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_text(key)}: {_text(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple) and any(map(_is_tensor, value)):
+        return f"[{', '.join(map(_text, value))}]"
+    if _is_tensor(value):
+        return f"tensor {tuple(value.shape)}"
+    if inspect.isfunction(value) and not _is_named(value):
+        return _lambda_code(value)
     return _bare(value) if _is_named(value) or _is_dtype(value) else repr(value)
+
+
+def _lambda_code(value: Any) -> str:
+    """Return the expression of a lambda as it is written; "" for anything else."""
+    if not inspect.isfunction(value) or value.__name__ != "<lambda>":
+        return ""
+    source = "".join(linecache.getlines(value.__code__.co_filename))
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # the file has changed
+        return ""
+    extent = _extent(value.__code__)
+    if extent is None:
+        return ""
+    first, last = extent
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    around = [body for body in bodies if _start(body) <= first and last <= _end(body)]
+    text = ast.get_source_segment(source, max(around, key=_start)) if around else None
+    text = " ".join((text or "").split())
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _extent(code: CodeType) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return where a function's expression starts and ends in its file; None if Python keeps no columns."""
+    known = [
+        ((line, column), (end_line, end_column))
+        for line, end_line, column, end_column in code.co_positions()
+        if line and end_line and column is not None and end_column
+    ]
+    return (min(known)[0], max(end for _, end in known)) if known else None
+
+
+def _start(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset

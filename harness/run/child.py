@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.config import create_terminal_writer
 
 from harness.isolation import importer, supervisor
+from harness.isolation.bounds import orphans_ended
+from harness.isolation.flight import flight_folder, remove_dead_folders
 from harness.isolation.recorder import Recorder
 from harness.run.plan import ReplacedSources, RunPlan
 from harness.run.words import IMPORTING_TORCH
-from harness.terminal.lines import encodable
+from harness.terminal.meanwhile import shown_meanwhile
 
 _STARTING_LIMIT = 300.0  # seconds until the first step: importing torch from a cold disk takes long
 
@@ -29,26 +28,13 @@ def prepare_imports(config: pytest.Config, run: RunPlan, recorder: Recorder) -> 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with (
         contextlib.suppress(ImportError),
-        _shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
+        shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
     ):
         import torch  # noqa: F401  # for its time only; a missing torch is reported where it is used
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ReplacedSources)]
     sources = carried[0].texts if carried else {}
     solved = () if run.learning else run.course.katas
     return importer.install(run.course, recorder, solved=solved, sources=sources)
-
-
-@contextlib.contextmanager
-def _shown_meanwhile(text: str, wanted: bool) -> Iterator[None]:
-    """Show `text` on a terminal's last line while the block runs."""
-    visible = wanted and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    if visible:
-        print(encodable(text, sys.stdout.encoding), end="\r", flush=True)
-    try:
-        yield
-    finally:
-        if visible:
-            print(" " * len(text), end="\r", flush=True)
 
 
 def start_child(config: pytest.Config, run: RunPlan, flight: Path) -> supervisor.Child | None:
@@ -77,9 +63,7 @@ def _work(config: pytest.Config) -> int:
 
 def supervised(config: pytest.Config, run: RunPlan) -> supervisor.Ending | None:
     """Let a child do the work, and return how it ended; None if no child could be started."""
-    flight = Path(tempfile.mkdtemp(prefix="harness-"))
-    try:
+    run.last_was_killed = remove_dead_folders(run.course.root)
+    with flight_folder(run.course.root) as flight, orphans_ended():
         child = start_child(config, run, flight)
         return supervisor.supervise(child, flight, _STARTING_LIMIT) if child else None
-    finally:
-        shutil.rmtree(flight, ignore_errors=True)

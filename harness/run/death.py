@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from signal import Signals
 
 from harness.course.katas import Course, Kata
@@ -15,18 +16,23 @@ from harness.run.report import RunReport
 from harness.terminal.lines import Line
 
 
-def lines_after(report: RunReport, ending: Ending) -> list[Line]:
-    """Return the block that ends a run whose process was stopped or died."""
+def lines_after(report: RunReport, ending: Ending, printed: str = "", *, goes_on: bool = False) -> list[Line]:
+    """Return the block that ends a run whose process was stopped or died.
+
+    `printed`: what it had printed since its last report. `goes_on`: further tests would have followed.
+    """
     report.ledger.reread()
     step = ending.step
     kata = _kata_of(report.course, step)
     if kata is None or step is None:
-        return [Line(), *words.died_outside_a_step(_how(ending), step.path if step else "")]
-    finding = _finding(report.course, ending, step)
+        outside = words.died_outside_a_step(_how(ending), step.path if step else "")
+        return [Line(), *outside, *words.printed_lines(printed)]
+    finding = replace(_finding(report.course, ending, step), printed=printed)
     if step.case:
         report.record(step.case, passed=False)
     report.fail(step.case or report.next_case(kata), finding)
-    return [Line(), *closing_lines(report)]
+    rest = [Line(), words.THE_REST_DID_NOT_RUN] if goes_on else []
+    return [Line(), *closing_lines(report), *rest]
 
 
 def _kata_of(course: Course, step: RunStep | None) -> Kata | None:

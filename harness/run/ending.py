@@ -8,6 +8,7 @@ import pytest
 
 from harness.isolation.supervisor import Ending
 from harness.pairing import commands
+from harness.run import words
 from harness.run.closing import closing_lines
 from harness.run.death import lines_after
 from harness.run.gathering import attached
@@ -32,12 +33,22 @@ class EndOfRun:
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self._report.collection_errors
         if self._run.learning and not self._run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
-            write(self._config, closing_lines(self._report, interrupted=interrupted))
+            write(self._config, [*closing_lines(self._report, interrupted=interrupted), *self._notes()])
             write(self._config, [] if interrupted else self._pair_lines())
 
     def write_after_death(self, ending: Ending) -> None:
         """Print the block in the supervising process, whose child was stopped or died."""
-        write(self._config, [*lines_after(self._report, ending), *self._pair_lines()])
+        goes_on = not self._run.stops_at_first_failure
+        lines = lines_after(self._report, ending, self._captured(), goes_on=goes_on)
+        write(self._config, [*lines, *self._notes(), *self._pair_lines()])
+
+    def _captured(self) -> str:
+        """Return what the child has printed since its last report; nobody else prints it afterwards."""
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        return "".join(capture.read_global_capture()) if capture else ""
+
+    def _notes(self) -> list[Line]:
+        return [Line(), words.LAST_WAS_KILLED] if self._run.last_was_killed else []
 
     def _pair_lines(self) -> list[Line]:
         """Return what the run means to two people who take turns (harness pair)."""

@@ -27,11 +27,11 @@ _ROOM = 3.0  # seconds of a test's time limit that must be left for a diagnosis
 class Explaining:
     """The plugin that attaches its finding to the report of each failed test of a kata."""
 
-    def __init__(self, run: RunPlan, items: KataItems, importer: KataImporter) -> None:
+    def __init__(self, run: RunPlan, items: KataItems, importer: KataImporter, diagnoses: Diagnoses) -> None:
         self._run = run
         self._items = items
         self._importer = importer
-        self._diagnoses = Diagnoses(importer)
+        self._diagnoses = diagnoses
         self._comparison: AssertedComparison | None = None
         self._began = 0.0  # the current test, in processor seconds of this process
 
@@ -68,8 +68,8 @@ class Explaining:
             return None
         took = time.process_time() - self._began
         finding = read_failure(self._failed_test(item, kata, call.excinfo.value))
-        if finding.failure.nameable and (diagnosis := self._diagnosis(item, kata, call)):
-            finding = replace(finding, diagnosis=diagnosis)
+        if finding.failure.nameable and (diagnoses := self._diagnoses_of(item, kata, call)):
+            finding = replace(finding, diagnoses=diagnoses)
         return replace(finding, steps=tuple(self._steps(item, kata, call, finding, took)))
 
     def _failed_test(self, item: pytest.Item, kata: Kata, error: BaseException) -> FailedTest:
@@ -86,12 +86,12 @@ class Explaining:
             list(notes.calls),
         )
 
-    def _diagnosis(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> str:
-        """Name the mistake, if the test itself failed and its time limit leaves room for that."""
+    def _diagnoses_of(self, item: pytest.Item, kata: Kata, call: pytest.CallInfo[None]) -> tuple[str, ...]:
+        """Name the mistake or the two, if the test itself failed and its time limit leaves room for that."""
         limit = self._items.limit(item)
         hurried = limit and call.duration + _ROOM > limit
         if call.when != "call" or call.excinfo is None or hurried:
-            return ""
+            return ()
         return self._diagnoses.diagnose(item, kata, call.excinfo.value)
 
     def _steps(
@@ -102,7 +102,7 @@ class Explaining:
         `took`: the processor seconds that the test has used. On a busy machine more time goes by.
         """
         failure = finding.failure
-        helps = not finding.diagnosis and failure.has_shapes_to_explain()
+        helps = not finding.diagnoses and failure.has_shapes_to_explain()
         quick = call.when == "call" and shape_steps.is_quick(took, call.duration, self._items.limit(item))
         if not (quick and (helps or self._run.shows_shapes)) or call.excinfo is None:
             return []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.diagnosis.diagnose import Diagnoses
+from harness.isolation.bounds import limit_file_sizes
 from harness.isolation.importer import KataImporter
 from harness.isolation.recorder import Recorder
 from harness.progress.ledger import Ledger
@@ -14,6 +16,7 @@ from harness.run.ending import EndOfRun
 from harness.run.explaining import Explaining
 from harness.run.gathering import Gathering
 from harness.run.items import KataItems
+from harness.run.late_diagnosis import LateDiagnosis
 from harness.run.locking import Locking
 from harness.run.plan import RunPlan
 from harness.run.recording import Finish, Recording
@@ -34,14 +37,21 @@ class KataRun:
     def pytest_configure(self, config: pytest.Config) -> None:
         run, report = self._run, self._report
         recorder = Recorder(run.flight, run.time_limit)
+        if recorder.supervised:
+            limit_file_sizes()
         report.start()
         items = KataItems(run)
         plugins: list[object] = [items, Finish(recorder), Locking(items, report, enforces=run.enforces_locks)]
         if run.imports:
             self.importer = prepare_imports(config, run, recorder)
-            plugins += [Recording(items, recorder, self.importer), Explaining(run, items, self.importer)]
-            plugins.append(Containing(run.course, items, self.importer))
-            plugins.append(Breakdown(config, items, report, compact=run.compact))
+            diagnoses = Diagnoses(self.importer)
+            plugins += [
+                Recording(items, recorder, self.importer),
+                Explaining(run, items, self.importer, diagnoses),
+                LateDiagnosis(config, diagnoses),
+                Containing(run.course, items, self.importer),
+                Breakdown(config, items, report, compact=run.compact),
+            ]
             plugins += [Retries()] if run.learning else []
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.

@@ -52,6 +52,7 @@ class RunPlan:
     shows_shapes: bool  # before any failure
     interrupts_tests: bool  # let pytest-timeout raise in a test that exceeds the limit
     flight: Path | None = None  # where to record, in a supervised child
+    last_was_killed: bool = False  # the run before this one
 
 
 class ReplacedSources:

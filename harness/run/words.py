@@ -31,11 +31,11 @@ def failure_block(
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
     lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
     lines += explanation(finding)
-    if finding.diagnosis:
-        lines += [Line(text) for text in diagnosis_lines(finding.diagnosis)]
+    if finding.diagnoses:
+        lines += [Line(text) for text in diagnosis_lines(finding.diagnoses)]
     else:
         lines += [_indented(line) for line in shape_trace(finding.steps)]
-    lines += _printed(finding.printed)
+    lines += printed_lines(finding.printed)
     if finding.place:
         lines += [Line(), *_where(finding.place)]
     return [*lines, Line(), *_next_after_failure(kata, finding)]
@@ -175,7 +175,8 @@ def _newly(tests: Sequence[str]) -> list[Line]:
     return [Line(f"  ✓ {plural(hidden, 'test')} and", "good"), *shown] if hidden > 0 else shown
 
 
-def _printed(text: str) -> list[Line]:
+def printed_lines(text: str) -> list[Line]:
+    """Return the last lines that the learner's code has printed, and how much there was."""
     if not text.strip():
         return []
     tail = text[-4000:].rstrip().splitlines()[-5:]
@@ -211,6 +212,11 @@ def changes_the_process(path: str, line: int, setting: str) -> Line:
 
 
 IMPORTING_TORCH = "importing torch …"
+THE_REST_DID_NOT_RUN = Line("The run ended there. The tests after this one did not run.")
+LAST_WAS_KILLED = Line(
+    "Note: the run before this one did not end by itself. Something outside killed it, or your code did."
+)
+COMPARING = "comparing with known mistakes … (Ctrl-C stops this)"
 LOCKED = "locked: "  # before the reason for which a test is skipped
 WORKER_ENDED = "its worker process ended"
 STOPPED_AS_TOO_SLOW = "stopped: it took too long"

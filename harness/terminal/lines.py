@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,8 +46,19 @@ def wrap_lines(lines: Iterable[Line], columns: int) -> list[Line]:
     return fit
 
 
+# Characters that a terminal or an editor obeys instead of showing: control characters except tab and newline,
+# separators of lines, directions of writing, and halves of pairs.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with the characters that a terminal would obey as Python writes them, such as \x1b."""
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def encodable(text: str, encoding: str | None) -> str:
     """Return `text` in characters that a terminal of this encoding can show."""
+    text = printable(text)
     try:
         text.encode(encoding or "ascii")
         return text

@@ -25,8 +25,10 @@ def write_lines(writer: TerminalWriter, lines: Sequence[Line]) -> None:
     with contextlib.suppress(BrokenPipeError):  # `pytest | head` has read enough
         for line in wrap_lines(lines, writer.fullwidth):
             if line.parts and writer.hasmarkup:
-                line = Line("".join(_paint(writer, *part) for part in line.parts))
-            writer.line(encodable(line.text, encoding), **_markup(line.style))
+                parts = ((encodable(text, encoding), style) for text, style in line.parts)
+                writer.line("".join(_paint(writer, *part) for part in parts))
+            else:
+                writer.line(encodable(line.text, encoding), **_markup(line.style))
         writer.flush()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.course.shipped import copy_shipped
+from harness.course.unsolved import copy_shipped
 from harness.tests.support import commands
 from harness.tests.support.miniature import Miniature, make_miniature
 

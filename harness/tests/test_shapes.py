@@ -94,6 +94,42 @@ def test_inside_one_function_each_call_takes_one_line(code: dict[str, Any]) -> N
     assert repr(shapes_seen) == "8: inner (2, 2)\n9: softmax (2, 2) dim=-2"
 
 
+COMPREHENSIONS = """\
+import torch
+
+def inner(x):
+    return x + 1
+
+class Layer:
+    def forward(self, xs):
+        ys = [
+            inner(x)
+            for x in xs
+        ]
+        zs = torch.stack(tuple(y.exp() for y in ys))
+        return {n: [y @ y.T for y in ys] for n in range(1)}, (lambda: zs * 2)()
+"""
+
+
+def test_a_comprehension_is_part_of_its_function(tmp_path: Any) -> None:
+    def in_forward(where: CodeType) -> bool:
+        return where.co_qualname == "Layer.forward"
+
+    layer = functions_in_a_file(COMPREHENSIONS, tmp_path)["Layer"]()
+    with trace(in_forward) as shapes_seen:
+        layer.forward([X, X])
+    assert repr(shapes_seen).splitlines() == [
+        "9: inner (2, 3)",
+        "12: exp (2, 3)   × 2",
+        "12: stack (2, 2, 3)",
+        "13: T (3, 2)",
+        "13: @ (2, 2)",
+        "13: T (3, 2)",
+        "13: @ (2, 2)",
+        "13: lambda (2, 2, 3)",
+    ]
+
+
 def test_a_decorated_function_prints_its_shapes(
     code: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,7 @@
-"""`harness train`, `sample` and `demo`: the capstone on own or reference katas."""
+"""`harness train`, `sample` and `demo`: what they hand to kata 09, on own or reference katas.
+
+The training loop and its resume are in katas/k09_capstone/capstone.py.
+"""
 
 from __future__ import annotations
 

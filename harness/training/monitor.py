@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from harness.terminal.lines import printable
 from harness.training import words
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Monitor:
         if not self._quiet:
             heading = words.evaluation(step, self._loss, val_loss)
             self._progress.console.rule(heading, align="left", characters="─")
-            self._progress.console.print(sample, markup=False, highlight=False, soft_wrap=True)
+            self._progress.console.print(printable(sample), markup=False, highlight=False, soft_wrap=True)
         self._last = time.perf_counter()
 
     def _interrupt(self) -> None:

@@ -141,7 +141,7 @@ def _warm_up() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in IDE_VARIABLES:
         os.environ.pop(name, None)  # whatever started watch, it reports to people, not to a test explorer
-    with contextlib.suppress(ImportError):  # a missing torch is told by the run
+    with contextlib.suppress(ImportError):  # the run reports that torch is missing
         import torch  # noqa: F401  # before the run, which then stays in this process
     with tempfile.TemporaryDirectory(prefix="harness-") as folder, _apart():
         _write_course(Path(folder))

@@ -145,7 +145,17 @@ def test_one_hot_takes_the_default_dtype_and_the_device_of_the_ids():
     torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("ids", [[4], [0, 7, 1], [-1], [[3], [-5]], -4])
+@pytest.mark.parametrize(
+    "ids",
+    [[4], [0, 7, 1], [-1], [[3], [-5]], -4],
+    ids=[
+        "ids 4, num_classes=4",
+        "ids 0 7 1, num_classes=4",
+        "ids -1, num_classes=4",
+        "ids 3 -5, num_classes=4",
+        "ids -4, num_classes=4",
+    ],
+)
 def test_one_hot_refuses_an_id_out_of_range(ids):
     """An id that is negative, or not below num_classes, raises IndexError."""
     with pytest.raises(IndexError):
@@ -190,7 +200,7 @@ def test_linear_starts_uniform_within_one_over_root_in_features():
     torch.testing.assert_close(weight.sort().values, line, rtol=0, atol=0.006)
     bias, line = layer.bias.detach(), torch.linspace(-0.25, 0.25, 4096)
     torch.testing.assert_close(bias.sort().values, line, rtol=0, atol=0.025)
-    assert not torch.equal(layer.weight, another.weight)  # each layer draws its own
+    assert not torch.equal(layer.weight, another.weight), "two layers start with the same weight"
 
 
 @pytest.mark.parametrize(

@@ -178,15 +178,17 @@ def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind,
     config = ModelConfig(120, 110, d_model=96, num_layers=num_layers, d_ff=140, tie_weights=tie)
     with seeded(0):
         state = TransformerLM(config).state_dict()
-    tensors = [value.double() for name, value in state.items() if name.endswith(kind)]
-    expected = torch.tensor([[mean, std]] * len(tensors), dtype=torch.float64)
-    actual = torch.stack([torch.stack([x.mean(), x.std()]) for x in tensors])
+    tensors = {name: value.double() for name, value in state.items() if name.endswith(kind)}
+    actual, expected = {}, {}
+    for name, x in tensors.items():
+        actual |= {f"mean of {name}": x.mean().item(), f"standard deviation of {name}": x.std().item()}
+        expected |= {f"mean of {name}": float(mean), f"standard deviation of {name}": float(std)}
     # Of n draws the mean strays by std / √n, and the standard deviation by less; here six times that,
     # for the smallest matrix. What is not drawn does not stray.
     torch.testing.assert_close(actual, expected, rtol=0, atol=6 * std / math.sqrt(96 * 96))
     # Normal: 68.27 % of the draws are within one standard deviation, of a uniform one 57.7 %.
     if std > 0:
-        share = torch.cat([x.flatten().abs() < std for x in tensors]).double().mean().item()
+        share = torch.cat([x.flatten().abs() < std for x in tensors.values()]).double().mean().item()
         strays = math.sqrt(0.6827 * 0.3173 / (len(tensors) * 96 * 96))
         torch.testing.assert_close(share, 0.6827, rtol=0, atol=6 * strays)
 
@@ -227,7 +229,7 @@ def test_without_its_blocks_a_model_scores_tokens_and_positions(batch, seq, dtyp
     # float64: right versions are off by 1e-15.
     actual = loaded(TransformerLM(config), parameters)(ids)
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
-    assert torch.equal(ids, before)  # and the ids are left as they were
+    assert torch.equal(ids, before), "the ids have changed"
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -328,7 +330,7 @@ def test_dropout_drops_summed_embeddings_and_what_blocks_add_in_training_only(so
     # Drawn one by one, neighbours along any axis fare alike with probability 0.7² + 0.3² = 0.58.
     alike = torch.stack([(kept == kept.roll(1, axis)).double().mean() for axis in range(3)])
     torch.testing.assert_close(alike, torch.full_like(alike, 0.58), rtol=0, atol=0.035)
-    assert not torch.equal(first, second)  # each call draws anew
+    assert not torch.equal(first, second), "two calls in training drop the same features"
 
 
 @TIED_OR_NOT

@@ -69,13 +69,11 @@ def test_cross_entropy_is_the_mean_of_minus_log_of_the_probability():
     shares = torch.tensor([[1.0, 2, 5], [3, 1, 4]])  # softmax divides each row by its sum, 8
     expected = torch.tensor((math.log(8 / 5) + math.log(8 / 3)) / 2)
     actual = cross_entropy(shares.log(), torch.tensor([2, 0]))
-    # float32: right versions are off by 6e-8.
-    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+    # float32: right versions are off by 6e-8, the nearest wrong one (over the wrong axis) by 0.1.
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
-)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize(
     ("batch", "vocab", "scale", "ids"),
     [
@@ -88,7 +86,7 @@ def test_cross_entropy_is_the_mean_of_minus_log_of_the_probability():
     ],
     ids=["one", "one axis", "int32 ids", "three axes", "all sizes equal", "large logits"],
 )
-def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, ids, dtype, rtol):
+def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, ids, dtype):
     """Over any batch axes, and for logits of ±10,000, loss and gradient are those of PyTorch."""
     logits = scale * normal(*batch, vocab, seed=1, dtype=dtype)
     targets = whole_numbers(0, vocab, *batch, seed=2).to(ids)
@@ -99,12 +97,13 @@ def test_cross_entropy_and_its_gradient_agree_with_pytorch(batch, vocab, scale, 
     (expected_gradient,) = torch.autograd.grad(expected, exact, cotangent)
 
     actual = cross_entropy(logits.requires_grad_(), targets)
-    # Right versions are off by 1e-6 in float32, and by 1e-15 in float64; 1 is about the size of
-    # the smaller losses, and 0.1 that of the entries of a gradient.
-    torch.testing.assert_close(actual, expected.to(dtype), rtol=rtol, atol=rtol)
+    # Right versions are off by 1e-6, the nearest wrong ones by 0.1. 1 is about the size of the smaller
+    # losses, and 0.1 that of the entries of a gradient.
+    torch.testing.assert_close(actual, expected.to(dtype), rtol=1e-5, atol=1e-5)
     (gradient,) = torch.autograd.grad(actual, logits, cotangent.to(dtype))
-    torch.testing.assert_close(gradient, expected_gradient.to(dtype), rtol=rtol, atol=rtol / 10)
-    assert torch.equal(logits, logits_before) and torch.equal(targets, targets_before)
+    torch.testing.assert_close(gradient, expected_gradient.to(dtype), rtol=1e-5, atol=1e-6)
+    assert torch.equal(logits, logits_before), "logits have changed"
+    assert torch.equal(targets, targets_before), "targets have changed"
 
 
 @pytest.mark.parametrize("ignored", [(), (-100,), (2,), (255,)], ids=["default", "-100", "a class", "255"])
@@ -119,12 +118,12 @@ def test_ignored_targets_count_for_nothing(ignored):
     for behind in (1e6, math.nan):
         given = logits.detach().masked_fill(hidden.unsqueeze(-1), behind).requires_grad_()
         actual = cross_entropy(given, targets, *ignored)
-        # float64: right versions are off by 1e-15.
-        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+        # Right versions are off by 1e-7, if a step of them is in float32; the nearest wrong one by 0.1.
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
         (gradient,) = torch.autograd.grad(actual, given)
         if math.isnan(behind):  # what NaN does to its own gradient is nobody's concern
             gradient = gradient.masked_fill(hidden.unsqueeze(-1), 0.0)
-        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-12)
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5)
 
     nothing = cross_entropy(logits, torch.full_like(targets, number), *ignored)
     assert nothing.requires_grad, "where no target counts, the zero is cut off from the logits"
@@ -142,13 +141,14 @@ def test_ignored_targets_count_for_nothing(ignored):
         # A thousand tokens of 1.5 nats each, over 4,000 bytes: 1500 / 4000 nats, or 0.54 bits.
         (lambda: bits_per_byte(1500.0, 4000), 0.375 / math.log(2)),
         (lambda: bits_per_byte(0.0, 3), 0.0),
+        (lambda: bits_per_byte(math.log(2), 1), 1.0),
     ],
-    ids=["even chances", "certain", "overflow", "nats to bits", "no loss"],
+    ids=["even chances", "certain", "overflow", "nats to bits", "no loss", "one byte"],
 )
 def test_perplexity_and_bits_per_byte_restate_a_loss(restated, expected):
     """Perplexity is e to the mean loss, or infinity; bits per byte is total nats / ln 2 / bytes."""
-    # Right versions are off by 1e-15 of the result.
-    assert restated() == pytest.approx(expected, rel=1e-12, abs=0)
+    # Right versions are off by 1e-7 of the result, if a step is in float32; wrong ones by a third of it.
+    assert restated() == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 @pytest.mark.parametrize("kind", ["uint16", "int32", "int64", "memmap"])
@@ -160,7 +160,7 @@ def test_targets_are_the_inputs_one_place_on(kind, tmp_path):
         tokens.tofile(tmp_path / "text.bin")
         tokens = np.memmap(tmp_path / "text.bin", dtype=np.uint16, mode="r")
     generator = torch.Generator().manual_seed(7)
-    for batch_size, block_size in [(3, 5), (4, 4), (3, 49), (2, 1)]:
+    for batch_size, block_size in [(3, 5), (4, 4), (1, 3), (3, 49), (2, 1)]:
         inputs, targets = get_batch(tokens, batch_size, block_size, generator)
         # The first input tells where the window begins (or would, if it were a token of the text).
         firsts = (ids == inputs[:, :1].numpy()).argmax(axis=1)
@@ -199,25 +199,42 @@ def test_every_window_is_equally_likely():
 
 
 @pytest.mark.parametrize(
-    ("steps", "warmup_steps", "expected"),
+    ("steps", "options", "expected"),
     [
-        ([0, 3, 7, 10], 10, [0.0, 0.6, 1.4, 2.0]),
+        ([0, 3, 7, 10], {}, [0.0, 0.6, 1.4, 2.0]),
         # At a quarter, a half and three quarters of the way; cos(π/4) = √2/2.
-        ([35, 60, 85], 10, [1.2 + 0.8 * math.sqrt(0.5), 1.2, 1.2 - 0.8 * math.sqrt(0.5)]),
-        ([110, 111, 210, 100_000], 10, [0.4, 0.4, 0.4, 0.4]),
-        ([0, 55, 110], 0, [2.0, 1.2, 0.4]),
-        ([0, 55, 109, 111], 110, [0.0, 1.0, 2 * 109 / 110, 0.4]),
+        ([35, 60, 85], {}, [1.2 + 0.8 * math.sqrt(0.5), 1.2, 1.2 - 0.8 * math.sqrt(0.5)]),
+        ([110, 111, 210, 100_000], {}, [0.4, 0.4, 0.4, 0.4]),
+        ([0, 55, 110], {"warmup_steps": 0}, [2.0, 1.2, 0.4]),
+        ([0, 55, 109, 111], {"warmup_steps": 110}, [0.0, 1.0, 2 * 109 / 110, 0.4]),
+        # Where the warm-up takes all steps, its end is also that of the whole: either rate is right.
+        ([110], {"warmup_steps": 110}, [(2.0, 0.4)]),
+        ([0, 1], {"warmup_steps": 0, "total_steps": 0}, [(2.0, 0.4), 0.4]),
+        ([5, 60, 110, 111], {"min_lr": 0.0}, [1.0, 1.0, 0.0, 0.0]),
+        ([5, 60, 110, 111], {"min_lr": 2.0}, [1.0, 2.0, 2.0, 2.0]),
     ],
-    ids=["warm-up", "cosine", "afterwards", "no warm-up", "warm-up only"],
+    ids=[
+        "warm-up",
+        "cosine",
+        "afterwards",
+        "no warm-up",
+        "warm-up only",
+        "end of a warm-up of all steps",
+        "no steps at all",
+        "min_lr of zero",
+        "min_lr equal to max_lr",
+    ],
 )
-def test_learning_rate_rises_in_a_line_and_falls_as_a_cosine(steps, warmup_steps, expected):
+def test_learning_rate_rises_in_a_line_and_falls_as_a_cosine(steps, options, expected):
     """Up from 0 to max_lr at warmup_steps, half a cosine down to min_lr at total_steps, then min_lr."""
-    rates = {"max_lr": 2.0, "min_lr": 0.4, "warmup_steps": warmup_steps, "total_steps": 110}
+    rates = {"max_lr": 2.0, "min_lr": 0.4, "warmup_steps": 10, "total_steps": 110} | options
     actual = [cosine_learning_rate(step, **rates) for step in steps]
-    # Right versions are off by 4e-16, zero included.
-    assert actual == pytest.approx(expected, rel=0, abs=1e-12)
-    # Where the warm-up takes all steps, its end is also that of the whole.
-    assert cosine_learning_rate(5, max_lr=2.0, min_lr=0.4, warmup_steps=5, total_steps=5) in (2.0, 0.4)
+    expected = [
+        min(each, key=lambda rate: abs(rate - mine)) if isinstance(each, tuple) else each
+        for mine, each in zip(actual, expected, strict=True)
+    ]
+    # Right versions are off by 1e-7, if a step is in float32; a rate of the next step by 0.02.
+    assert actual == pytest.approx(expected, rel=0, abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -233,19 +250,23 @@ def test_all_gradients_are_scaled_by_one_factor(max_norm, given, dtype):
         parameter.grad = gradient
     parameters[0].requires_grad_(False)  # frozen by now; its gradient is there all the same
     exact = [gradient.double().clone() for gradient in gradients if gradient is not None]
-    norm = torch.cat([gradient.flatten() for gradient in exact]).norm().to(dtype)  # 21.0
+    norm = torch.cat([gradient.flatten() for gradient in exact]).norm()  # 21.0
 
     actual = clip_grad_norm_(given(parameters), max_norm)
-    # Off by 1e-7 in float32, by 1e-15 in float64.
-    torch.testing.assert_close(actual, norm, rtol=1e-6 if dtype is torch.float32 else 1e-12, atol=0)
+    # Right versions are off by 1e-7, in float64 too if the norm is in float32; the nearest wrong one,
+    # the sum of the norms, by a third.
+    torch.testing.assert_close(actual.double(), norm, rtol=1e-5, atol=0)
+    # First the objects, then their numbers: whoever replaces a gradient leaves the old one as it was.
+    pairs = enumerate(zip(parameters, gradients, strict=True))
+    replaced = [at for at, (parameter, gradient) in pairs if parameter.grad is not gradient]
+    assert not replaced, "the gradients of these parameters have been replaced by new tensors"
     changed = [gradient for gradient in gradients if gradient is not None]  # in place
     # Some divide by the norm + 1e-6, which is 1e-7 more. What is short enough is not even rounded.
-    rtol = 1e-6 if max_norm < norm else 0
+    rtol = 1e-5 if max_norm < norm else 0
     for gradient, before in zip(changed, exact, strict=True):
         expected = (before * min(1, max_norm / norm.item())).to(dtype)
         torch.testing.assert_close(gradient, expected, rtol=rtol, atol=0)
-    for parameter, gradient, size in zip(parameters, gradients, sizes, strict=True):
-        assert parameter.grad is gradient, "a gradient has been replaced"
+    for parameter, size in zip(parameters, sizes, strict=True):
         assert torch.equal(parameter, normal(*size, seed=10, dtype=dtype)), "a parameter has changed"
 
     still = nn.Parameter(torch.ones(3, dtype=dtype))
@@ -293,42 +314,38 @@ def test_only_matrices_and_embeddings_decay(betas):
         torch.testing.assert_close(named[name].detach(), own, rtol=0, atol=1e-12)
 
 
-def steps_by_hand(model, batches, max_norm):
-    """Two steps of SGD with PyTorch's own parts: the losses, and the norms of the gradients."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    losses, norms = [], []
-    for micro_batches in batches:
-        logits = torch.cat([model(inputs).flatten(0, 1) for inputs, _ in micro_batches])
-        targets = torch.cat([targets.flatten() for _, targets in micro_batches])
-        loss = F.cross_entropy(logits, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        norms.append(nn.utils.clip_grad_norm_(model.parameters(), max_norm).item())
-        optimizer.step()
-        losses.append(loss.item())
-    return losses, norms
+def step_by_hand(model, optimizer, micro_batches, max_norm):
+    """A step with PyTorch's own parts: the loss, and the norm of the gradient before it was clipped."""
+    logits = torch.cat([model(inputs).flatten(0, 1) for inputs, _ in micro_batches])
+    targets = torch.cat([targets.flatten() for _, targets in micro_batches])
+    loss = F.cross_entropy(logits, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss.item(), norm.item()
 
 
 def assert_same_steps(batches, *, given=list, training=True, dropout=0.0, max_norm=None):
-    """Two steps of train_step give the losses and weights of two steps by hand."""
+    """Each step of train_step gives the loss and the weights of a step by hand."""
     model = SmallModel(7, dropout=dropout, seed=16).train(training)
     theirs, modes_before = copy.deepcopy(model), modes(model)
     # SGD, for Adam makes the same step for a gradient and for its double.
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer, by_hand = (
+        torch.optim.SGD(each.parameters(), lr=0.1, momentum=0.9) for each in (model, theirs)
+    )
     for number, parameter in enumerate(model.parameters()):  # left over from who knows what
         parameter.grad = normal(*parameter.shape, seed=20 + number)
     options = {} if max_norm is None else {"max_norm": max_norm}
-    actual = [train_step(model, optimizer, given(pairs), **options) for pairs in batches]
-
-    expected, norms = steps_by_hand(theirs, batches, max_norm or 1.0)
-    assert min(norms) > 2, "these gradients are too short for max_norm = 1.0 to show"
-    # PyTorch clips by the norm + 1e-6, so its steps are up to 5e-7 shorter than others', which are
-    # as right: that is 2e-7 in a loss or a weight. Wrong versions are off by 1e-3 and more.
-    assert actual == pytest.approx(expected, rel=0, abs=1e-5), (
-        "the losses of a first and a second step differ"
-    )
-    for name, weight in theirs.state_dict().items():
-        torch.testing.assert_close(model.state_dict()[name], weight, rtol=0, atol=1e-5)
+    for step, micro_batches in enumerate(batches, start=1):
+        actual = train_step(model, optimizer, given(micro_batches), **options)
+        expected, norm = step_by_hand(theirs, by_hand, micro_batches, max_norm or 1.0)
+        assert norm > 2, "this gradient is too short for max_norm = 1.0 to show"
+        # PyTorch clips by the norm + 1e-6, so its steps are up to 5e-7 shorter than others', which are
+        # as right: that is 2e-7 in a loss or a weight. Wrong versions are off by 1e-3 and more.
+        assert actual == pytest.approx(expected, rel=0, abs=1e-5), f"the loss of step {step} differs"
+        for name, weight in theirs.state_dict().items():
+            torch.testing.assert_close(model.state_dict()[name], weight, rtol=0, atol=1e-5)
     assert modes(model) == modes_before, "the model is in another mode than before"
 
 
@@ -357,14 +374,12 @@ def test_micro_batches_make_the_step_of_one_big_batch(given):
     assert_same_steps(batches, given=given, max_norm=1e6)  # the length of the gradient shows, too
 
 
-@pytest.mark.parametrize(
-    ("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
-)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize(
     ("length", "block_size", "batch_size"),
     [(30, 7, 3), (30, 7, 1), (30, 7, 50), (33, 7, 2), (29, 7, 2), (5, 7, 2), (2, 1, 1), (26, 5, 5)],
 )
-def test_every_token_but_the_first_is_a_target_once(length, block_size, batch_size, dtype, rtol):
+def test_every_token_but_the_first_is_a_target_once(length, block_size, batch_size, dtype):
     """Windows follow one another to the end of the text, and the mean is over all its tokens."""
     tokens = whole_numbers(0, 11, length, seed=80).numpy().astype(np.uint16)
     tokens.flags.writeable = False
@@ -376,8 +391,9 @@ def test_every_token_but_the_first_is_a_target_once(length, block_size, batch_si
         total += F.cross_entropy(exact(window[None, :-1])[0], window[1:], reduction="sum").item()
 
     actual = evaluate(model, tokens, block_size=block_size, batch_size=batch_size)
-    # Right versions are off by 1e-7 in float32, and by 1e-15 in float64.
-    assert actual == pytest.approx(total / (length - 1), rel=rtol)
+    # Right versions are off by 1e-7, in float64 too if they add up in float32; the nearest wrong one,
+    # divided by the number of all tokens, by 3 %.
+    assert actual == pytest.approx(total / (length - 1), rel=1e-5)
     sizes = [tuple(given.shape) for given, _, _ in model.given]
     assert max(rows for rows, _ in sizes) <= batch_size, "more than batch_size windows at a time"
     even = evaluate(EvenChances(), tokens, block_size=block_size, batch_size=batch_size)
@@ -396,10 +412,12 @@ def test_evaluation_leaves_no_trace():
     assert modes(model) == before, "not every module is in the mode in which it was"
     assert not any(training for _, training, _ in model.given), "the model was in training mode"
     assert not any(gradients for _, _, gradients in model.given), "the model kept track of gradients"
-    assert torch.is_grad_enabled() and all(parameter.grad is None for parameter in model.parameters())
+    assert torch.is_grad_enabled(), "gradients were left switched off"
+    assert all(parameter.grad is None for parameter in model.parameters()), "a parameter got a gradient"
     torch.testing.assert_close(dict(model.state_dict()), dict(weights), rtol=0, atol=0)
     expected = evaluate(model.eval(), tokens, block_size=7, batch_size=3)
-    assert actual == [expected, expected] and not model.training
+    assert actual == [expected, expected], "the loss is not the one in evaluation mode"
+    assert not model.training, "the model was left in training mode"
 
     class Failure(Exception):
         pass
@@ -418,7 +436,7 @@ def test_evaluation_leaves_no_trace():
     with pytest.raises(Failure, match="meta"):  # the ids are on the device of the parameters
         evaluate(failing, tokens, block_size=7, batch_size=3)
     assert modes(failing) == before, "after an error the mode is another"
-    assert torch.is_grad_enabled()
+    assert torch.is_grad_enabled(), "after an error gradients are switched off"
 
 
 RATES = {"max_lr": 0.75, "min_lr": 0.25, "warmup_steps": 10, "total_steps": 40}
@@ -462,6 +480,29 @@ def step_from(*micro_batches):
         (lambda: evaluate(SmallModel(7), np.arange(1), **WINDOWS), ValueError, ["1"]),
         (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"block_size": -3}), ValueError, ["-3"]),
         (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"batch_size": 0}), ValueError, ["0"]),
+    ],
+    ids=[
+        "cross_entropy, targets 1 7 2 of 7 classes",
+        "cross_entropy, targets 1 -1 2 of 7 classes",
+        "cross_entropy, target -100 where ignore_index=1",
+        "bits_per_byte(2.5, 0)",
+        "bits_per_byte(2.5, -4)",
+        "get_batch, 17 tokens, block_size=23",
+        "get_batch, 17 tokens, block_size=17",
+        "get_batch, block_size=-5",
+        "get_batch, batch_size=0",
+        "cosine_learning_rate, step=-6",
+        "cosine_learning_rate, warmup_steps=41, total_steps=40",
+        "cosine_learning_rate, warmup_steps=-2",
+        "cosine_learning_rate, min_lr=0.875, max_lr=0.75",
+        "cosine_learning_rate, min_lr=-0.5",
+        "clip_grad_norm_, max_norm=0.0",
+        "clip_grad_norm_, max_norm=-1.5",
+        "train_step, no micro-batch",
+        "train_step, every target ignored",
+        "evaluate, one token",
+        "evaluate, block_size=-3",
+        "evaluate, batch_size=0",
     ],
 )
 def test_values_that_cannot_be_are_refused(call, error, named):

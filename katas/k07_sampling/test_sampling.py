@@ -388,6 +388,22 @@ def test_generate_leaves_every_module_in_the_mode_it_was_in(whole, failing_call)
         (generate, {"max_new_tokens": 3, "top_p": 1.5}, "1.5"),
         (generate, {"ids": torch.zeros(2, 0, dtype=torch.int64), "max_new_tokens": 3}, ""),
     ],
+    ids=[
+        "apply_temperature(temperature=0.0)",
+        "apply_temperature(temperature=-0.25)",
+        "apply_temperature(temperature=nan)",
+        "top_k_filter(k=0)",
+        "top_k_filter(k=-3)",
+        "top_p_filter(p=0.0)",
+        "top_p_filter(p=-0.25)",
+        "top_p_filter(p=1.5)",
+        "top_p_filter(p=nan)",
+        "generate(max_new_tokens=-2)",
+        "generate(max_new_tokens=3, temperature=-0.25)",
+        "generate(max_new_tokens=3, top_k=0)",
+        "generate(max_new_tokens=3, top_p=1.5)",
+        "generate, a prompt without tokens",
+    ],
 )
 def test_values_that_cannot_be_are_refused(function, arguments, named):
     """ValueError names the value of temperature, k, p or max_new_tokens; a prompt needs a token."""

@@ -14,8 +14,9 @@ import math
 import os
 import random
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,8 +250,8 @@ def load_checkpoint(
 
     Raises FileNotFoundError if there is no such file. Raises ValueError naming the file, and saying
     what to do, if it is truncated, is no checkpoint, would run code when loaded (none is run), or
-    does not fit: every name and shape has to agree with the model's, the optimizer's groups with the
-    optimizer's, and if a generator is given, the state of one has to be there. Model, optimizer and
-    generators are then as before.
+    does not fit: every name, shape and dtype has to agree with the model's, the optimizer's groups
+    with the optimizer's, and if a generator is given, the state of one has to be there. Model,
+    optimizer and generators are then as before.
     """
     raise NotImplementedError

@@ -118,7 +118,7 @@ def test_training_config_refuses_values_that_cannot_be(name, value, others):
     assert [word for word in named if word in str(refusal.value)] == named
 
 
-@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["", "byte order mark"])
+@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["UTF-8", "byte order mark"])
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -274,7 +274,8 @@ def test_override_changes_what_it_names_and_what_follows_from_that():
         before.training, learning_rate=0.003, betas=(0.7, 0.8), micro_batches=4, device="cuda:1"
     )
     assert changed == RunConfig("a=b", model, training)
-    assert config == before and config.override([]) == before
+    assert config == before, "override has changed the old configuration"
+    assert config.override([]) == before, "override([]) gives another configuration"
     assert config.override(["name=2024"]).name == "2024"
     assert config.override(("model.vocab_size=null",)).model.vocab_size is None
     left_out = RunConfig("a", ModelConfig(5, 8), TrainingConfig(max_steps=70, batch_size=3))
@@ -521,7 +522,7 @@ def test_seven_steps_and_five_are_twelve(parts, from_gpu, tmp_path):
     alone = Run(1, **parts).model.eval()
     assert load_checkpoint(str(path), model=alone) == 7
     assert bits(alone.state_dict()) == at_seven["weights"]
-    assert not alone.training  # the mode is the caller's business
+    assert not alone.training, "loading has changed the mode of the model"
 
     resumed = Run(2, **parts)
     resumed.train(3)
@@ -619,6 +620,7 @@ SPOIL = {  # what is done to a good checkpoint
     "wider": lambda path: Run(3, width=8).save(path),
     "deeper": lambda path: Run(3).save(path, model=nn.Sequential(*Run(3).model, nn.Linear(3, 3))),
     "flatter": lambda path: Run(3).save(path, model=Run(3).model[:3]),
+    "half the digits": lambda path: Run(3).save(path, model=Run(3).model.half()),
     "two groups": lambda path: Run(3).save(path, optimizer=weights_by_group(Run(3).model, 2)),
     "fewer weights": lambda path: Run(3).save(path, optimizer=weights_by_group(Run(3).model[:1], 1)),
     "no generator": lambda path: Run(3).save(path, generator=None),

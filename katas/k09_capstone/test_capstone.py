@@ -141,6 +141,7 @@ def test_prepare_data_keeps_the_end_of_the_text_for_validation(tmp_path):
         ("abc", 0.5, r"\b3\b"),
         ("", 0.5, r"\b0\b"),
     ],
+    ids=["val_fraction=0.0", "val_fraction=1.0", "val_fraction=-0.1", "3 characters", "no characters"],
 )
 def test_prepare_data_refuses_what_cannot_be_split(tmp_path, text, val_fraction, named):
     """A share outside 0 … 1 raises ValueError naming it; so does a text too short, naming its length."""
@@ -163,7 +164,7 @@ def test_train_takes_every_step_at_its_learning_rate(tiny_run):
     assert all(math.isfinite(row["loss"]) for row in logged)
     assert summary.steps == 12
     assert summary.train_loss == logged[-1]["loss"]
-    assert summary.seconds > 0
+    assert summary.seconds > 0, "no time has passed"
     assert summary.tokens_per_second > 0
 
 
@@ -247,7 +248,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, data):
         torch.rand(1)  # whatever was drawn before
         train(steady(seed=seed, max_steps=4), data, tmp_path / name)
     assert rows(tmp_path / "one") == rows(tmp_path / "same")
-    assert rows(tmp_path / "one") != rows(tmp_path / "other")
+    assert rows(tmp_path / "one") != rows(tmp_path / "other"), "two seeds give the same run"
 
 
 def test_resumed_run_equals_one_that_never_stopped(tmp_path, data, spoilt_run):
@@ -315,7 +316,7 @@ def test_sample_draws_by_the_seed_and_its_options(tiny_run):
     text = sample(run_dir, "a", 15, seed=1)
     torch.rand(1)  # no matter what was drawn in between
     assert sample(run_dir, "a", 15, seed=1) == text
-    assert sample(run_dir, "a", 15, seed=2) != text
+    assert sample(run_dir, "a", 15, seed=2) != text, "two seeds give the same text"
     likeliest = sample(run_dir, "a", 15, temperature=0)
     assert likeliest != text
     for options in ({"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}):

@@ -41,6 +41,13 @@ def softmax__axis_moved_last(x: Float[Tensor, "*dims"], dim: int) -> Float[Tenso
     return (exponentials / torch.where(total > 0, total, 1.0)).movedim(-1, dim)
 
 
+def softmax__guarded_sum(x: Float[Tensor, "*dims"], dim: int) -> Float[Tensor, "*dims"]:
+    """A sum that is a billionth too large, so that it is never zero: nobody can see the difference."""
+    finite = x.amax(dim=dim, keepdim=True).clamp(min=torch.finfo(x.dtype).min)
+    exponentials = torch.exp(x - finite.detach())
+    return exponentials / (exponentials.sum(dim=dim, keepdim=True) + 1e-9)
+
+
 def causal_mask__tril(
     queries: int, keys: int | None = None, device: torch.device | str | None = None
 ) -> Bool[Tensor, "{queries} keys"]:
@@ -104,6 +111,19 @@ def attention_weights__einsum(
     scores = torch.einsum("...qd,...kd->...qk", query, key) * query.shape[-1] ** -0.5
     if mask is not None:
         scores = torch.where(mask, scores, float("-inf"))
+    return softmax(scores, dim=-1)
+
+
+def attention_weights__root_as_a_float32_tensor(
+    query: Float[Tensor, "*batch queries d_k"],
+    key: Float[Tensor, "*batch keys d_k"],
+    mask: Bool[Tensor, "*#batch #queries #keys"] | None = None,
+) -> Float[Tensor, "*batch queries keys"]:
+    """The root as a tensor in float32, whose seven digits are all that float64 scores get of it."""
+    root = torch.sqrt(torch.tensor(query.shape[-1], dtype=torch.float32, device=query.device))
+    scores = query @ key.transpose(-2, -1) / root
+    if mask is not None:
+        scores = scores.masked_fill(mask == 0, float("-inf"))
     return softmax(scores, dim=-1)
 
 

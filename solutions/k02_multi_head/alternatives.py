@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from katas.k00_shapes.shapes import Linear
 from katas.k01_attention.attention import scaled_dot_product_attention, softmax
-from katas.k02_multi_head.multi_head import merge_heads, split_heads
+from katas.k02_multi_head.multi_head import MultiHeadAttention, merge_heads, split_heads
 
 
 def split_heads__view_permute(
@@ -304,3 +304,22 @@ class MultiHeadAttention__heads_in_the_batch(nn.Module):
         read = torch.bmm(weights, self._heads(self.value_proj, x))
         heads = read.reshape(*x.shape[:-2], self.num_heads, x.shape[-2], -1)
         return self.out_proj(merge_heads(heads))
+
+
+class MultiHeadAttention__root_as_a_float32_tensor(MultiHeadAttention):
+    """Scores of its own, divided by a root in float32, whose seven digits are all that float64 gets."""
+
+    def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
+        super().__init__(d_model, num_heads, bias, dropout)
+
+    def attention_weights(
+        self,
+        x: Float[Tensor, "*batch seq d_model"],
+        mask: Bool[Tensor, "*#batch #seq #seq"] | None = None,
+    ) -> Float[Tensor, "*batch heads seq seq"]:
+        query, key = (split_heads(part(x), self.num_heads) for part in (self.query_proj, self.key_proj))
+        root = torch.sqrt(torch.tensor(query.shape[-1], dtype=torch.float32, device=x.device))
+        scores = query @ key.transpose(-2, -1) / root
+        if mask is not None:
+            scores = scores.masked_fill(~mask.unsqueeze(-3), float("-inf"))
+        return softmax(scores, dim=-1)

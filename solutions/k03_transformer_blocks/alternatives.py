@@ -30,6 +30,25 @@ def gelu__as_in_the_docstring(
     return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
 
 
+def gelu__root_as_a_tensor(
+    x: Float[Tensor, "*dims"], approximate: Literal["none", "tanh"] = "none"
+) -> Float[Tensor, "*dims"]:
+    """Roots of tensors, which are in float32: their seven digits are all that float64 gets."""
+    if approximate == "tanh":
+        factor = torch.sqrt(torch.tensor(2.0 / torch.pi, dtype=torch.float32, device=x.device))
+        return 0.5 * x * (1 + torch.tanh(factor * (x + 0.044715 * x**3)))
+    return x * 0.5 * (1 + torch.erf(x / torch.sqrt(torch.tensor(2.0, dtype=torch.float32, device=x.device))))
+
+
+def gelu__factor_with_ten_digits(
+    x: Float[Tensor, "*dims"], approximate: Literal["none", "tanh"] = "none"
+) -> Float[Tensor, "*dims"]:
+    """The constants as numbers with as many digits as papers print."""
+    if approximate == "tanh":
+        return 0.5 * x * (1 + torch.tanh(0.7978845608 * x * (1 + 0.044715 * x * x)))
+    return 0.5 * x * (1 + torch.erf(0.7071067812 * x))
+
+
 def gelu__normal_distribution(
     x: Float[Tensor, "*dims"], approximate: Literal["none", "tanh"] = "none"
 ) -> Float[Tensor, "*dims"]:

@@ -186,7 +186,7 @@ class TokenEmbedding__indexed(nn.Module):
         super().__init__()
         self.vocab_size = vocab_size
         self.weight = nn.Parameter(torch.empty(vocab_size, d_model))
-        nn.init.normal_(self.weight, std=0.02)
+        nn.init.normal_(self.weight)
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         if ids.numel() > 0 and (ids.min() < 0 or ids.max() >= self.vocab_size):
@@ -210,7 +210,7 @@ class TokenEmbedding__index_select(nn.Module):
 
     def __init__(self, vocab_size: int, d_model: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.rand(vocab_size, d_model) - 0.5)
+        self.weight = nn.Parameter(torch.normal(0.0, 1.0, (vocab_size, d_model)))
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         rows = self.weight.index_select(0, ids.reshape(-1).long())
@@ -252,7 +252,7 @@ class LearnedPositionalEmbedding__buffer_of_positions(nn.Module):
     def __init__(self, max_len: int, d_model: int):
         super().__init__()
         self.max_len = max_len
-        self.weight = nn.Parameter(0.02 * torch.randn(max_len, d_model))
+        self.weight = nn.Parameter(torch.empty(max_len, d_model).normal_())
         self.register_buffer("positions", torch.arange(max_len), persistent=False)
 
     def forward(self, seq_len: int, offset: int = 0) -> Float[Tensor, "{seq_len} d_model"]:
@@ -270,7 +270,7 @@ class LearnedPositionalEmbedding__narrowed(nn.Module):
 
     def __init__(self, max_len: int, d_model: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(max_len, d_model).uniform_(-1, 1))
+        self.weight = nn.Parameter(torch.normal(torch.zeros(max_len, d_model), 1.0))
 
     def forward(self, seq_len: int, offset: int = 0) -> Float[Tensor, "{seq_len} d_model"]:
         fits = 0 <= offset <= offset + seq_len <= self.weight.shape[0]

@@ -93,7 +93,8 @@ class CharTokenizer:
         try:
             saved = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(saved["chars"])
-        except (ValueError, TypeError, KeyError) as error:  # no UTF-8, no JSON, or no such content
+        # No UTF-8, no JSON, JSON nested deeper than Python reads it, or no such content.
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{path} holds no saved tokenizer: {error!r}") from error
 
 

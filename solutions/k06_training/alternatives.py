@@ -170,6 +170,20 @@ def cosine_learning_rate__squared_cosine(
     return share * max_lr + (1 - share) * min_lr
 
 
+def cosine_learning_rate__tensor(
+    step: int, *, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int
+) -> float:
+    """The cosine of a tensor, which is in float32."""
+    if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
+        raise ValueError(f"{step=} {max_lr=} {min_lr=} {warmup_steps=} {total_steps=}")
+    if step < warmup_steps:
+        return step * max_lr / warmup_steps
+    if step >= total_steps:
+        return min_lr
+    progress = torch.tensor((step - warmup_steps) / (total_steps - warmup_steps), dtype=torch.float32)
+    return (min_lr + 0.5 * (max_lr - min_lr) * (1 + torch.cos(torch.pi * progress))).item()
+
+
 def clip_grad_norm___pytorchs(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """PyTorch's own, which divides by the norm + 1e-6."""
     if max_norm <= 0:
@@ -204,6 +218,18 @@ def clip_grad_norm___concatenated(parameters: Iterable[Tensor], max_norm: float)
         for gradient in gradients:
             gradient.copy_(gradient * factor)
     return norm
+
+
+def clip_grad_norm___python_number(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
+    """The squares added up as a Python number, and a norm in torch's default dtype."""
+    if not max_norm > 0:
+        raise ValueError(f"max_norm={max_norm}")
+    kept = [parameter for parameter in parameters if parameter.grad is not None]
+    total = sum(parameter.grad.norm().item() ** 2 for parameter in kept) ** 0.5
+    if total > max_norm:
+        for parameter in kept:
+            parameter.grad.mul_(max_norm / (total + 1e-6))
+    return torch.tensor(total)
 
 
 def clip_grad_norm___foreach(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
@@ -325,6 +351,30 @@ def train_step__one_graph(
     clip_grad_norm_(iter(list(model.parameters())), max_norm=max_norm)
     optimizer.step()
     return loss.item()
+
+
+def evaluate__float32_sum(
+    model: nn.Module, tokens: Integer[np.ndarray, "tokens"], *, block_size: int, batch_size: int
+) -> float:
+    """The losses added up in a float32 tensor, and the targets counted on the way."""
+    if min(block_size, batch_size) < 1 or len(tokens) < 2:
+        raise ValueError(f"{block_size=} {batch_size=} length {len(tokens)}")
+    modes = [(module, module.training) for module in model.modules()]
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    total, count = torch.zeros((), dtype=torch.float32), 0
+    model.eval()
+    try:
+        for start in range(0, len(tokens) - 1, block_size):
+            window = np.asarray(tokens[start : start + block_size + 1]).astype(np.int64)
+            ids = torch.from_numpy(window).to(device)
+            with torch.no_grad():
+                loss = cross_entropy(model(ids[None, :-1]), ids[None, 1:])
+            total += loss.cpu().float() * (len(ids) - 1)
+            count += len(ids) - 1
+    finally:
+        for module, training in modes:
+            module.training = training
+    return (total / count).item()
 
 
 def evaluate__window_by_window(

@@ -580,6 +580,8 @@ def load_checkpoint__with_rollback(
     try:
         state = torch.load(io.BytesIO(contents), map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"], strict=True)
+        if any(value.dtype != before[name].dtype for name, value in state["model"].items()):
+            raise ValueError("the weights are of another dtype")
         if optimizer:
             optimizer.load_state_dict(state["optimizer"])
         if generator:
@@ -615,8 +617,8 @@ def load_checkpoint__checked_first(
     try:
         state = torch.load(os.fspath(path), map_location=lambda storage, _: storage, weights_only=True)
         saved, rng, step = state["model"], state["rng"], state["step"]
-        sizes = {name: value.size() for name, value in model.state_dict().items()}
-        fits = {name: value.size() for name, value in saved.items()} == sizes
+        kinds = {name: (value.dtype, value.size()) for name, value in model.state_dict().items()}
+        fits = {name: (value.dtype, value.size()) for name, value in saved.items()} == kinds
         if optimizer is not None:
             groups = state["optimizer"]["param_groups"]
             ours = [len(group["params"]) for group in optimizer.param_groups]

@@ -14,8 +14,9 @@ import math
 import os
 import random
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -322,23 +323,30 @@ def load_checkpoint(
 
     Raises FileNotFoundError if there is no such file. Raises ValueError naming the file, and saying
     what to do, if it is truncated, is no checkpoint, would run code when loaded (none is run), or
-    does not fit: every name and shape has to agree with the model's, the optimizer's groups with the
-    optimizer's, and if a generator is given, the state of one has to be there. Model, optimizer and
-    generators are then as before.
+    does not fit: every name, shape and dtype has to agree with the model's, the optimizer's groups
+    with the optimizer's, and if a generator is given, the state of one has to be there. Model,
+    optimizer and generators are then as before.
     """
     state = _read_checkpoint(path)
-    _check_shapes(path, model, state["model"])
+    _check_model(path, model, state["model"])
     if generator is not None and state["generator"] is None:
         raise ValueError(f"{path} holds no state of a generator; leave the argument out")
-    if optimizer is not None:
-        try:
-            optimizer.load_state_dict(state["optimizer"])  # checks all before it changes any
-        except ValueError as error:
-            raise ValueError(f"{path} is of another optimizer; make it as for that run") from error
-    model.load_state_dict(state["model"])
-    if generator is not None:
-        generator.set_state(state["generator"])
-    _set_global_rng_states(state["rng"])
+    try:
+        with ExitStack() as undo:  # what fits is set back if something after it does not
+            undo.callback(_set_global_rng_states, _global_rng_states())
+            _set_global_rng_states(state["rng"])
+            if generator is not None:
+                undo.callback(generator.set_state, generator.get_state())
+                generator.set_state(state["generator"])
+            if optimizer is not None:
+                undo.callback(optimizer.load_state_dict, optimizer.state_dict())
+                optimizer.load_state_dict(state["optimizer"])
+            undo.pop_all()  # all of it fits
+    except Exception as error:  # the parts come from a file, and each complains in its own way
+        raise ValueError(
+            f"{path} does not fit the optimizer or the generators; make them as for that run"
+        ) from error
+    model.load_state_dict(state["model"])  # last, for it has been checked: it cannot fail
     return state["step"]
 
 
@@ -540,8 +548,9 @@ def _set_global_rng_states(states: dict[str, Any]) -> None:
 
 
 def _read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    with open(path, "rb") as file:  # a file that is not there, or not to be read, says so itself
+    with _opened(path) as file:
         try:
+            _check_sums(file)
             # weights_only: tensors and plain values; nothing is called. map_location: this machine may
             # lack the device of a tensor; load_state_dict moves each to where its parameter is.
             state = torch.load(file, map_location="cpu", weights_only=True)
@@ -549,14 +558,37 @@ def _read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(
                 f"{path} is damaged or no checkpoint; name another one, or start anew"
             ) from error
-    if not isinstance(state, dict) or not state.keys() >= {"model", "optimizer", "step", "generator", "rng"}:
+    kinds = {"model": dict, "optimizer": dict, "step": int, "generator": object, "rng": dict}
+    if not isinstance(state, dict) or not all(
+        part in state and isinstance(state[part], kind) for part, kind in kinds.items()
+    ):
         raise ValueError(f"{path} was not written by save_checkpoint; name a file that was")
     return state
 
 
-def _check_shapes(path: str | os.PathLike[str], model: nn.Module, saved: dict[str, Any]) -> None:
-    # load_state_dict finds such faults too, but copies whatever fits before it says so.
-    here, there = _shapes(model.state_dict()), _shapes(saved)
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a folder, a link to itself, a file that is not ours to read
+        raise ValueError(f"{path} cannot be read: {error.strerror}; name another one") from error
+
+
+def _check_sums(file: BinaryIO) -> None:
+    # torch.save writes a ZIP file, which has a checksum of each entry, and torch.load compares none:
+    # a single bit that is another would be another weight.
+    with zipfile.ZipFile(file) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} does not agree")
+    file.seek(0)
+
+
+def _check_model(path: str | os.PathLike[str], model: nn.Module, saved: dict[str, Any]) -> None:
+    # load_state_dict finds most such faults too, but copies whatever fits before it says so, and
+    # converts what is of another dtype without a word.
+    here, there = _kinds(model.state_dict()), _kinds(saved)
     for name in [*here, *there]:
         if here.get(name) != there.get(name):
             raise ValueError(
@@ -565,5 +597,13 @@ def _check_shapes(path: str | os.PathLike[str], model: nn.Module, saved: dict[st
             )
 
 
-def _shapes(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
+def _kinds(state: dict[str, Any]) -> dict[str, str]:
+    return {name: _kind(value) for name, value in state.items()}
+
+
+def _kind(value: Any) -> str:
+    """The dtype and shape of a tensor, and its layout if it is sparse; the type of anything else."""
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    layout = "" if value.layout == torch.strided else f" {value.layout}"
+    return f"{value.dtype} {tuple(value.shape)}{layout}".replace("torch.", "")

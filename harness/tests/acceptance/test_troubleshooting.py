@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.course.katas import load_course
-from harness.course.shipped import write_shipped_stubs
+from harness.course.unsolved import write_shipped_stubs
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature, Result
 

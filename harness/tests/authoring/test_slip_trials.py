@@ -81,7 +81,7 @@ BREAKAGES = [
         "solutions/k00_doubles/doubles.py",
         "return x[:, None] * y",
         "return x[:, None] + y",
-        "solutions/k00_doubles/doubles.py: fails test_outer. Remedy: mend the solution or the test",
+        "solutions/k00_doubles/doubles.py: fails test_outer. Remedy: fix the solution or the test",
     ),
     (
         "katas/k00_doubles/test_doubles.py",
@@ -139,13 +139,13 @@ BREAKAGES = [
         "solutions/k00_doubles/alternatives.py",
         "return x + x",
         "return x + x.detach().long()",
-        "alternatives.py: double__sum is refused by test_double_of_any. Remedy: mend the test, or it",
+        "alternatives.py: double__sum is refused by test_double_of_any. Remedy: fix one of them",
     ),
     (
         "solutions/k00_doubles/slips.toml",
         'replace = "return 3 * x"',
         'replace = "return 3 * ("',
-        "slips.toml: three-times is no Python ('(' was never closed). Remedy: mend its `replace`",
+        "slips.toml: three-times is no Python ('(' was never closed). Remedy: fix its `replace`",
     ),
     (
         "solutions/k00_doubles/slips.toml",
@@ -170,7 +170,7 @@ BREAKAGES = [
         'find = "return 2 * x"\nreplace = "return 3 * x"',
         'find = "def outer("\nreplace = "no_such_name\\n\\n\\ndef outer("',
         "slips.toml: three-times could not be tried (name 'no_such_name' is not defined)."
-        " Remedy: mend its `replace`",
+        " Remedy: fix its `replace`",
     ),
     (
         "solutions/k00_doubles/alternatives.py",
@@ -199,8 +199,8 @@ def test_a_broken_rule_is_refused(proven: Miniature, path: str, old: str, new: s
 def test_a_slip_that_ends_the_process_is_refused(proven: Miniature) -> None:
     slips = proven.doubles.solution_folder / "slips.toml"
     edit(slips, '"return 3 * x"', "\"__import__('os')._exit(0)\"")
-    told = "three-times could not be tried (its process ended early). Remedy: mend its `replace`"
-    assert any(told in problem for problem in problems(proven))
+    problem = "three-times could not be tried (its process ended early). Remedy: fix its `replace`"
+    assert any(problem in each for each in problems(proven))
 
 
 def test_what_is_called_by_importing_the_solution_is_tried_in_full(proven: Miniature) -> None:

@@ -11,6 +11,7 @@ from harness.diagnosis.diagnose import candidates
 from harness.tests.support.miniature import Miniature
 
 OPENING = "A known mistake produces exactly this result. Is it the one you made?"
+TOGETHER = "Two known mistakes together produce exactly this result. Did you make both?"
 
 SLIPS = """
 [[slip]]
@@ -58,9 +59,10 @@ def known(mini: Miniature) -> Miniature:
     return mini
 
 
-def set_budget(mini: Miniature, seconds: float) -> None:
+def set_budget(mini: Miniature, seconds: float, late: float = 0.0) -> None:
     """Replace the budget of half a second, which is too short on a machine busy with other tests."""
     setting = f"from harness.diagnosis import diagnose\n\ndiagnose.BUDGET = {seconds}\n"
+    setting += f"diagnose.LATE_BUDGET = {late}\n"
     (mini.root / "conftest.py").write_text(setting)
     options = mini.root / "pyproject.toml"
     options.write_text(options.read_text().replace("mode=importlib", 'mode=importlib", "--time-limit=120'))
@@ -77,9 +79,9 @@ def slip(name: str, replace: str, diagnosis: str, caught_by: str = "test_double_
     )
 
 
-def diagnosis(out: str) -> str:
+def diagnosis(out: str, opening: str = OPENING) -> str:
     """Return the diagnosis in the output of a run, on one line; "" without one."""
-    _, found, after = out.partition(OPENING)
+    _, found, after = out.partition(opening)
     return " ".join(after.split("\n\n")[0].split()) if found else ""
 
 
@@ -140,6 +142,81 @@ def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniatur
     assert diagnosis(coloured) == "You take 3 × the input, √9 of it – it should be doubled."
     ascii_only = known.pytest("katas/00", PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
     assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it should be doubled."
+
+
+def test_a_diagnosis_that_takes_longer_follows_the_block(known: Miniature) -> None:
+    set_budget(known, 0.0, late=60)
+    known.write_doubles(double="return 3 * x")
+    block, stuck, after = known.pytest("katas/00").out.partition("Stuck?")
+    assert OPENING not in block
+    assert stuck
+    assert diagnosis(after) == "You triple the input; it should be doubled."
+
+
+def test_nothing_follows_the_block_if_more_time_does_not_help(known: Miniature) -> None:
+    set_budget(known, 0.0, late=0.0)
+    known.write_doubles(double="return 3 * x")
+    out = known.pytest("katas/00").out
+    assert "3 of 3 entries differ" in out
+    assert OPENING not in out
+
+
+# --- two at once ---
+
+TWO_IN_OUTER = """
+[[slip]]
+id = "squares"
+find = "x[:, None]"
+replace = "(x * x)[:, None]"
+diagnosis = "You square x."
+caught_by = "test_outer"
+
+[[slip]]
+id = "adds"
+find = "* y\\n"
+replace = "* (y + 1)\\n"
+diagnosis = "You add one to y."
+caught_by = "test_outer"
+"""
+TWO_IN_DOUBLE = """
+[[slip]]
+id = "quadruple"
+find = "return 2"
+replace = "return 4"
+diagnosis = "You quadruple x."
+caught_by = "test_double_of_one"
+
+[[slip]]
+id = "and-a-half"
+find = "* x\\n"
+replace = "* x * 1.5\\n"
+diagnosis = "You take x one and a half times."
+caught_by = "test_double_of_one"
+"""
+BOTH_IN_OUTER = {"outer": "return torch.einsum('n,m->nm', x.square(), y + 1)"}
+
+
+def test_two_mistakes_that_only_together_have_the_same_result_are_both_named(known: Miniature) -> None:
+    write_slips(known, TWO_IN_OUTER)
+    known.write_doubles(**BOTH_IN_OUTER)
+    out = known.pytest("katas/00").out
+    assert OPENING not in out
+    assert diagnosis(out, TOGETHER) == "1. You square x. 2. You add one to y."
+
+
+def test_two_pairs_with_the_same_result_are_not_named(known: Miniature) -> None:
+    another = TWO_IN_OUTER.partition("[[slip]]")[2].partition("[[slip]]")[0]
+    another = "[[slip]]" + another.replace("squares", "powers").replace("You square x", "You take its power")
+    write_slips(known, TWO_IN_OUTER + another)
+    known.write_doubles(**BOTH_IN_OUTER)
+    assert TOGETHER not in known.pytest("katas/00").out
+
+
+def test_two_mistakes_are_not_named_on_few_numbers(known: Miniature) -> None:
+    """Many pairs of mistakes make the test see 6, 6, 6."""
+    write_slips(known, TWO_IN_DOUBLE)
+    known.write_doubles(double="return 6 * x")
+    assert TOGETHER not in known.pytest("katas/00").out
 
 
 # --- nothing is named ---

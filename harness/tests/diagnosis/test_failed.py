@@ -30,6 +30,17 @@ def convert(x):
     return int(x)
 """
 
+READ = """
+def read(entries):
+    try:
+        return find(entries)
+    except Exception as error:
+        raise ValueError("unreadable") {origin}
+
+def find(entries):
+    return entries[{key!r}]
+"""
+
 
 def observe(function: Callable[..., object], *args: object) -> ObservedFailure:
     with pytest.raises(BaseException) as raised:
@@ -64,3 +75,20 @@ def test_the_katas_own_words_count_less_than_pythons() -> None:
     assert observe(names["convert"], "x").values["message"][0] == "many"
     elsewhere = define(KATA, "/k/b.py")
     assert observe(elsewhere["refuse"], 7).values["message"][0] == "many"
+
+
+@pytest.mark.parametrize("origin", ["from error", "from None", ""])
+def test_of_one_error_for_many_causes_the_cause_is_kept(origin: str) -> None:
+    """`from None` hides the cause from the traceback, not from the comparison."""
+    message = observe(define(READ.format(origin=origin, key="model"), "/k/a.py")["read"], {}).values[
+        "message"
+    ]
+    typo = observe(define(READ.format(origin=origin, key="modle"), "/k/a.py")["read"], {}).values["message"]
+    assert equivalent(message, message)
+    assert not equivalent(message, typo)
+
+
+def test_an_error_without_a_cause_differs_from_the_same_error_with_one() -> None:
+    refuse = define('def refuse(x):\n    raise ValueError("unreadable")\n', "/k/a.py")["refuse"]
+    read = define(READ.format(origin="from error", key="model"), "/k/a.py")["read"]
+    assert not equivalent(observe(refuse, {}).values["message"], observe(read, {}).values["message"])

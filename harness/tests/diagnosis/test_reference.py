@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness.course.katas import Kata
-from harness.course.slips import Slip
+from harness.course.slips import BadSlip, Slip
 from harness.diagnosis.reference import Reference, installed_as, patched_source
 from harness.diagnosis.time_budget import OutOfTime, TimeBudget
 from harness.tests.diagnosis.conftest import SOURCE
@@ -38,7 +38,7 @@ def reference_of(kata: Kata, seconds: float = 60) -> Reference:
 
 def test_a_slip_is_in_the_module_only_inside_the_block(kata: Kata) -> None:
     reference = reference_of(kata)
-    with reference.with_slip(Slip("x", "2 * x", "3 * x", "", "")) as version:
+    with reference.with_slips(Slip("x", "2 * x", "3 * x", "", "")) as version:
         assert version.double(5) == 15
         assert version.half(4) == 3
     assert reference.module.double(5) == 10
@@ -46,15 +46,34 @@ def test_a_slip_is_in_the_module_only_inside_the_block(kata: Kata) -> None:
 
 def test_the_methods_of_a_class_refer_to_the_version_with_the_slip(kata: Kata) -> None:
     reference = reference_of(kata)
-    with reference.with_slip(Slip("x", "return self\n", "return Part()\n", "", "")) as version:
+    with reference.with_slips(Slip("x", "return self\n", "return Part()\n", "", "")) as version:
         assert type(version.Whole().of()) is version.Part
         assert issubclass(version.Whole, version.Part)
+
+
+def test_two_slips_are_in_the_module_together(kata: Kata) -> None:
+    reference = reference_of(kata)
+    tripled, thirds = Slip("x", "2 * x", "3 * x", "", ""), Slip("y", "double(x) / 4", "double(x) / 3", "", "")
+    with reference.with_slips(tripled, thirds) as version:
+        assert (version.double(5), version.half(4)) == (15, 4)
+    assert (reference.module.double(5), reference.module.half(4)) == (10, 2)
+
+
+def test_a_slip_that_leaves_no_room_for_another_is_refused(kata: Kata) -> None:
+    reference = reference_of(kata)
+    tripled, squared = Slip("x", "2 * x", "3 * x", "", ""), Slip("y", "2 * x", "x * x", "", "")
+    with pytest.raises(BadSlip), reference.with_slips(tripled, squared):
+        pass
+    assert reference.module.double(5) == 10
 
 
 def test_a_slip_that_raises_leaves_the_reference_as_it_was(kata: Kata) -> None:
     reference = reference_of(kata)
     before = dict(vars(reference.module))
-    with pytest.raises(ZeroDivisionError), reference.with_slip(Slip("x", "SIZE = 3", "SIZE = 1 / 0", "", "")):
+    with (
+        pytest.raises(ZeroDivisionError),
+        reference.with_slips(Slip("x", "SIZE = 3", "SIZE = 1 / 0", "", "")),
+    ):
         pass
     assert vars(reference.module) == before
 

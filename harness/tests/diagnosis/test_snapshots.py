@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from harness.diagnosis.snapshots import (
+    OPAQUE,
     closer_than,
     distinct_wrong_values,
     equivalent,
     message_snapshot,
+    reproducible,
     snapshot,
 )
 
@@ -32,6 +34,7 @@ EQUIVALENT = [
     ([1, "a", None], (1, "a", None)),
     ({"a": X}, {"a": X}),
     (object(), 3),
+    (b"PK\x03\x04model", b"PK\x03\x04optimizer, model"),
 ]
 DIFFERENT = [
     (X, X + 1e-3),
@@ -50,6 +53,8 @@ DIFFERENT = [
     ([1], [1, 2]),
     ({"a": 1}, {"b": 1}),
     ("1", 1),
+    (b"one", b"two"),
+    (b"PK\x03\x04model", b"model"),
 ]
 
 
@@ -95,3 +100,29 @@ def test_a_wrong_value_must_be_much_closer_than_the_expected_one() -> None:
     mine, slip, right = snapshot(X + 1e-6), snapshot(X), snapshot(X + 1e-5)
     assert not closer_than(mine, slip, right)
     assert closer_than(mine, slip, snapshot(X + 1))
+
+
+def test_nan_where_the_expected_value_has_none_is_far_from_it_whatever_the_rest_rounds_to() -> None:
+    rows, hidden = X.expand(2, *X.shape).clone(), torch.full_like(X, NAN)
+    mine, slip, right = rows * (1 + 1e-6), rows.clone(), rows.clone()
+    mine[1], slip[1], right[1] = hidden, hidden, torch.zeros_like(X)
+    assert closer_than(snapshot(mine), snapshot(slip), snapshot(right))
+
+
+def test_infinities_that_the_expected_value_has_too_are_no_evidence() -> None:
+    rest = torch.tensor([1.0, float("-inf")])
+    mine, slip, right = rest + 1e-6, rest, rest + 1e-5
+    assert not closer_than(snapshot(mine), snapshot(slip), snapshot(right))
+
+
+def test_what_differs_between_two_runs_of_the_same_code_is_no_evidence() -> None:
+    one = snapshot({"loss": 2.5, "seconds": 0.08, "rates": [1.0, 0.07]})
+    other = snapshot({"loss": 2.5, "seconds": 0.09, "rates": [1.0, 0.08]})
+    kept = reproducible(one, other)
+    assert equivalent(kept, snapshot({"loss": 2.5, "seconds": 70.0, "rates": [1.0, 70.0]}))
+    assert not equivalent(kept, snapshot({"loss": 2.6, "seconds": 0.08, "rates": [1.0, 0.07]}))
+
+
+def test_nothing_is_left_of_values_of_different_kinds() -> None:
+    assert reproducible(snapshot([1]), snapshot([1, 2])) == OPAQUE
+    assert reproducible(snapshot({"a": 1}), snapshot({"b": 1})) == OPAQUE

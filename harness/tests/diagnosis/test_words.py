@@ -23,7 +23,7 @@ LONG = (
 def test_a_diagnosis_follows_the_message_within_80_columns() -> None:
     place = Place("katas/k01_attention/attention.py", 71, "def attention_weights(")
     failure = ValuesDiffer("", Shown("assert", ("expected  1.0", "actual    0.4")))
-    finding = Finding(failure, place, diagnosis=LONG)
+    finding = Finding(failure, place, diagnoses=(LONG,))
     case = TestCase("k01_attention", "test_x", "test_x", requirement="The rest sums to one.")
     block = failure_block(Kata(Path(), "k01_attention"), case, finding, passed=8, total=14)
     assert "\n".join(line.text for line in block) == dedent(
@@ -50,4 +50,4 @@ def test_a_diagnosis_follows_the_message_within_80_columns() -> None:
 
 
 def test_without_a_diagnosis_there_are_no_lines() -> None:
-    assert diagnosis_lines("") == []
+    assert diagnosis_lines(()) == []

@@ -53,7 +53,7 @@ def without(*names: str) -> dict[str, tuple[int, int]]:
         (
             [{"step": "0.0", "loss": "0.30000000000000004"}, {"step": "1.0", "loss": "nan", "lr": "0.5"}],
             [{"step": "0.0", "loss": "0.3"}, {"step": "1.0", "loss": None, "lr": "0.5"}],
-            ["[0]['loss']: '0.3'; expected '0.30000000000000004'", "[1]['loss']: None; expected 'nan'"],
+            ["step 0, loss: '0.3'; expected '0.30000000000000004'", "step 1, loss: None; expected 'nan'"],
         ),
         (
             b"step,loss\n2,0.2857142857142857\n8,1.1428571428571428\n9,1.2857142857142858\n",

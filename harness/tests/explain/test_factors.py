@@ -21,9 +21,9 @@ from harness.tests.support.tensors import SQUARE, X, changed, kinds, normal, see
         (1 / math.sqrt(11), "1/√{}"),
         (11.0, "{}"),
         (1 / 11, "1/{}"),
-        (1.1, "{}/({} - 1)"),
+        (math.sqrt(1.1), "√({}/({} - 1))"),
         (math.sqrt(10 / 11), "√(({} - 1)/{})"),
-        (3.0, ""),
+        (3.7, ""),
     ],
 )
 def test_a_factor_is_explained_by_a_known_size(factor: float, form: str) -> None:

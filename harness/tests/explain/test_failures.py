@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import torch
 
 from harness.explain.axes import WrongAxis
+from harness.explain.causes import Cause
 from harness.explain.failures import (
     Crashed,
     Failure,
@@ -54,6 +56,10 @@ def unimportable(error: str, message: str, module: str = "") -> Unimportable:
 
 def compared(message: str, by: str = "assert_close") -> ValuesDiffer:
     return ValuesDiffer(message, Shown(by, ("expected  1", "actual    2")))
+
+
+def replace_shown(message: str, by: str = "assert_close", **changes: Any) -> ValuesDiffer:
+    return ValuesDiffer(message, replace(compared("", by).shown, **changes))
 
 
 def typed(argument: str | None, got: str, **more: Any) -> WrongType:
@@ -224,6 +230,37 @@ CASES = {
         "This assertion fails:\n  assert f() < 1",
         "This assertion fails: assert f() < 1",
     ),
+    "failed assertion that compares": Case(
+        Raised(
+            "AssertionError",
+            "assert 2.4 in (2.0, 0.4)",
+            in_test=True,
+            statement="assert f() in (2.0, 0.4)",
+            compared="2.4 in (2.0, 0.4)",
+        ),
+        "This assertion fails:\n  assert f() in (2.0, 0.4)\nThe values: 2.4 in (2.0, 0.4)",
+        "This assertion fails: assert f() in (2.0, 0.4)",
+    ),
+    "a number of which the test says what it is": Case(
+        replace_shown("Absolute difference: 1.0\n", subject="kept.mean()"),
+        f"kept.mean() is off by 1:\n\n{TABLE}",
+    ),
+    "a value of which the test says what it is": Case(
+        replace_shown("assert 2 == 1", by="assert", subject="tokenizer.vocab_size"),
+        f"tokenizer.vocab_size is not as expected:\n{TABLE}",
+    ),
+    "infinitely far": Case(
+        compared(CLOSE.format(2).replace("0.123456", "inf")),
+        f"2 of 4 entries differ:\n\n{TABLE}",
+    ),
+    "a mask": Case(
+        replace_shown(CLOSE.format(2), is_mask=True),
+        f"2 of 4 entries differ:\n\n{TABLE}",
+    ),
+    "a value that a call with large arguments returned": Case(
+        replace_shown(CLOSE.format(2), is_mask=True, call=("returned by f(x (5, 7) with NaN)",)),
+        f"2 of 4 entries differ:\n\n{TABLE}\n\nreturned by f(x (5, 7) with NaN)",
+    ),
     "failed assertion with the author's words": Case(
         Raised("AssertionError", "Too large\nassert 2 < 1", in_test=True, statement="assert f() < 1"),
         "Too large\n  assert f() < 1",
@@ -245,6 +282,34 @@ CASES = {
         Raised("RuntimeError", 'Unexpected key(s) in state_dict: "bias".'),
         'RuntimeError: Unexpected key(s) in state_dict: "bias".\n'
         "Is it an nn.Parameter, a buffer or a module of the class, by exactly this name?",
+    ),
+    "code for another number of axes": Case(
+        Raised(
+            "ValueError",
+            "not enough values to unpack (expected 3, got 2)",
+            call=("in split_heads(x (2, 6), num_heads=3)",),
+            axes=("x", "*batch", ()),
+        ),
+        "ValueError: not enough values to unpack (expected 3, got 2)\n"
+        "in split_heads(x (2, 6), num_heads=3)\n"
+        "*batch may be empty, as it is in x here.",
+    ),
+    "code for fewer axes": Case(
+        Raised("IndexError", "tuple index out of range", axes=("query", "*batch", (2, 3))),
+        "IndexError: tuple index out of range\n*batch may be several axes: query has 2 of them here.",
+    ),
+    "an error that is not about axes": Case(
+        Raised("KeyError", "'x'", call=("in f(x (2, 6))",), axes=("x", "*batch", ())),
+        "KeyError: 'x'\nin f(x (2, 6))",
+    ),
+    "an error made of another": Case(
+        Raised("ValueError", "last.pt is damaged", causes=(Cause("KeyError", "'modle'", 547),)),
+        "ValueError: last.pt is damaged\ncaused by KeyError: 'modle', line 547",
+    ),
+    "a wrong message of an error made of another": Case(
+        WrongMessage("ValueError", "damaged", ("7",), ("in load(path='a')",), (Cause("OSError", "", 3),)),
+        "ValueError is right, but its message must mention 7:\n  damaged\nin load(path='a')\n"
+        "caused by OSError, line 3",
     ),
     "recursion": Case(
         Raised("RecursionError", "maximum recursion depth exceeded"),
@@ -290,11 +355,39 @@ def test_a_headline_is_one_line(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: [size for size, _, _ in [x.size()]],
+        lambda x: x.shape[2],
+        lambda x: x.size(2),
+        lambda x: x[:, :, 0],
+        lambda x: x.transpose(1, 2),
+        lambda x: x.permute(0, 2, 1),
+        lambda x: x.view(2, 5, 6),
+        lambda x: torch.einsum("bsd->bds", x),
+        lambda x: torch.bmm(x, x),
+        lambda x: x[0].mT,
+        lambda x: torch.stack([x, x]).t(),
+        lambda x: x.sum(dim=2),
+        lambda x: x.chunk(2, dim=2),
+    ],
+)
+def test_code_for_a_fixed_number_of_axes_is_told_that_batch_may_be_empty(run: Any) -> None:
+    with pytest.raises((ValueError, IndexError, RuntimeError)) as error:
+        run(torch.ones(2, 6))
+    failure = Raised(type(error.value).__name__, str(error.value), axes=("x", "*batch", ()))
+    assert failure.lines()[-1] == "*batch may be empty, as it is in x here."
+
+
+@pytest.mark.parametrize(
     ("failure", "helps"),
     [
         (Raised("RuntimeError", "mat1 and mat2 shapes cannot be multiplied (3x4 and 3x4)"), True),
         (Raised("RuntimeError", "The size of tensor a (5) must match"), True),
         (Raised("IndexError", "Dimension out of range"), True),
+        (Raised("ValueError", "not enough values to unpack (expected 3, got 2)"), True),
+        (Raised("IndexError", "tuple index out of range"), True),
+        (Raised("IndexError", "list index out of range"), False),
         (Raised("KeyError", "'size'"), False),
         (Raised("ZeroDivisionError", "division by zero"), False),
         (Raised("RuntimeError", "element 0 of tensors does not require grad"), False),

@@ -26,6 +26,7 @@ from harness.explain.failures import (
 from harness.explain.findings import AssertedComparison, FailedTest, Finding, read_failure
 from harness.explain.places import Place
 from harness.explain.shown import Shown
+from harness.isolation.calls import Call
 from harness.isolation.standins import CannotImport, MissingName
 from harness.tests.explain.test_places import code_of
 from harness.tests.support.miniature import Miniature
@@ -83,7 +84,7 @@ def double(x):
 
 def test_an_exception_that_cannot_be_printed_is_read_without_its_text(mini: Miniature) -> None:
     finding = failure(mini, BROKEN, lambda names: names["double"](1))
-    assert finding.failure == Raised("Broken", "")
+    assert finding.failure == Raised("Broken", "", call=("in double(x=1)",))
 
 
 def test_a_type_error_inside_is_not_blamed_on_the_signature(mini: Miniature) -> None:
@@ -168,8 +169,22 @@ def test_a_wrong_message_is_shown_with_the_line_that_raises_it(
     finding = failure(
         mini, REFUSES, lambda names: test(names["double"]), code=test.__code__, comparison=comparison
     )
-    assert finding.failure == WrongMessage("ValueError", "not 7", tuple(lacks))
+    assert finding.failure == WrongMessage("ValueError", "not 7", tuple(lacks), ("in double(x=7)",))
     assert finding.place == Place("katas/k00_doubles/doubles.py", 2, "raise ValueError(f'not {x}')")
+
+
+def test_where_no_error_was_raised_the_call_that_returned_is_shown(mini: Miniature) -> None:
+    names: dict[str, Any] = {}
+    exec("import pytest\ndef test_it(f):\n    with pytest.raises(ValueError):\n        f(7)\n", names)
+
+    def double(x: int) -> None: ...
+
+    calls = [Call(double, (3,), {}, None), Call(double, (7,), {}, None)]
+    finding = failure(
+        mini, "", lambda _: names["test_it"](double), code=names["test_it"].__code__, calls=calls
+    )
+    assert isinstance(finding.failure, Raised)
+    assert finding.failure.lines()[-1] == "last call: double(x=7)"
 
 
 def test_an_assertion_about_something_else_is_not_about_the_message(mini: Miniature, tmp_path: Path) -> None:
@@ -267,9 +282,9 @@ def test_stand_ins_show_why_the_import_failed(mini: Miniature) -> None:
 @pytest.mark.parametrize(
     "finding",
     [
-        Finding(Raised("KeyError", "x"), diagnosis="You triple."),
+        Finding(Raised("KeyError", "x"), diagnoses=("You triple.",)),
         Finding(Slow(1.5), Place("a.py", 3, "x"), ("double", "x"), "printed\n"),
-        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnosis="…"),
+        Finding(ValuesDiffer("m", Shown("assert", ("a", "b"))), diagnoses=("…",)),
     ],
     ids=lambda finding: type(finding.failure).__name__,
 )

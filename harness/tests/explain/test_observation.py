@@ -26,6 +26,8 @@ from harness.explain.observations import (
     Constant,
     LostAxis,
     OnlyDtype,
+    Opposite,
+    Rounding,
     ShapeOrder,
     ThroughFloat32,
 )
@@ -174,7 +176,7 @@ NAMED = [
     (AxisOfOne(more=False, right=False), "The result lacks an axis of size 1."),
     (LostAxis(axis=1), "The result lacks an axis: heads, of size 3."),
     (NotFinite("NaN", count=1, of=1, first=(), parts=()), "The result is NaN."),
-    (NotFinite("infinite", count=4, of=4, first=(0,), parts=()), "Every value is infinite."),
+    (NotFinite("-inf", count=4, of=4, first=(0,), parts=()), "Every value is -inf."),
     (
         NotFinite(
             "NaN",
@@ -223,6 +225,24 @@ NAMED = [
     ),
     (SlicesOffset(axis=3), "Along keys each slice is off by its own constant."),
     (Constant(value=0.0), "Every value is 0."),
+    (
+        Rounding(digits=8),
+        "The values agree to 8 digits: the differences are of the size of float32's\n"
+        "rounding. Is a step computed in float32, or a constant cut short?",
+    ),
+    (Rounding(digits=11), "The values agree to 11 digits. Is a constant cut short?"),
+    (
+        Rounding(digits=6, single=True),
+        "The values agree to 6 digits: the differences are of the size of float32's\nrounding.",
+    ),
+    (
+        Opposite("False", "True"),
+        "It is exactly the opposite: False where True is expected, and True where\nFalse is.",
+    ),
+    (
+        Where(parts=(at(0, 1), at(1, 0), at(2, 2), at(3, 6)), one=(1, 0, 2, 6)),
+        "The only difference is at batch row 1, head 0, query 2, key 6.",
+    ),
     (Alike(axis=2), "The result is the same for all queries; it should not be."),
     (
         NotSpecial(value="0", wrong=9, of=12, only=True),
@@ -274,7 +294,7 @@ NAMED = [
         "Batch rows 0 and 2 depend on batch row 1, but should not.",
     ),
     (Ignores(readers=(6,), read=5), "Position 6 does not depend on position 5, but should."),
-    (NoGradient(of="key"), "No gradient reaches key: it is zero everywhere."),
+    (NoGradient(of="key"), "The gradient of key is zero everywhere, but should not be."),
     (GradientOf(of="out_proj.bias"), "This is the gradient of out_proj.bias."),
     (NamedTensor(of="out_proj.bias"), "This is out_proj.bias."),
 ]

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.explain.factors import Negated, Offset, Scaled
+from harness.explain.attention import Sharpened, Sums
+from harness.explain.factors import Negated, Offset, Scaled, SlicesOffset, SlicesScaled
 from harness.explain.observation import Observation
 from harness.explain.observations import (
     MOST,
@@ -21,10 +22,15 @@ from harness.explain.observations import (
     Constant,
     LostAxis,
     OnlyDtype,
+    Opposite,
+    Rounding,
     ShapeOrder,
     ThroughFloat32,
 )
-from harness.explain.rearrangements import Exchanged, LaidOut, Reordered, Shifted, Shuffled
+from harness.explain.rearrangements import Exchanged, LaidOut, Regrouped, Reordered, Shifted, Shuffled
+from harness.explain.regions import Diagonal, NotFinite, NotSpecial, Where, WronglySpecial
+from harness.explain.side_by_side import Tolerance
+from harness.explain.variables import GradientOf, Ignores, NamedTensor, NoGradient, Reads, ReadsOtherRow
 from harness.tests.support.tensors import SQUARE, WEIGHTS, X, changed, kinds, seen
 
 
@@ -82,6 +88,99 @@ def test_shapes_that_differ_are_told_by_what_they_share(actual: Tensor, fact: Ob
 )
 def test_values_that_do_not_vary_are_told(actual: Tensor, fact: Observation) -> None:
     assert seen(X, actual) == [fact]
+
+
+INF = math.inf
+BLOCKS = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+MASK = torch.ones(4, 4).tril()
+# For each kind two values, expected and actual, of which it must not be said: the evidence could not have
+# refuted it, as values repeat, or are too few, or are expected.
+NOT_SAID: dict[type[Observation], list[tuple[Any, Any]]] = {
+    Shifted: [([3.0, -INF, -INF], [3, 3, -INF]), ([0.0, 1, 2], [9, 0, 1]), ([5.0, 5, 5, 1], [5, 5, 5, 5])],
+    Exchanged: [(BLOCKS.flip(1) * 2, [[0.0, 1], [3, 0]]), ([[1.0, 2], [2, 1]], [[1, 2], [2, 2]])],
+    Reordered: [([0.0, 1], [1, 0]), ([[1.0, 1], [0, 0]], [[0, 0], [1, 1]])],
+    Regrouped: [(BLOCKS.flatten(), [1.0, 0, 1, 0]), ([0.0, 0, 0, 0, 1, 1], [0, 0, 1, 0, 0, 1])],
+    Shuffled: [([0.0, 1, 1, 2], [1.0, 0, 2, 1])],
+    LaidOut: [(torch.zeros(2, 3), torch.zeros(6))],
+    Negated: [([0.0, 1], [0, -1]), ([2.0, 0, 2], [-2, 0, -2])],
+    Scaled: [([2.0, 40], [4 / 3, 80 / 3]), ([0.0, 1, 0, 1], [0, 0.5, 0, 0.5]), ([7.0, 7, 7], [2, 2, 2])],
+    Offset: [([0.0, 1], [1, 2]), ([1.0, 0, 0, 1], [2, 1, 1, 2])],
+    SlicesScaled: [
+        ([[1.0, 2, 3], [4, 5, 6]], [[2, 4, 6], [4, 5, 6]]),
+        ([[1.0, 0, 0], [2, 0, 0]], [[3, 0, 0], [4, 0, 0]]),
+    ],
+    SlicesOffset: [([[1.0, 2, 3], [4, 5, 6]], [[2, 3, 4], [4, 5, 6]])],
+    Sharpened: [([[0.5, 0.5, 0], [0.25, 0.75, 0]], [[0.5, 0.5, 0], [0.1, 0.9, 0]])],
+    Sums: [
+        ([[0.5, 0.25, 0.25]] * 2, [[1.5, -0.25, -0.25]] * 2),  # they do sum to one
+        ([[0.5, 0.25, 0.25], [0, 0, 0]], [[0.5, 0.25, 0.25], [0.5, 0, 0]]),
+        ([0.5, 0.25, 0.25], [1, 1, 1]),
+    ],
+    OnlyDtype: [(torch.tensor([1, 2]), torch.tensor([1.0, 2.5]))],
+    ThroughFloat32: [([0.5, 2, 0.1], [0.5, 2, 0.25]), ([0.1, 0.1, 0.1], [0.5, 0.5, 0.5])],
+    Rounding: [
+        ([1.0, 2], [1.0, 2.00001]),
+        ([0.0, 1], [1e-9, 1]),  # exactly 0 is expected
+        (torch.tensor([10**7, 1]), torch.tensor([10**7 + 1, 1])),
+        ([INF, 1], [-INF, 1 + 1e-9]),
+    ],
+    Opposite: [(MASK, MASK.T), (MASK, 2 * (1 - MASK)), ([0.0, 1], [1, 0]), (1 - MASK, torch.ones(4, 4))],
+    Constant: [([1.0, 1, 1], [2, 2, 2]), ([1.0, 2], [3, 3])],
+    Alike: [([[1.0, 0], [0, 1]], [[1, 0], [1, 0]]), ([[1.0, 2, 3]] * 2, [[3, 2, 1]] * 2)],
+    AxisOfOne: [(torch.ones(2, 3), torch.ones(2, 2, 3))],
+    ShapeOrder: [(torch.ones(2, 3, 3), torch.ones(3, 3, 2))],
+    LostAxis: [(torch.ones(2, 2, 3), torch.ones(2, 3))],
+    NotFinite: [([3.0, -INF, 1], [3, -INF, -INF]), ([math.nan, 1], [math.nan, math.nan])],
+    NotSpecial: [([0.0, 1, 2], [1, 1, 2]), ([0.0, 0, 2], [0, 0, 3])],
+    WronglySpecial: [([1.0, 1, 2], [1, 0, 2]), ([1.0, 1, 2], [0, 0, 3])],
+    Diagonal: [(torch.ones(3, 3), torch.ones(3, 3) + torch.ones(3, 3).triu(2))],
+    Where: [([[1.0, 2], [3, 4]], [[1 + 1e-9, 2], [3, 4]]), ([1.0, 2], [2, 5])],
+}
+TOLD_BY_VARIABLES = {Reads, ReadsOtherRow, Ignores, NoGradient, GradientOf, NamedTensor}
+
+
+def as_tensor(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "actual"),
+    [
+        pytest.param(kind, *pair, id=f"{kind.__name__} {number}")
+        for kind, pairs in NOT_SAID.items()
+        for number, pair in enumerate(pairs)
+    ],
+)
+def test_nothing_is_claimed_on_evidence_that_could_not_refute_it(
+    kind: type[Observation], expected: Any, actual: Any
+) -> None:
+    assert kind not in kinds(as_tensor(expected), as_tensor(actual))
+
+
+def test_every_kind_of_observation_has_a_case_that_it_must_not_claim() -> None:
+    assert NOT_SAID.keys() | TOLD_BY_VARIABLES == set(Observation.__subclasses__())
+
+
+def test_a_mask_that_is_exactly_the_opposite_is_said_so() -> None:
+    assert seen(MASK.bool(), ~MASK.bool()) == [Opposite("False", "True")]
+    assert seen(MASK.log(), (1 - MASK).log()) == [Opposite("-inf", "0")]
+
+
+@pytest.mark.parametrize(
+    ("actual", "fact"),
+    [
+        (SQUARE * (1 + 3e-8), Rounding(7)),
+        (SQUARE + 3e-11 * SQUARE.abs().max(), Rounding(10)),
+    ],
+    ids=["float32", "few digits"],
+)
+def test_differences_of_rounding_are_called_that_and_get_no_region(actual: Tensor, fact: Observation) -> None:
+    assert seen(SQUARE, actual) == [fact]
+
+
+def test_a_float32_result_that_is_off_by_rounding_is_told_so() -> None:
+    single = SQUARE.float()
+    assert seen(single, single + 1e-7 * single.abs().max(), Tolerance(0, 0)) == [Rounding(6, single=True)]
 
 
 def test_no_more_than_three_are_told() -> None:

@@ -35,15 +35,15 @@ def test_the_indices_that_differ_are_found_along_every_axis() -> None:
 
 
 def test_with_infinities_the_other_observations_still_hold_for_all_entries() -> None:
-    expected = torch.tensor([1.0, -math.inf, 2.0, 3.0, 4.0])
-    actual = torch.tensor([1.0, 5.0, -math.inf, 3.0, 4.0])
+    expected = torch.tensor([1.0, -math.inf, 2.0, -math.inf, 4.0])
+    actual = torch.tensor([1.0, 5.0, math.inf, -math.inf, 4.0])
     facts = seen(expected, actual)
     assert [type(fact) for fact in facts] == [NotFinite, NotSpecial, Where]
-    assert (facts[1].only, where(facts[2].parts)) == (False, [(0, [1, 2])])
+    assert (facts[0].what, facts[1].only, where(facts[2].parts)) == ("inf", False, [(0, [1, 2])])
 
 
 @pytest.mark.parametrize(
-    ("shape", "names", "told"),
+    ("shape", "names", "claimed"),
     [
         ((5, 5), ("", ""), True),
         ((3, 5), ("queries", "keys"), True),
@@ -52,11 +52,11 @@ def test_with_infinities_the_other_observations_still_hold_for_all_entries() -> 
     ],
 )
 def test_a_diagonal_is_one_of_positions_that_read_positions(
-    shape: tuple[int, int], names: tuple[str, str], told: bool
+    shape: tuple[int, int], names: tuple[str, str], claimed: bool
 ) -> None:
     noise = normal(*shape, seed=1).triu(1 + shape[1] - shape[0])
     facts = observe(normal(*shape), normal(*shape) + noise, CLOSE, names)
-    assert (Diagonal in [type(fact) for fact in facts]) is told
+    assert (Diagonal in [type(fact) for fact in facts]) is claimed
 
 
 def test_many_scattered_indices_are_named_by_the_few_others() -> None:
@@ -109,9 +109,7 @@ def test_minus_infinity_that_is_finite_is_counted() -> None:
     assert (first.value, first.only) == ("-inf", True)
 
 
-@pytest.mark.parametrize(
-    ("bad", "what"), [(math.nan, "NaN"), (math.inf, "infinite"), (-math.inf, "infinite")]
-)
+@pytest.mark.parametrize(("bad", "what"), [(math.nan, "NaN"), (math.inf, "inf"), (-math.inf, "-inf")])
 def test_values_that_are_not_finite_come_first_with_their_place(bad: float, what: str) -> None:
     first, *_ = seen(X, X.masked_fill(torch.arange(210).reshape(X.shape) % 100 == 37, bad))
     assert isinstance(first, NotFinite)

@@ -22,6 +22,10 @@ def outer(x):
 
 def fails(x):
     return x @ x
+
+def fails_within(x):
+    y = x.T
+    return [part @ part for part in (y, x)]
 """
 
 
@@ -47,6 +51,17 @@ def test_only_the_steps_of_the_failed_function_are_returned(code: dict[str, Any]
 
     steps = shape_steps.steps_to(caught(run), run, {code["__file__"]}, "")
     assert [(step.line, step.failed) for step in steps] == [(9, True)]
+
+
+def test_the_steps_before_a_comprehension_that_failed_are_returned_too(code: dict[str, Any]) -> None:
+    def run() -> None:
+        code["fails_within"](X)
+
+    steps = shape_steps.steps_to(caught(run), run, {code["__file__"]}, "")
+    assert [(step.line, step.name, step.failed) for step in steps] == [
+        (12, "T", False),
+        (13, "matmul", True),
+    ]
 
 
 def test_a_function_can_be_chosen_by_name(code: dict[str, Any]) -> None:

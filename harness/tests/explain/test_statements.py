@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.explain.statements import class_named, failed_statement, read_statement
+from harness.explain.statements import class_named, failed_statement, read_statement, subject_of
 
 STATEMENTS = """\
 import pytest
@@ -83,3 +83,66 @@ def test_a_variable_of_the_test_names_a_class() -> None:
         1 / 0  # noqa: B018
     assert class_named("error", raised.tb, code) == error.__name__
     assert class_named("KeyError", raised.tb, code) == "KeyError"
+
+
+SUBJECTS = """
+assert tokenizer.vocab_size == 5
+assert actual == 5
+assert (layer.bias is None) == (bias is None), "words"
+torch.testing.assert_close(kept.double().mean().item(), 0.3, rtol=0, atol=0.1)
+assert_close(expected=1, actual=share)
+assert_close(actual, 3)
+assert all(x)
+check(x)
+x = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "subject"),
+    [
+        (2, "tokenizer.vocab_size"),
+        (3, ""),
+        (4, "layer.bias is None"),
+        (5, "kept.double().mean().item()"),
+        (6, "share"),
+        (7, ""),
+        (8, ""),
+        (9, ""),
+        (10, ""),
+        (11, ""),
+    ],
+)
+def test_the_subject_of_an_assertion_is_its_actual_value(line: int, subject: str, tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(SUBJECTS)
+    assert subject_of(str(path), line) == subject
+
+
+def test_a_long_subject_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(f"assert {'x' * 200} == 1")
+    assert subject_of(str(path), 1) == ""
+
+
+ASSIGNED = """
+actual = 0
+
+def test_it():
+    actual = other(1)
+    actual = evaluate(model, tokens)
+    x = f(LONG)
+    assert actual == 5
+    assert x == 5
+    actual, found = 1, 2
+    assert found == 5
+"""
+
+
+@pytest.mark.parametrize(("line", "subject"), [(8, "evaluate(model, tokens)"), (9, "f(…)"), (11, "")])
+def test_a_variable_that_says_nothing_is_what_was_assigned_to_it(
+    line: int, subject: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(ASSIGNED.replace("LONG", "x" * 120))
+    assert subject_of(str(path), line) == subject

@@ -133,6 +133,27 @@ def test_outputs_may_be_given_as_pairs_of_batch_row_and_position() -> None:
     assert found.observations == (Reads((2,), 3),)
 
 
+def test_pairs_of_other_numbers_or_a_table_of_another_size_are_no_positions() -> None:
+    x = torch.zeros(2, 5)
+    changed = x.clone()
+    changed[1, 3] = 1
+    for expected, actual in [
+        ([(1, 7)], [(1, 7), (1, 8)]),  # shapes, say
+        (torch.eye(5).int(), torch.ones(5, 5).int()),
+    ]:
+        compared = comparisons.ComparedValues(expected, actual, Tolerance(), "assert")
+        found = comparisons.show(compared, {"x": x, "changed": changed}).observations
+        assert not {Reads, ReadsOtherRow, Ignores} & {type(each) for each in found}
+
+
+@pytest.mark.parametrize("gradient", [x(), 0 * x()], ids=["zero expected", "zero too"])
+def test_a_gradient_that_should_be_zero_lacks_nothing(gradient: torch.Tensor) -> None:
+    names = {"name": "out_proj.bias", "gradient": gradient}
+    compared = comparisons.ComparedValues(0 * x(), gradient, Tolerance(), "assert_close")
+    observed = comparisons.show(compared, names).observations
+    assert NoGradient("out_proj.bias") not in observed
+
+
 def test_where_not_one_position_was_changed_nothing_is_read_from_it() -> None:
     found = reading([[0] * 5, [0, 1, 1, 1, 1]], place=(slice(None), 3))  # type: ignore[arg-type]
     assert not any(isinstance(each, Reads) for each in found)

@@ -53,7 +53,7 @@ def test_the_turn_starts_again_if_the_clock_is_set_back(mini: Miniature) -> None
 
 def test_a_session_that_cannot_be_saved_is_reported(mini: Miniature) -> None:
     mini.course.state.write_text("a file instead of the folder")
-    with pytest.raises(NotNow, match=r"not saved .* Make \.harness/pair\.jsonl writable"):
+    with pytest.raises(NotNow, match=r"not saved in \.harness/pair\.jsonl: .* Fix that"):
         start(load_course(mini.root), "Ana", "Bo", 7, NOON)
 
 

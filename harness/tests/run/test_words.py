@@ -82,5 +82,5 @@ def test_a_flood_of_output_is_cut() -> None:
 def test_only_a_later_kata_is_unlocked(done: str, unlocks: bool) -> None:
     kata = Kata(Path("/course"), "k01_layers")
     following = KataProgress(kata, ("test_doubler",), (), "test_doubler", False, False, False, None)
-    told = [line.text for line in words.after_completion(following, done, unlocked=True)]
-    assert ("Unlocked: kata 01 layers" in told) == unlocks
+    lines = [line.text for line in words.after_completion(following, done, unlocked=True)]
+    assert ("Unlocked: kata 01 layers" in lines) == unlocks

@@ -97,7 +97,7 @@ class WarmPython(subprocess.Popen):
         self._close_pipe_fds(*(asked[each] for each in pipes))
 
     def _is_plain(self, asked: Mapping[str, Any]) -> bool:
-        """Whether nothing is asked for that only a start gives."""
+        """True if nothing is asked for that only a start gives."""
         special = asked["executable"] or asked["pass_fds"] or asked["shell"]
         in_reach = asked["start_new_session"] or os.getsid(0) == self.session
         return not special and in_reach and asked["preexec_fn"] in (None, take_terminal)
@@ -123,10 +123,10 @@ class WarmPython(subprocess.Popen):
             return super()._try_wait(wait_flags)
         if self._status is None:
             try:
-                told = self._server.recv(64, socket.MSG_DONTWAIT if wait_flags else 0)
+                status = self._server.recv(64, socket.MSG_DONTWAIT if wait_flags else 0)
             except BlockingIOError:
                 return 0, 0
-            self._status = int(told or signal.SIGKILL)  # nothing is told by a server that is gone
+            self._status = int(status or signal.SIGKILL)  # a server that is gone reports nothing
             self._server.close()
         return self.pid, self._status
 
@@ -174,7 +174,7 @@ def close() -> None:
 
 
 def may_be_warm(environment: Mapping[str, str]) -> bool:
-    """Whether a child of the warm process is as good as a fresh Python in this environment."""
+    """True if a child of the warm process is as good as a fresh Python in this environment."""
     wanted, needed = _read_once(environment), _read_once(AT_FIRST)
     known = needed | _ONE_THREAD
     missing = needed.keys() - _ONE_THREAD.keys() - wanted.keys()
@@ -192,6 +192,6 @@ def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_python(words: Sequence[str] | str) -> bool:
-    """Whether this is Python with a module or with code, and with no flags but those that are known."""
+    """True if this is Python with a module or with code, and with no flags but those that are known."""
     further = [word for word in words[1:] if word not in _FLAGS]
     return words[:1] in ([sys.executable], (sys.executable,)) and further[:1] in (["-m"], ["-c"])

@@ -41,7 +41,7 @@ class Terminal:
 
     @property
     def is_as_it_was(self) -> bool:
-        """Whether the terminal's modes are those that it had before the program."""
+        """True if the terminal's modes are those that it had before the program."""
         return termios.tcgetattr(self._slave) == self.modes
 
     def type(self, keys: str) -> None:

@@ -53,7 +53,7 @@ _LONGEST_ORDER = 1 << 20
 class WithheldTorch(MetaPathFinder, Loader):
     """torch, loaded but for the instant that it takes to put its modules in place.
 
-    Whether it is imported is something that the supervisor asks, and some tests too.
+    The supervisor and some tests ask if it is imported.
     """
 
     def __init__(self) -> None:

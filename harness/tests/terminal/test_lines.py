@@ -29,3 +29,17 @@ def test_lines_fit_a_narrow_terminal() -> None:
 def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
     assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
     assert encodable("é…", "ascii") == "?..."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[?1049h\x1b[2J", r"\x1b[?1049h\x1b[2J"),
+        ("a\rb\x07\x9b1m", r"a\rb\x07\x9b1m"),
+        ("\u202eabc", r"\u202eabc"),
+        ("\ud800", r"\ud800"),
+        ("tab\tand é ✓ 漢 ½", "tab\tand é ✓ 漢 ½"),
+    ],
+)
+def test_characters_that_a_terminal_obeys_are_shown_as_python_writes_them(text: str, shown: str) -> None:
+    assert encodable(text, "utf-8") == shown

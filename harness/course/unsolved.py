@@ -1,4 +1,4 @@
-"""The unsolved course: original stubs, and a copy of the repository."""
+"""The unsolved course: the original stubs, and copies with them."""
 
 from __future__ import annotations
 

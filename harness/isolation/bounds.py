@@ -1,0 +1,60 @@
+"""Bounds for what a learner's code leaves behind: bytes in files, and processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MOST_BYTES = 1 << 26  # in a file, so also on a captured stdout: 64 MiB
+_PR_SET_CHILD_SUBREAPER = 36  # man 2 prctl
+
+
+def limit_file_sizes() -> None:
+    """Let this process, and those that it starts, write no file larger than MOST_BYTES, where limits exist.
+
+    A write beyond that raises OSError. An endless loop that prints would otherwise fill the disk.
+    """
+    with suppress(ImportError, OSError, ValueError):  # Windows has no limits; a lower one may be in force
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        allowed = [each for each in (soft, hard, MOST_BYTES) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (min(allowed), hard))
+
+
+@contextmanager
+def orphans_ended() -> Iterator[None]:
+    """Adopt the processes that the block's child leaves behind, and kill them afterwards, on Linux."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = _children()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        while orphans := _children() - before:
+            for pid in orphans:
+                _end(pid)
+
+
+def _children() -> set[int]:
+    """Return the process numbers of this process's children."""
+    found: set[int] = set()
+    for listing in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            found |= {int(pid) for pid in listing.read_text().split()}
+    return found
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
