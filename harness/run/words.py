@@ -29,16 +29,19 @@ def failure_block(
 ) -> list[Line]:
     """Return the block: position, requirement, what happened, the learner's line, what to type next."""
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
-    lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
-    lines += explanation(finding)
+    lines += [Line(), *what_failed(case, finding)]
+    return [*lines, Line(), *_next_after_failure(kata, finding)]
+
+
+def what_failed(case: TestCase, finding: Finding) -> list[Line]:
+    """Return what a failed test requires, what happened, and the learner's line."""
+    lines = [*paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line(), *explanation(finding)]
     if finding.diagnoses:
         lines += [Line(text) for text in diagnosis_lines(finding.diagnoses)]
     else:
         lines += [_indented(line) for line in shape_trace(finding.steps)]
     lines += printed_lines(finding.printed)
-    if finding.place:
-        lines += [Line(), *_where(finding.place)]
-    return [*lines, Line(), *_next_after_failure(kata, finding)]
+    return [*lines, Line(), *_where(finding.place)] if finding.place else lines
 
 
 def _where(place: Place) -> list[Line]:
@@ -209,6 +212,10 @@ def changes_the_process(path: str, line: int, setting: str) -> Line:
         " undo that.",
         "dim",
     )
+
+
+def listed_without(path: str) -> Line:
+    return Line(f"Note: Python ended while it imported {path}; the tests are listed without it.", "bad")
 
 
 IMPORTING_TORCH = "importing torch …"
