@@ -60,16 +60,25 @@ def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
     return lines + [Line(f"  ✗ {test}: {headline(finding)}") for test, finding in failures]
 
 
-def complete_line(kata: Kata, total: int, newly_passed: Sequence[str] = ()) -> list[Line]:
-    """Say that a kata is complete."""
-    return [Line(f"kata {kata.title} · {total}/{total} complete ✓", "good"), *_newly(newly_passed)]
+def complete_line(progress: KataProgress, newly_passed: Sequence[str] = ()) -> list[Line]:
+    """Say that a kata is complete, or that it has passed other tests than the original ones."""
+    total = len(progress.tests)
+    counted = f"kata {progress.kata.title} · {total}/{total}"
+    first = (
+        Line(f"{counted} complete ✓", "good")
+        if progress.proven
+        else Line(f"{counted} pass, but not of the original tests", "title")
+    )
+    return [first, *_newly(newly_passed)]
 
 
-def after_completion(following: KataProgress | None, done: str, *, unlocked: bool) -> list[Line]:
+def after_completion(
+    following: KataProgress | None, done: str, *, unlocked: bool, proven: bool = True
+) -> list[Line]:
     """Say what to do next when every selected kata is complete; `unlocked`: this run completed `done`."""
     notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
     if following is None:
-        return [Line(), *notebook, *course_complete()]
+        return [Line(), *notebook, *course_complete(proven)]
     is_later = following.kata.name > done  # or it is one that was edited since it passed
     news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked and is_later else []
     reading = "" if following.passed else f"read katas/{following.kata.name}/README.md, then run  "

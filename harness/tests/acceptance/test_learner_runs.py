@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -291,6 +292,44 @@ def test_an_edited_test_file_is_reported(mini: Miniature) -> None:
     note = "katas/k00_doubles/test_doubles.py differs from the original tests"
     assert note in mini.pytest("katas/00").out
     assert note in mini.harness("status").out
+
+
+def with_empty_tests(mini: Miniature) -> None:
+    """Let every test of kata 00 return at once."""
+    tests = mini.doubles.tests
+    tests.write_text(re.sub(r'(    """.*""")\n', r"\1\n    return\n", tests.read_text()))
+
+
+def test_complete_is_said_of_the_original_tests_only(mini: Miniature) -> None:
+    original = mini.doubles.tests.read_text()
+    mini.solve(mini.layers)
+    with_empty_tests(mini)
+    result = mini.pytest("katas/00")
+    assert result.code == 0
+    assert "complete ✓" not in result.out
+    assert "kata 00 doubles · 4/4 pass, but not of the original tests" in result.out
+    assert "Note: kata 00 doubles has passed other tests than the original ones." in result.out
+    assert "Unlocked: kata 01 layers" in result.out
+    shown = mini.harness("status").out
+    assert "other tests" in shown
+    assert "Note: kata 00 doubles has passed other tests than the original ones." in shown
+    assert not status(mini)["k00_doubles"]["complete"]
+    assert status(mini)["k00_doubles"]["state"] == "other tests"
+    mini.doubles.tests.write_text(original)
+    mini.solve(mini.doubles)
+    assert "kata 00 doubles · 4/4 complete ✓" in mini.pytest("katas/00").out
+    assert status(mini)["k00_doubles"]["complete"]
+
+
+def test_a_course_with_other_tests_is_not_called_complete(mini: Miniature) -> None:
+    with_empty_tests(mini)
+    mini.solve(mini.doubles)
+    mini.solve(mini.layers)
+    result = mini.pytest("katas")
+    assert "All katas are complete" not in result.out
+    assert "Nothing is left to do, but not every kata has passed the original tests." in result.out
+    assert "All katas are complete" not in mini.harness("status").out
+    assert mini.harness("status", "--check").code == 1
 
 
 def test_deleting_a_test_does_not_complete_a_kata(mini: Miniature) -> None:
