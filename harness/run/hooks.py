@@ -14,6 +14,7 @@ from harness.run.breakdown import Breakdown
 from harness.run.child import prepare_imports
 from harness.run.containing import Containing
 from harness.run.death import failed_in
+from harness.run.debugging import Debugging
 from harness.run.ending import EndOfRun
 from harness.run.explaining import Explaining
 from harness.run.explorer import Aftermath, Explorer
@@ -62,6 +63,7 @@ class KataRun:
                 Recording(items, recorder, self.importer),
                 Explaining(run, items, self.importer, diagnoses),
                 LateDiagnosis(config, diagnoses),
+                Debugging(items),
                 Containing(run.course, items, self.importer),
                 Breakdown(config, items, report, compact=run.compact),
             ]

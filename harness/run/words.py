@@ -223,6 +223,10 @@ def changes_the_process(path: str, line: int, setting: str) -> Line:
     )
 
 
+def no_terminal(command: str) -> str:
+    return f"breakpoint() needs a terminal to type in, which there is not here. In one, run  {command}"
+
+
 def listed_without(path: str) -> Line:
     return Line(f"Note: Python ended while it imported {path}; the tests are listed without it.", "bad")
 

@@ -506,3 +506,14 @@ def test_closed_streams_change_nothing(mini: Miniature) -> None:
     closed = mini.run("sh", "-c", f"{sys.executable} -m pytest katas/00 >&-")
     assert (closed.out, closed.err, closed.code) == ("", "", 1)
     assert "✗ Twice one is two." in mini.run("sh", "-c", f"{sys.executable} -m pytest katas/00 2>&-").out
+
+
+def test_a_compiled_model_passes_the_tests(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.layers.stub.write_text(
+        mini.layers.solution.read_text()
+        + "\n\n_Doubler = Doubler\n\n\ndef Doubler():\n    return torch.compile(_Doubler())\n"
+    )
+    result = mini.pytest("katas", "--all")
+    assert result.code == 0, result.text
+    assert "kata 01 layers · 2/2 complete ✓" in result.out
