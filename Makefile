@@ -8,7 +8,9 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: start install verify test validate
+ENVIRONMENT := -m harness.commands.environment
+
+.PHONY: start install verify test validate environment
 
 start: verify  ## install, check this machine, and show the first failing test
 	@$(BIN)/pytest; status=$$?; test $$status -le 1
@@ -17,24 +19,20 @@ start: verify  ## install, check this machine, and show the first failing test
 verify: install  ## check Python, packages, torch, device and folders
 	@$(BIN)/harness verify
 
-install: .venv/installed  ## create .venv with everything that a learner needs
+install: environment  ## install everything that a learner needs in .venv
+	@$(BIN)/python $(ENVIRONMENT) install
 
-test: .venv/tox  ## run every check against the reference solutions
+test: environment  ## run every check against the reference solutions
+	@$(BIN)/python $(ENVIRONMENT) tox
 	$(BIN)/tox
 
-validate: install .venv/tox  ## run the same checks and print a summary table
+validate: install  ## run the same checks and print a summary table
+	@$(BIN)/python $(ENVIRONMENT) tox
 	$(BIN)/harness validate
 
-.venv/installed: pyproject.toml | .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -e .
-	@touch $@
-
-.venv/tox: | .venv
-	$(BIN)/python -m pip install --disable-pip-version-check "tox>=4.20,<5"
-	@touch $@
-
-.venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+environment:  ## create .venv, or create it again if it cannot be used
+	@$(BIN)/python $(ENVIRONMENT) ready 2>/dev/null || { \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
-	    "Try: make start PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv
+	    "Try: make start PYTHON=python3.12"; exit 1; }; \
+	  $(PYTHON) $(ENVIRONMENT) create; }

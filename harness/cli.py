@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from harness.terminal.lines import Line
 
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
-_DEMO_TOKENS = 400
 
 
 def _kata_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -132,15 +131,39 @@ def reset(kata: str, undo: bool) -> None:
     chosen = _kata(course, kata)
     now = resets.utc_now()
     try:
-        backup = resets.undo(course, chosen, now) if undo else resets.reset(course, chosen, now)
+        change = resets.undo(course, chosen, now) if undo else resets.reset(course, chosen, now)
     except resets.NothingToUndo:
         raise click.ClickException(words.nothing_to_undo(chosen)) from None
     except OSError as error:
-        raise click.ClickException(words.not_changed(chosen, error.strerror or str(error))) from None
-    if backup is None:
+        path = course.relative(Path(error.filename or chosen.stub))
+        raise click.ClickException(
+            words.not_changed(chosen, error.strerror or str(error), path, undo=undo)
+        ) from None
+    backup = course.relative(change.backup) if change and change.backup else ""
+    if change is None:
         _print(words.already_original(chosen))
+    elif change.restored:
+        _print(words.was_restored(chosen, course.relative(change.restored), backup))
     else:
-        _print((words.was_restored if undo else words.was_reset)(chosen, course.relative(backup)))
+        _print(words.was_reset(chosen, backup))
+
+
+@main.command()
+def update() -> None:
+    """Bring the course up to date around your code.
+
+    Your files are copied first, and what you wrote stays. Tests, pages and the harness become those of the
+    course.
+    """
+    from harness.commands import repository, update_words
+    from harness.commands import update as updates
+    from harness.commands.reset import utc_now
+
+    course = _course()
+    try:
+        _print(update_words.updated(course, updates.update(course, utc_now())))
+    except (updates.CannotUpdate, repository.GitMissing, repository.GitFailed) as error:
+        raise click.ClickException(update_words.cannot_update(course, error)) from None
 
 
 @main.command()
@@ -179,13 +202,24 @@ _SOLUTIONS = click.option(
 )
 
 
+def _run_dir(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
+    """Return the folder; an empty name would mean the current one."""
+    from harness.training.words import EMPTY_RUN_DIR
+
+    if value is not None and not value.strip():
+        raise click.BadParameter(EMPTY_RUN_DIR)
+    return None if value is None else Path(value)
+
+
 @main.command()
 @_SOLUTIONS
 @click.option(
     "--config", help="A YAML or JSON file, or the name of one in katas/k09_capstone/configs/. [laptop]"
 )
 @click.option("--data", help="The text to train on: a corpus (see `harness data`) or a file.")
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="The folder for the run.")
+@click.option(
+    "--run-dir", type=click.Path(file_okay=False), callback=_run_dir, help="A new folder for the run."
+)
 @click.option("--resume", is_flag=True, help="Resume the run in --run-dir.")
 @click.option(
     "--set",
@@ -207,11 +241,12 @@ def train(
     Ctrl-C saves the run, --resume continues it.
     """
     from harness.training import capstone, words
+    from harness.training.request import TrainingRequest
 
     course = _course()
-    with _report_errors(course):
+    with _report_errors(course, solutions=solutions):
         built = capstone.load_capstone(course, course.katas if solutions else ())
-        request = capstone.TrainingRequest(config, data, run_dir, resume, changes)
+        request = TrainingRequest(config, data, run_dir, resume, changes, solutions)
         outcome = capstone.train(course, built, request)
     if outcome.prints:
         _print(
@@ -232,7 +267,8 @@ def train(
 @_SOLUTIONS
 @click.option(
     "--run-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
+    callback=_run_dir,
     help="The run's folder. [the newest in runs/]",
 )
 @click.option("--prompt", default="\n", help="The text that the model continues. [a line break]")
@@ -247,16 +283,23 @@ def train(
 @click.option(
     "--top-p", type=float, help="Draw only from the likeliest characters that together have probability P."
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same text.")
+@click.option(
+    "--seed",
+    type=click.IntRange(-(2**63), 2**64 - 1),  # what torch takes
+    default=0,
+    show_default=True,
+    help="The same seed gives the same text.",
+)
 def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: int, **options: Any) -> None:
     """Generate text with a trained model."""
     from harness.terminal.lines import printable
     from harness.training import capstone
 
     course = _course()
-    with _report_errors(course):
+    with _report_errors(course, solutions=solutions):
         built = capstone.load_capstone(course, course.katas if solutions else ())
-        text = built.sample(run_dir or capstone.newest_run(course), prompt, max_new_tokens, **options)
+        folder = run_dir or capstone.newest_run(course)
+        text = capstone.sample(built, folder, prompt, max_new_tokens, **options)
     click.echo(printable(text))
 
 
@@ -276,11 +319,10 @@ def demo() -> None:
     _print(words.demo_parts([each.kata for each in progress if each.kata not in reference], reference))
     with _report_errors(course):
         built = capstone.load_capstone(course, reference)
-        outcome = capstone.demonstrate(course, built)
-        text = built.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
-    click.echo(printable(text))
+        shown = capstone.demonstrate(course, built)
+    click.echo(printable(shown.text))
     _print(words.demo_end(progress))
-    if outcome.interrupted:
+    if shown.interrupted:
         sys.exit(_INTERRUPTED)
 
 
@@ -466,19 +508,20 @@ def publish_solutions(base: str) -> None:
 
 
 @contextlib.contextmanager
-def _report_errors(course: Course) -> Iterator[None]:
+def _report_errors(course: Course, *, solutions: bool = False) -> Iterator[None]:
     """Turn errors of the request or of the katas into messages."""
     from harness.corpora.catalogue import NoCorpus
     from harness.explain.outside_tests import read_kata_error
     from harness.explain.words import failed_in_katas
-    from harness.training.capstone import CannotTrain
+    from harness.terminal.lines import printable
+    from harness.training.request import CannotTrain
 
     try:
         yield
     except (CannotTrain, NoCorpus) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error))) from None
     except Exception as error:
-        _print(failed_in_katas(read_kata_error(course, error)))
+        _print(failed_in_katas(read_kata_error(course, error), solutions=solutions))
         sys.exit(1)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.authoring import forks, links, pages, slip_trials
 from harness.authoring.slip_trials import Problem
+from harness.commands.reset import reset, utc_now
 from harness.commands.review_words import SCREEN, height
 from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import MANIFEST, manifest_text, read_tests
@@ -72,12 +73,21 @@ def _strength(root: Path, name: str) -> list[Problem]:
 
 
 def fix(course: Course) -> list[str]:
-    """Write the generated files that are not current. Return their paths."""
-    wanted = {kata.stub: shipped_stub(kata) for kata in course.katas if kata.solution.is_file()}
-    written = [path for path, text in wanted.items() if _replace(path, text)]
+    """Write the generated files that are not current. Return their paths, and the backups of stubs.
+
+    A clone may be a learner's, whose stubs hold their code.
+    """
+    written = [text for kata in course.katas if kata.solution.is_file() for text in _fix_stub(course, kata)]
     wanted = {course.root / MANIFEST: manifest_text(course), **dict(pages.generated(course))}
-    written += [path for path, text in wanted.items() if _replace(path, text)]
-    return [course.relative(path) for path in written]
+    return written + [course.relative(path) for path, text in wanted.items() if _replace(path, text)]
+
+
+def _fix_stub(course: Course, kata: Kata) -> Iterator[str]:
+    kata.folder.mkdir(exist_ok=True)
+    change = reset(course, kata, utc_now())
+    if change:
+        kept = f"; what it held is now in {course.relative(change.backup)}" if change.backup else ""
+        yield f"{course.relative(kata.stub)}{kept}"
 
 
 def _stub_is_generated(course: Course, kata: Kata) -> Iterator[Problem]:

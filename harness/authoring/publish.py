@@ -1,7 +1,8 @@
 """The branch `solutions`: a solution in place of each stub, one commit per kata.
 
 git's plumbing builds it from committed files only, and touches neither the working tree, nor the index, nor
-another branch. The same base always gives the same commits.
+another branch; hooks do not run. The same base always gives the same commits, so a branch that the command
+made is known by building it once more.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BRANCH = "solutions"
-_REF = f"refs/heads/{BRANCH}"
+_HEADS = "refs/heads/"  # a tag may have the name of a branch, and git prefers the tag
+_REF = f"{_HEADS}{BRANCH}"
 _SOLUTION = re.compile(r"solutions/(k\d\d_([a-z0-9_]+))/\2\.py")
 _MODE = "100644"  # a file that is not executable
+_SETTINGS = (
+    *("-c", "i18n.commitEncoding=UTF-8"),
+    *("-c", "core.quotePath=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),  # hooks are for the user's own commands
+    *("-c", "core.fsmonitor=false"),  # it may be a program too
+)
 # They would point git to another repository, or to an index that is in use.
 _NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
@@ -52,6 +60,13 @@ class CheckedOut(CannotPublish):
 
 
 @dataclass(eq=False)
+class OwnCommits(CannotPublish):
+    """The branch was made by somebody else, or has commits of theirs."""
+
+    tip: str
+
+
+@dataclass(eq=False)
 class NoCommit(CannotPublish):
     """`base` does not name a commit."""
 
@@ -77,8 +92,9 @@ class GitFailed(CannotPublish):
 class Published:
     """The branch after publishing."""
 
-    name: str  # of the base, as given
+    name: str  # of the base, so that git takes it for the same
     base: str  # its commit
+    branch: str  # the name of the branch, likewise
     tip: str
     katas: tuple[str, ...]  # "k00_shapes", one commit each
     changed: bool  # True if the branch was different before
@@ -91,15 +107,33 @@ def publish(root: Path, base: str, message: Callable[[str], str]) -> Published:
     """
     git = _Git(root)
     git.check_place()
-    start = git.commit(base)
-    before = git.run("for-each-ref", "--format=%(objectname)", _REF)
+    name = git.full_name(base)
+    start = git.commit(name)
+    before = git.tip()
     solutions = dict(_solutions(git, start))
     if not solutions:
         raise NoKatas(base)
     tip = _commits(git, start, solutions, message)
     if tip != before:
-        git.run("update-ref", "-m", "harness publish-solutions", _REF, tip, before)
-    return Published(base, start, tip, tuple(solutions), tip != before)
+        _check_made_here(git, before, message)
+        git.run("update-ref", "--no-deref", "-m", "harness publish-solutions", _REF, tip, before)
+    return Published(git.short_name(name), start, git.short_name(_REF), tip, tuple(solutions), tip != before)
+
+
+def _check_made_here(git: _Git, tip: str, message: Callable[[str], str]) -> None:
+    """Check that there is no branch, or one that this command has made. Raises OwnCommits."""
+    if not tip:
+        return
+    refused = OwnCommits(tip)
+    if git.run("for-each-ref", "--format=%(symref)", _REF):  # another name for a branch of theirs
+        raise refused
+    solutions = dict(_solutions(git, tip))  # the base's, as only stubs differ
+    try:
+        base = git.commit(f"{tip}~{len(solutions)}")
+    except NoCommit:
+        raise refused from None
+    if not solutions or _commits(git, base, dict(_solutions(git, base)), message) != tip:
+        raise refused
 
 
 def _solutions(git: _Git, commit: str) -> Iterator[tuple[str, str]]:
@@ -144,7 +178,7 @@ class _Git:
     def run(self, *arguments: str, **environment: str) -> str:
         """Return the output of a git command without the last line end."""
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        command = ["git", "-c", "i18n.commitEncoding=UTF-8", "-c", "core.quotePath=false", *arguments]
+        command = ["git", *_SETTINGS, *arguments]
         try:
             done = subprocess.run(
                 command,
@@ -174,6 +208,22 @@ class _Git:
             path, *facts = tree.splitlines()
             if f"branch {_REF}" in facts:
                 raise CheckedOut(path.removeprefix("worktree "))
+
+    def tip(self) -> str:
+        """Return the id of the branch's last commit; empty if there is no branch."""
+        try:
+            return self.run("rev-parse", "--verify", "--quiet", _REF)
+        except GitFailed:
+            return ""
+
+    def full_name(self, name: str) -> str:
+        """Return the full name of a branch; another name as it is."""
+        branch = f"{_HEADS}{name}"
+        return branch if branch in self.run("for-each-ref", "--format=%(refname)", branch).split() else name
+
+    def short_name(self, name: str) -> str:
+        """Return the shortest name that git takes for the same branch; another name as it is."""
+        return self.run("for-each-ref", "--format=%(refname:short)", name) or name
 
     def commit(self, name: str) -> str:
         """Return the full id of the commit that a branch, a tag or an id names."""

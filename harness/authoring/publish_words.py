@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from harness.authoring.publish import (
     BRANCH,
     CannotPublish,
@@ -11,6 +13,7 @@ from harness.authoring.publish import (
     NoGit,
     NoKatas,
     NotARepository,
+    OwnCommits,
     PartOfARepository,
     Published,
 )
@@ -23,11 +26,11 @@ def published(branch: Published) -> list[Line]:
     """Return what the branch is now, and what to do with it."""
     commits = f"{plural(len(branch.katas), 'commit')}, one per kata"
     has = "has" if branch.changed else "still has"
-    kata = branch.katas[-1]
+    kata, base, solutions = branch.katas[-1], shlex.quote(branch.name), shlex.quote(branch.branch)
     return [
         Line(f"The branch {BRANCH} {has} {commits}, on top of {branch.name} ({branch.base[:7]}).", "good"),
-        Line(f"What a learner writes:  git diff {branch.name} {BRANCH} -- katas/{kata[:3]}*"),
-        Line(f"To publish it:  git push --force origin {BRANCH}"),
+        Line(f"What a learner writes:  git diff {base} {solutions} -- katas/{kata[:3]}*"),
+        Line(f"To publish it:  git push --force-with-lease origin {solutions}"),
     ]
 
 
@@ -48,6 +51,11 @@ def cannot_publish(error: CannotPublish) -> str:
             return f"{folder} is only a part of a git repository. Go to a clone of the course."
         case CheckedOut(folder):
             return f"The branch {BRANCH} is checked out in {folder}. There, type: git switch main"
+        case OwnCommits(tip):
+            return (
+                f"The branch {BRANCH} (at {tip[:7]}) has commits that this command did not make, so it is"
+                f" unchanged.\nKeep them under another name, then try again:  git branch -m {BRANCH} NAME"
+            )
         case NoCommit(base):
             return f"There is no commit {base!r} to start from. {_ANOTHER_BASE}"
         case NoKatas(base):

@@ -12,6 +12,8 @@ from harness.corpora.words import (
     corpus_entry,
     corpus_obtained,
     data_folders,
+    larger_than_that_corpus,
+    not_a_file,
     not_read,
     not_that_corpus,
 )
@@ -47,10 +49,16 @@ def take(root: Path, name: str, source: Path) -> list[Line]:
 
 
 def _text_of(corpus: Corpus, source: Path) -> bytes:
+    """Return the content of the file if it is the corpus. Raises NoCorpus."""
+    if not source.is_file():  # nothing is read that may wait, or never end
+        raise NoCorpus(not_a_file(str(source)))
     try:
-        text = source.read_bytes()
+        with source.open("rb") as file:
+            text = file.read(corpus.size + 1)
     except OSError as error:
         raise NoCorpus(not_read(str(source), error.strerror or str(error))) from None
+    if len(text) > corpus.size:
+        raise NoCorpus(larger_than_that_corpus(corpus.name, str(source), corpus.size))
     actual = hashlib.sha256(text).hexdigest()
     if actual != corpus.sha256:
         raise NoCorpus(not_that_corpus(corpus.name, str(source), actual, corpus.sha256))

@@ -16,10 +16,13 @@ NOT_IN_YOUR_FILE = "# not in your file"
 
 
 def was_reset(kata: Kata, backup: str) -> list[Line]:
+    """Say that the file is the stub. `backup` is empty if there was nothing to back up."""
+    undo = f"   (harness reset {kata.number} --undo restores your code)" if backup else ""
+    kept = f"Your code is backed up in {backup}" if backup else "The file was missing or empty: no backup."
     return [
         Line(f"katas/{kata.name}/{kata.topic}.py is the original stub again."),
-        Line(f"Your code is backed up in {backup}"),
-        Line(f"Next: {kata.command}   (harness reset {kata.number} --undo restores your code)"),
+        Line(kept),
+        Line(f"Next: {kata.command}{undo}"),
     ]
 
 
@@ -27,9 +30,12 @@ def already_original(kata: Kata) -> list[Line]:
     return [Line(f"katas/{kata.name}/{kata.topic}.py is already the original stub; nothing was changed.")]
 
 
-def was_restored(kata: Kata, backup: str) -> list[Line]:
+def was_restored(kata: Kata, restored: str, backup: str) -> list[Line]:
+    """Say which backup the file is now. `backup` is that of the code before, if there was any."""
+    kept = [Line(f"What it held before is backed up in {backup}")] if backup else []
     return [
-        Line(f"katas/{kata.name}/{kata.topic}.py was restored from {backup}."),
+        Line(f"katas/{kata.name}/{kata.topic}.py was restored from {restored}."),
+        *kept,
         Line(f"Next: {kata.command}"),
     ]
 
@@ -38,8 +44,13 @@ def nothing_to_undo(kata: Kata) -> str:
     return f"Kata {kata.title} has no backup that differs from the current file, so there is nothing to undo."
 
 
-def not_changed(kata: Kata, problem: str) -> str:
-    return f"katas/{kata.name}/{kata.topic}.py was not changed because no backup could be written: {problem}"
+def not_changed(kata: Kata, problem: str, path: str, *, undo: bool) -> str:
+    """Say that nothing was lost, with the path that could not be written and what to do."""
+    again = f"harness reset {kata.number}{' --undo' if undo else ''}"
+    return (
+        f"katas/{kata.name}/{kata.topic}.py was not changed: {path} cannot be used ({problem}).\n"
+        f"Free some space or make it writable. Next: {again}"
+    )
 
 
 def solution_refused(progress: KataProgress) -> str:

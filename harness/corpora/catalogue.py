@@ -6,12 +6,12 @@ Training needs only `find(root, name)`; `harness data` uses the rest (harness/co
 from __future__ import annotations
 
 import difflib
+import errno
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,17 @@ from harness.corpora.words import (
     not_downloaded,
     set_aside,
     unknown_corpus,
+    waiting_for_another_process,
     wrong_generated_text,
 )
 from harness.course.katas import display_path
+from harness.course.whole_files import free_name, write_whole
 from harness.terminal.lines import Line, encodable
 
 DATA_VARIABLE = "HARNESS_DATA_DIR"
 FOLDER = "data"
+_PATIENCE = 2.0  # seconds of waiting for another process before it is mentioned
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class NoCorpus(Exception):
@@ -109,9 +113,12 @@ def corpus_named(name: str) -> Corpus:
     raise UnknownCorpus(unknown_corpus(name, nearest[0] if nearest else "", names))
 
 
-def lowest_loss(name: str) -> float | None:
-    """Return the least possible loss on new text of a corpus, in nats per character, if known."""
-    entropy = next((corpus.entropy for corpus in CORPORA if corpus.name == name), None)
+def lowest_loss(text: Path) -> float | None:
+    """Return the least possible loss on new text like this, in nats per character, if known.
+
+    It is known of a corpus by its content: a file that has only the name of one is another text.
+    """
+    entropy = next((corpus.entropy for corpus in CORPORA if corpus.entropy and corpus.is_in(text)), None)
     return entropy().nats_per_character if entropy else None
 
 
@@ -129,23 +136,28 @@ def folders(root: Path) -> list[Path]:
 
 def get(root: Path, corpus: Corpus) -> Path:
     """Generate or download a corpus, and report on stderr. Raises NoCorpus."""
-    return _put(root, corpus, lambda target: (_make if corpus.make else _download)(corpus, target))
+    return _put(root, corpus, _make if corpus.make else _download)
 
 
 def put(root: Path, corpus: Corpus, text: bytes) -> Path:
     """Write the text of a corpus to its file. Raises NoCorpus."""
-    return _put(root, corpus, lambda target: _place(target, text))
+    return _put(root, corpus, lambda corpus, target, new: write_whole(new, text))
 
 
-def _put(root: Path, corpus: Corpus, write: Callable[[Path], None]) -> Path:
-    """Write a new corpus; a different file in its place is kept under another name."""
+def _put(root: Path, corpus: Corpus, write: Callable[[Corpus, Path, Path], None]) -> Path:
+    """Write a new corpus; a different file in its place is kept under another name, once there is a new one.
+
+    `write` makes a new file for the target.
+    """
     target = _folder_for_new(root) / corpus.file
+    new = target.with_name(f".{target.name}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(target):
+        with _one_at_a_time(root, target):
             if not corpus.is_in(target):  # another process may have put it there by now
+                write(corpus, target, new)
                 _set_aside(root, target)
-                write(target)
+                os.replace(new, target)
                 download.part_of(target).unlink(missing_ok=True)
     except OSError as error:
         folder = display_path(root, target.parent)
@@ -163,49 +175,49 @@ def _folder_for_new(root: Path) -> Path:
     return root / FOLDER
 
 
-def _make(corpus: Corpus, target: Path) -> None:
+def _make(corpus: Corpus, target: Path, new: Path) -> None:
     _report(making(corpus.name, corpus.size))
     text = corpus.make().encode() if corpus.make else b""
     if hashlib.sha256(text).hexdigest() != corpus.sha256:
         raise NoCorpus(wrong_generated_text(corpus.name))
-    _place(target, text)
+    write_whole(new, text)
 
 
-def _download(corpus: Corpus, target: Path) -> None:
+def _download(corpus: Corpus, target: Path, new: Path) -> None:
     _report(downloading(corpus.name, corpus.size, corpus.url))
+    source = download.Source(corpus.url, corpus.size, corpus.sha256, corpus.name)
     try:
-        download.fetch(download.Source(corpus.url, corpus.size, corpus.sha256, corpus.name), target)
+        download.fetch(source, new, download.part_of(target))
     except download.DownloadFailed as error:
         raise NoCorpus(not_downloaded(error.failure, corpus.name, corpus.url)) from None
 
 
 def _set_aside(root: Path, target: Path) -> None:
-    """Rename a file that is not the corpus, in case a learner wrote it."""
-    if target.exists():
-        kept = target.with_name(f"{target.name}.old")
+    """Rename a file that is not the corpus, in case a learner wrote it; every one gets its own name."""
+    if os.path.lexists(target):
+        kept = free_name(target.with_name(f"{target.name}.old"))
         os.replace(target, kept)
         _report(set_aside(display_path(root, target), display_path(root, kept)))
 
 
-def _place(target: Path, text: bytes) -> None:
-    """Write a file that is complete or absent. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # only its owner may read a temporary file
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
-def _one_at_a_time(target: Path) -> Iterator[None]:
-    """Let other processes that need the same corpus, as in distributed training, wait for it."""
-    from filelock import FileLock  # imported where used: usually the corpus is already here
+def _one_at_a_time(root: Path, target: Path) -> Iterator[None]:
+    """Let other processes that need the same corpus, as in distributed training, wait for it.
 
-    with FileLock(target.with_name(f".{target.name}.lock")):
+    Without locks, as on some network disks, both get it: each replaces the file as a whole.
+    """
+    from filelock import FileLock, Timeout  # imported where used: usually the corpus is already here
+
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.acquire(timeout=_PATIENCE))
+        except Timeout:
+            _report(waiting_for_another_process(target.stem, display_path(root, Path(lock.lock_file))))
+            held.enter_context(lock.acquire())
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno not in _WITHOUT_LOCKS:
+                raise
         yield
 
 

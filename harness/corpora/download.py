@@ -8,19 +8,25 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from requests import RequestException, Response
 
 CONNECT_TIMEOUT = 10.0  # seconds until the server must accept
 READ_TIMEOUT = 30.0  # seconds of silence after which the download fails
-_CHUNK = 8 * 1024  # bytes; less than one chunk is lost when the connection breaks
+CHUNK = 8 * 1024  # bytes; less than one chunk is lost when the connection breaks
+_SIP = 64  # bytes that are waited for at once: few, so that the time is checked on a slow connection
 
+_T = TypeVar("_T")
 Update = Callable[[int], None]  # is called with the number of bytes received so far
 
 
@@ -48,6 +54,15 @@ class Truncated:
 
 
 @dataclass(frozen=True)
+class TooSlow:
+    """The next CHUNK bytes, or the answer, took longer than `seconds`."""
+
+    received: int
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class WrongDigest:
     """The downloaded file is a different one."""
 
@@ -58,7 +73,7 @@ class WrongDigest:
 class DownloadFailed(Exception):
     """A file was not downloaded; `failure` holds the reason."""
 
-    def __init__(self, failure: Offline | Refused | Truncated | WrongDigest) -> None:
+    def __init__(self, failure: Offline | Refused | Truncated | TooSlow | WrongDigest) -> None:
         super().__init__(failure)
         self.failure = failure
 
@@ -73,12 +88,11 @@ class Source:
     label: str  # in front of the progress bar
 
 
-def fetch(source: Source, target: Path) -> None:
-    """Download `source` to `target`, which is complete or absent.
+def fetch(source: Source, target: Path, part: Path) -> None:
+    """Download `source` to `target`, which is complete or absent; `part` keeps an unfinished download.
 
-    Raises DownloadFailed, and OSError if the file cannot be written.
+    Raises DownloadFailed, and OSError if a file cannot be written.
     """
-    part = part_of(target)
     digest = _complete(source, part)
     if digest != source.sha256:
         part.unlink()
@@ -138,10 +152,13 @@ def _open(source: Source, start: int) -> Response:
     # With compression, positions and lengths would be those of the compressed file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
+    get = partial(requests.get, source.url, headers=headers, stream=True, timeout=timeout)
     try:
-        return requests.get(source.url, headers=headers, stream=True, timeout=timeout)
+        return _within(_limit(), get)
     except requests.RequestException as error:
         raise DownloadFailed(Offline(error)) from None
+    except TimeoutError:
+        raise DownloadFailed(TooSlow(start, source.size, _limit())) from None
 
 
 def _receive(source: Source, part: Path, response: Response, start: int) -> None:
@@ -151,7 +168,7 @@ def _receive(source: Source, part: Path, response: Response, start: int) -> None
     received = start
     try:
         with part.open("ab" if start else "wb") as file, _progress_bar(source, start) as update:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in _chunks(response):
                 file.write(chunk)
                 received += len(chunk)
                 update(received)
@@ -159,8 +176,45 @@ def _receive(source: Source, part: Path, response: Response, start: int) -> None
                     return  # another file, as its digest will show
     except requests.RequestException:
         pass  # the connection broke; `received` shows where
+    except TimeoutError:
+        raise DownloadFailed(TooSlow(received, source.size, _limit())) from None
     if received < _announced_size(source, response, start):
         raise DownloadFailed(Truncated(received, source.size))
+
+
+def _limit() -> float:
+    """Return the seconds that the next chunk, or the answer, may take: silence is noticed before."""
+    return 2 * READ_TIMEOUT
+
+
+def _within(seconds: float, call: Callable[[], _T]) -> _T:
+    """Return what a call returns. Raises TimeoutError if it takes longer; it is then left to itself.
+
+    A server that sends its headers byte by byte keeps the call waiting, without one long silence.
+    """
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer.result(timeout=seconds)
+
+
+def _chunks(response: Response) -> Iterator[bytes]:
+    """Yield the body in chunks. Raises TimeoutError if one takes too long."""
+    chunk, began = bytearray(), time.monotonic()
+    for sip in response.iter_content(_SIP):
+        chunk += sip
+        if len(chunk) >= CHUNK:
+            yield bytes(chunk)
+            chunk, began = bytearray(), time.monotonic()
+        elif time.monotonic() - began > _limit():
+            raise TimeoutError
+    yield bytes(chunk)
 
 
 def _announced_size(source: Source, response: Response, start: int) -> int:

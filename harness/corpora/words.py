@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.corpora.download import (
+    CHUNK,
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
     Offline,
     Refused,
+    TooSlow,
     Truncated,
     WrongDigest,
 )
-from harness.terminal.lines import Line
+from harness.terminal.lines import Line, shortened
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -68,6 +70,13 @@ def set_aside(path: str, kept: str) -> Line:
     return Line(f"Note: {path} was a different text (its checksum differs); it was kept as {kept}")
 
 
+def waiting_for_another_process(name: str, lock: str) -> Line:
+    return Line(
+        f"Waiting for another process that is getting {name}. If there is none, stop this with Ctrl-C and"
+        f" delete {lock}"
+    )
+
+
 def download_interrupted(name: str) -> str:
     return f"Interrupted. The partial download was kept. Next: harness data {name}"
 
@@ -76,12 +85,15 @@ def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
     guess = f" Did you mean {nearest}?" if nearest else ""
     if not re.fullmatch(r"\w+", name):  # a path, not a name
         return (
-            f"There is no file {name!r}. Give the path of a text file, or one of {', '.join(names)}.{guess}"
+            f"There is no file {shortened(repr(name))}."
+            f" Give the path of a text file, or one of {', '.join(names)}.{guess}"
         )
-    return f"There is no corpus {name!r}; the corpora are {', '.join(names)}.{guess}"
+    return f"There is no corpus {shortened(repr(name))}; the corpora are {', '.join(names)}.{guess}"
 
 
-def not_downloaded(failure: Offline | Refused | Truncated | WrongDigest, name: str, url: str) -> str:
+def not_downloaded(
+    failure: Offline | Refused | Truncated | TooSlow | WrongDigest, name: str, url: str
+) -> str:
     """Explain why a download failed and what to do."""
     match failure:
         case Offline(error):
@@ -93,6 +105,12 @@ def not_downloaded(failure: Offline | Refused | Truncated | WrongDigest, name: s
         case Truncated(received, size):
             return _join(
                 f"The connection broke. {received:,} of {size:,} bytes of {name} were downloaded and kept.",
+                f"Next: harness data {name}   (it requests only the rest)",
+            )
+        case TooSlow(received, size, seconds):
+            return _join(
+                f"The connection is too slow: fewer than {CHUNK:,} bytes arrived within {seconds:g} s.",
+                f"{received:,} of {size:,} bytes of {name} were downloaded and kept.",
                 f"Next: harness data {name}   (it requests only the rest)",
             )
         case WrongDigest(actual, expected):
@@ -149,6 +167,14 @@ def not_that_corpus(name: str, path: str, actual: str, expected: str) -> str:
         f"  {expected}",
         "Was it saved as a web page, with other line endings, or only in part? Download it again.",
     )
+
+
+def larger_than_that_corpus(name: str, path: str, size: int) -> str:
+    return f"{path} is not {name}, which has {size:,} bytes: it is larger. Nothing was changed."
+
+
+def not_a_file(path: str) -> str:
+    return f"{path} is not a file. Give the path of a text file."
 
 
 def data_not_written(name: str, folder: str, problem: str) -> str:

@@ -14,11 +14,18 @@ from harness.explain.attention_map import AttentionMap, attention_map
 from harness.explain.call_text import call_lines
 from harness.explain.containers import differences
 from harness.explain.observation import Observation
-from harness.explain.observations import MOST, comparable, observe, rounding
+from harness.explain.observations import MOST, RightUntil, comparable, observe, rounding
 from harness.explain.origin import Origin, call_to_show, origin
 from harness.explain.places import frames_of
 from harness.explain.shown import Shown
-from harness.explain.side_by_side import Tolerance, are_numbers, first_wrong, is_tensor, side_by_side
+from harness.explain.side_by_side import (
+    Tolerance,
+    are_numbers,
+    first_wrong,
+    first_wrong_index,
+    is_tensor,
+    side_by_side,
+)
 from harness.explain.words import LAST_CALL, RETURNED_BY, values_cannot_be_shown
 from harness.isolation.calls import Call
 from harness.isolation.standins import text_of
@@ -140,15 +147,19 @@ def _observed(
 
 
 def _of_numbers(compared: ComparedValues) -> list[Observation]:
-    """Return that numbers, or lists of them, differ by rounding alone."""
+    """Return that numbers, or lists of them, differ by rounding alone, or from which index on."""
     import torch
 
     within = getattr(compared.expected, "expected", compared.expected)  # of a pytest.approx
     if not are_numbers(within) or not are_numbers(compared.actual):
         return []
     pair = [torch.tensor(each, dtype=torch.float64).reshape(-1) for each in (within, compared.actual)]
-    found = rounding(pair[0], pair[1], Tolerance(0.0, 0.0)) if pair[0].shape == pair[1].shape else None
-    return [found] if found else []
+    if pair[0].shape != pair[1].shape:
+        return []
+    if found := rounding(pair[0], pair[1], Tolerance(0.0, 0.0)):
+        return [found]
+    first = first_wrong_index(compared.expected, compared.actual)
+    return [RightUntil(first)] if first else []
 
 
 def _is_mask(value: Any) -> bool:

@@ -97,6 +97,17 @@ class Rounding(Observation):
 
 
 @dataclass(frozen=True)
+class RightUntil(Observation):
+    """The first numbers of a list are right."""
+
+    index: int  # of the first wrong one: what follows may be derived from it
+
+    def sentence(self, axes: AxisNames) -> str:
+        right = "Index 0 is right" if self.index == 1 else f"Indices 0 to {self.index - 1} are right"
+        return f"{right}; the first difference is at index {self.index}."
+
+
+@dataclass(frozen=True)
 class Opposite(Observation):
     """Two values only, as in a mask, each in the place of the other."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.course.katas import Course, Kata
 from harness.isolation.standins import text_of
+from harness.terminal.lines import shortened
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read_kata_error(course: Course, error: BaseException) -> KataError:
     ]
     return KataError(
         type(error).__name__,
-        text_of(error),
+        shortened(text_of(error)),
         calls,
         found[-1][1] if found else None,
         isinstance(error, NotImplementedError),

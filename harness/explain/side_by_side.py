@@ -83,12 +83,18 @@ def are_numbers(value: Any) -> bool:
 
 def first_wrong(expected: Any, actual: Any) -> Any:
     """Return the first wrong number of a list of numbers; any other actual value as it is."""
+    index = first_wrong_index(expected, actual)
+    return actual if index is None else actual[index]
+
+
+def first_wrong_index(expected: Any, actual: Any) -> int | None:
+    """Return the index of the first wrong number of a list of numbers; None for any other value."""
     within = _allowed(expected)
     expected = expected.expected if within else expected
     if not (_are_numbers(expected) and _are_numbers(actual) and len(expected) == len(actual)):
-        return actual
-    pairs = zip(expected, actual, strict=True)
-    return next((own for wanted, own in pairs if not _near(wanted, own, *(within or (0.0, 0.0)))), actual)
+        return None
+    pairs = enumerate(zip(expected, actual, strict=True))
+    return next((index for index, pair in pairs if not _near(*pair, *(within or (0.0, 0.0)))), None)
 
 
 def _numbers(expected: Sequence[float], actual: Sequence[float], within: tuple[float, float]) -> list[str]:

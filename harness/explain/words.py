@@ -171,8 +171,8 @@ def _short(number: str) -> str:
         return number
 
 
-def failed_in_katas(failure: KataError) -> list[Line]:
-    """An error that came out of the katas while training or sampling."""
+def failed_in_katas(failure: KataError, *, solutions: bool = False) -> list[Line]:
+    """Explain an error of the katas in training or sampling; `solutions` if all are the reference."""
     if failure.unwritten and failure.kata and failure.calls:
         return [
             Line(f"{failure.calls[-1].function} of kata {failure.kata.title} is not written yet.", "bad"),
@@ -186,6 +186,8 @@ def failed_in_katas(failure: KataError) -> list[Line]:
     lines = [*paragraph(f"{failure.kind}: {failure.message}", "", "bad"), Line()]
     for call in failure.calls:
         lines += [Line(f"  {call.place}   in {call.function}", "dim"), Line(f"    {call.code}")]
+    if solutions:
+        return [*lines, Line(), Line("Next: harness verify")]
     if failure.kata:
         lines += [
             Line(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from harness.pairing.session import LONGEST, BadPair, Person, Session
@@ -85,7 +86,7 @@ def _missing_addresses(people: Sequence[Person]) -> list[Line]:
     unknown = [each.name for each in people if not each.address]
     if not unknown:
         return []
-    named = " ".join(f'"{each.name} <{each.address or "ADDRESS"}>"' for each in people)
+    named = shlex.join(f"{each.name} <{each.address or 'ADDRESS'}>" for each in people)
     it = "it" if len(unknown) == 1 else "them"
     return [
         Line(),

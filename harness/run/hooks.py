@@ -57,20 +57,25 @@ class KataRun:
             prepare_imports(config, run, recorder)
             plugins.append(Aftermath(config, run, items, report))
         elif run.imports:
-            self.importer = prepare_imports(config, run, recorder)
-            diagnoses = Diagnoses(self.importer)
-            plugins += [
-                Recording(items, recorder, self.importer),
-                Explaining(run, items, self.importer, diagnoses),
-                LateDiagnosis(config, diagnoses),
-                Debugging(items),
-                Containing(run.course, items, self.importer),
-                Breakdown(config, items, report, compact=run.compact),
-            ]
-            plugins += [Retries()] if run.learning else []
-            plugins += [Explorer(run)] if run.for_explorer else []
+            plugins += self._of_running(config, items, recorder)
         plugins.append(self.end)
         # Last, so that it is asked first whether a test is run at all.
         plugins.append(Gathering(config, run.course, report, stops=run.stops_at_first_failure))
         for plugin in plugins:
             config.pluginmanager.register(plugin)
+
+    def _of_running(self, config: pytest.Config, items: KataItems, recorder: Recorder) -> list[object]:
+        """Return the plugins of a process that runs tests, and make the katas importable there."""
+        run = self._run
+        self.importer = prepare_imports(config, run, recorder)
+        diagnoses = Diagnoses(self.importer)
+        plugins: list[object] = [
+            Recording(items, recorder, self.importer),
+            Explaining(run, items, self.importer, diagnoses),
+            LateDiagnosis(config, diagnoses),
+            Debugging(items),
+            Containing(run.course, items, self.importer),
+            Breakdown(config, items, self._report, compact=run.compact),
+        ]
+        plugins += [Retries()] if run.learning else []
+        return plugins + ([Explorer(run)] if run.for_explorer else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Sequence
 
@@ -208,7 +209,9 @@ def unknown_kata(argument: str, error: UnknownKata) -> str:
 
 
 def number_is_a_folder(argument: str, target: str) -> str:
-    return f"{argument}: a number means a kata's folder, not its test file. Type: pytest {target}"
+    return (
+        f"{argument}: a number means a kata's folder, not its test file. Type: pytest {shlex.quote(target)}"
+    )
 
 
 def partial_cases(test: str) -> Line:

@@ -85,6 +85,14 @@ def message_lines(message: str, most: int = 4) -> list[str]:
     return lines[:most] + (["…"] if len(lines) > most else [])
 
 
+def shortened(text: str, most: int = 300) -> str:
+    """Return a text without its middle if it is longer than `most` characters."""
+    if len(text) <= most:
+        return text
+    left_out = f" … ({len(text) - most:,} more characters) … "
+    return f"{text[: most - most // 3]}{left_out}{text[-(most // 3) :]}"
+
+
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,14 +5,13 @@ The training loop and its resume are in katas/k09_capstone/capstone.py.
 
 from __future__ import annotations
 
-import filecmp
+import contextlib
 import importlib
-import os
-import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,31 +22,16 @@ from harness.isolation import importer
 from harness.isolation.recorder import Recorder
 from harness.plots.figures import Point
 from harness.progress.standing import KataProgress
-from harness.training import words
-from harness.training.run_folder import RunFolder, read_losses
+from harness.training import texts, words
+from harness.training.configuration import CAPSTONE, read_configuration
+from harness.training.full_disk import no_room
+from harness.training.request import CannotTrain, TrainingRequest
+from harness.training.run_folder import RunFolder, check_folder, read_losses, start, text_name
 from harness.training.workers import Workers, join_workers
 
-CAPSTONE = "k09_capstone"
-DEFAULT_CONFIG = "laptop"
-DEFAULT_DATA, DATA_WITHOUT_NETWORK = "tiny_shakespeare", "tiny_tales"
 RUNS = "runs"
-_DATA_NOTE = "data.txt"  # in a run's folder: the name of its data, for --resume
+_DEMO_TOKENS = 400
 _IMPORT_LIMIT = 600.0  # seconds for the import of one kata
-
-
-class CannotTrain(Exception):
-    """Something requested is missing; the message says what, and what to do."""
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """The options of `harness train`; None for a default."""
-
-    config: str | None = None  # a file, or the name of one of the capstone's
-    data: str | None = None  # a corpus, or a file
-    run_dir: Path | None = None
-    resume: bool = False
-    changes: Sequence[str] = ()  # "training.max_steps=100"
 
 
 @dataclass(frozen=True)
@@ -66,6 +50,14 @@ class TrainingOutcome:
         return read_losses(self.run)[0]
 
 
+@dataclass(frozen=True)
+class Demonstration:
+    """The text that the demonstration's model wrote."""
+
+    text: str
+    interrupted: bool
+
+
 def load_capstone(course: Course, solved: Collection[Kata]) -> ModuleType:
     """Return the capstone's module; it uses the reference for `solved` katas, else the learner's code."""
     if CAPSTONE not in {kata.name for kata in course.katas}:
@@ -80,25 +72,44 @@ def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:
 
 
 def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> TrainingOutcome:
-    """Train and return the outcome. Raises CannotTrain, or an error of the katas."""
-    if request.resume and (request.run_dir is None or not request.run_dir.is_dir()):
+    """Train and return the outcome. Raises CannotTrain or NoCorpus, or an error of the katas."""
+    if request.resume and request.run_dir is None:
         raise CannotTrain(words.RESUME_NEEDS_A_RUN)
-    config = _config(course, capstone, request)
+    if request.run_dir:  # before anything else is done, and by each worker before one of them writes
+        check_folder(RunFolder(request.run_dir), resume=request.resume, solutions=request.solutions)
+    config = read_configuration(course, capstone, request)
     with join_workers(config.training.device) as workers:
         run = RunFolder(workers.agree(request.run_dir or _new_run_dir(course, capstone, config)))
-        data_dir = _prepare_data(course, capstone, workers, run, _data_name(request, run))
-        summary = capstone.train(config, data_dir, run.path, resume=request.resume)
+        data_dir, limit = _prepare_data(course, capstone, workers, run, request)
+        with _full_disk_reported(partial(_no_room, run, request)):
+            summary = capstone.train(config, data_dir, run.path, resume=request.resume)
         interrupted = summary.steps < config.training.max_steps
-        return TrainingOutcome(
-            run, summary, interrupted, workers.is_first, catalogue.lowest_loss(data_dir.name)
-        )
+        return TrainingOutcome(run, summary, interrupted, workers.is_first, limit)
 
 
-def demonstrate(course: Course, capstone: ModuleType) -> TrainingOutcome:
-    """Train the demonstration's small model, in a folder that the next demonstration overwrites."""
-    run_dir = course.root / RUNS / "demo"
-    shutil.rmtree(run_dir, ignore_errors=True)
-    return train(course, capstone, TrainingRequest("demo", DATA_WITHOUT_NETWORK, run_dir))
+def demonstrate(course: Course, capstone: ModuleType) -> Demonstration:
+    """Train the demonstration's small model in a folder of its own, which is deleted, and let it write.
+
+    Raises CannotTrain or NoCorpus, or an error of the katas.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-demo-") as folder:
+        request = TrainingRequest("demo", texts.WITHOUT_NETWORK, Path(folder), kept=False)
+        outcome = train(course, capstone, request)
+        text = capstone.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
+    return Demonstration(text, outcome.interrupted)
+
+
+def sample(capstone: ModuleType, run_dir: Path, prompt: str, max_new_tokens: int, **options: Any) -> str:
+    """Return what the run's best model writes. Raises CannotTrain if there is none, or an error of the katas.
+
+    `options` are those of the capstone's `sample`.
+    """
+    try:
+        return str(capstone.sample(run_dir, prompt, max_new_tokens, **options))
+    except OSError:
+        if RunFolder(run_dir).has_model:
+            raise
+        raise CannotTrain(words.no_model(run_dir)) from None
 
 
 def newest_run(course: Course) -> Path:
@@ -109,83 +120,58 @@ def newest_run(course: Course) -> Path:
     return runs[-1].parent
 
 
-def _config(course: Course, capstone: ModuleType, request: TrainingRequest) -> Any:
-    resumed = RunFolder(request.run_dir).config if request.resume and request.run_dir else None
-    if request.config is None and resumed and resumed.is_file():
-        path = resumed
-    else:
-        path = _config_path(course, request.config or DEFAULT_CONFIG)
-    return capstone.RunConfig.from_file(path).override(request.changes)
-
-
-def _config_path(course: Course, name: str) -> Path:
-    """Return the file, or the capstone's configuration of that name. Raises CannotTrain."""
-    folder = course.root / "katas" / CAPSTONE / "configs"
-    for path in (Path(name), folder / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    raise CannotTrain(words.no_configuration(name, sorted(path.stem for path in folder.glob("*.yaml"))))
-
-
 def _new_run_dir(course: Course, capstone: ModuleType, config: Any) -> Path:
+    """Return a folder named by kata 08. Raises CannotTrain if there is something in it."""
     run_id = importlib.import_module("katas.k08_engineering.engineering").make_run_id
-    return course.root / RUNS / str(run_id(config, datetime.now(UTC)))
-
-
-def _data_name(request: TrainingRequest, run: RunFolder) -> str | None:
-    """Return the requested data, else the data of a resumed run, else None."""
-    note = run.path / _DATA_NOTE
-    if request.data is None and request.resume and note.is_file():
-        return note.read_text(encoding="utf-8").strip()
-    return request.data
+    folder = course.root / RUNS / str(run_id(config, datetime.now(UTC)))
+    check_folder(RunFolder(folder), resume=False)
+    return folder
 
 
 def _prepare_data(
-    course: Course, capstone: ModuleType, workers: Workers, run: RunFolder, name: str | None
-) -> Path:
-    """Return the folder of the prepared tokens. The first worker prepares them; the others wait."""
-    folder = None
+    course: Course, capstone: ModuleType, workers: Workers, run: RunFolder, request: TrainingRequest
+) -> tuple[Path, float | None]:
+    """Return the folder of the prepared tokens, and the lowest loss that is possible, if known.
+
+    The first worker prepares them; the others wait.
+    """
+    prepared = None
     if workers.is_first:
-        text = _text(course, name)
-        folder = course.root / "data" / "prepared" / text.stem
-        prepare(capstone, text, folder)
-        run.path.mkdir(parents=True, exist_ok=True)
-        (run.path / _DATA_NOTE).write_text(
-            f"{text.resolve() if _is_file(name) else text.stem}\n", encoding="utf-8"
-        )
-    agreed = workers.agree(folder)
+        known = text_name(run) if request.resume else None
+        text = texts.find_text(course, request.data or known)
+        folder = course.root / "data" / "prepared" / text.folder
+        with _full_disk_reported(partial(words.tokens_not_written, folder)):
+            texts.prepare(capstone, text.path, folder)
+        _check_tokenizer(run, folder, request)
+        start(run, text.name)
+        prepared = folder, catalogue.lowest_loss(text.path)
+    agreed = workers.agree(prepared)
     assert agreed is not None  # the first worker's
     return agreed
 
 
-def prepare(capstone: ModuleType, text: Path, folder: Path) -> None:
-    """Let the capstone turn a text into tokens in `folder`, replacing only files that differ.
-
-    Another run may have mapped a file into its memory, so no file is written in place: new ones are
-    written to a temporary folder and moved.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        capstone.prepare_data(text, temporary)
-        for made in sorted(Path(temporary).iterdir()):
-            there = folder / made.name
-            if not (there.is_file() and filecmp.cmp(made, there, shallow=False)):
-                os.replace(made, there)
+def _check_tokenizer(run: RunFolder, folder: Path, request: TrainingRequest) -> None:
+    """Check that a resumed run still has the same tokens. Raises CannotTrain."""
+    if not (request.resume and run.last.exists() and run.tokenizer.is_file()):
+        return
+    if run.tokenizer.read_bytes() != (folder / run.tokenizer.name).read_bytes():
+        raise CannotTrain(words.other_text(run.path, text_name(run), solutions=request.solutions))
 
 
-def _text(course: Course, name: str | None) -> Path:
-    """Return the text to train on: a file, a corpus, or by default the best corpus available."""
-    if name is None:
-        return _default_text(course)
-    return Path(name) if _is_file(name) else catalogue.find(course.root, name)
+def _no_room(run: RunFolder, request: TrainingRequest, problem: str) -> str:
+    saved = run.last.exists()
+    return words.no_room_in_run(
+        run.path, problem, saved=saved, solutions=request.solutions, kept=request.kept
+    )
 
 
-def _is_file(name: str | None) -> bool:
-    return name is not None and Path(name).is_file()
-
-
-def _default_text(course: Course) -> Path:
+@contextlib.contextmanager
+def _full_disk_reported(message: Callable[[str], str]) -> Iterator[None]:
+    """Raise CannotTrain for an error that a full disk has caused; `message` explains the system's words."""
     try:
-        return catalogue.find(course.root, DEFAULT_DATA)
-    except catalogue.NoCorpus:
-        return catalogue.find(course.root, DATA_WITHOUT_NETWORK)
+        yield
+    except Exception as error:
+        problem = no_room(error)
+        if problem is None:
+            raise
+        raise CannotTrain(message(problem)) from error

@@ -1,13 +1,19 @@
-"""File layout of a training run."""
+"""File layout of a training run, and which folders a run may use."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.course.whole_files import free_name, write_whole
 from harness.plots.figures import Point
+from harness.training import words
+from harness.training.request import CannotTrain
+
+_NOT_CONTENT = (".DS_Store",)  # macOS adds it to folders that are opened
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,23 @@ class RunFolder:
         """The training curve as a picture."""
         return self.path / "curves.png"
 
+    @property
+    def text(self) -> Path:
+        """The name of the text, for --resume; the first of the files, it marks the folder as a run."""
+        return self.path / "data.txt"
+
+    @property
+    def is_run(self) -> bool:
+        """True if `harness train` has started a run in this folder."""
+        return _note(self)[0] == words.TEXT_OF_THE_RUN or all(
+            map(os.path.isfile, (self.config, self.tokenizer, self.last))
+        )
+
+    @property
+    def has_model(self) -> bool:
+        """True if there is a model to sample from."""
+        return all(map(os.path.isfile, (self.config, self.tokenizer, self.best)))
+
 
 def read_losses(run: RunFolder) -> tuple[list[Point], list[Point]]:
     """Return the losses of the steps and of the evaluations from a run's logs; empty without a log."""
@@ -60,6 +83,53 @@ def read_losses(run: RunFolder) -> tuple[list[Point], list[Point]]:
         [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(steps)],
         [(int(each["step"]), float(each["val_loss"])) for each in found],
     )
+
+
+def check_folder(run: RunFolder, *, resume: bool, solutions: bool = False) -> None:
+    """Check that a run may start in a folder, or resume. Raises CannotTrain.
+
+    Only an empty folder, or one that a run has left before its first checkpoint, is used for a new run.
+    """
+    if resume and not run.is_run:
+        raise CannotTrain(words.not_a_run(run.path))
+    if not resume and run.is_run and run.last.exists():
+        raise CannotTrain(words.run_is_there(run.path, solutions=solutions))
+    if not run.is_run and _has_content(run.path):
+        raise CannotTrain(words.folder_not_empty(run.path, free_name(run.path / "run")))
+
+
+def start(run: RunFolder, text_name: str) -> None:
+    """Make the folder, and mark it as a run on this text. Raises CannotTrain."""
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        note = f"{words.TEXT_OF_THE_RUN}\n{text_name}\n"
+        write_whole(run.text, note.encode(errors="surrogateescape"))
+    except OSError as error:
+        raise CannotTrain(words.folder_not_written(run.path, error.strerror or str(error))) from None
+
+
+def text_name(run: RunFolder) -> str | None:
+    """Return the name of the run's text, if it is known."""
+    first, rest = _note(run)
+    return (rest if first == words.TEXT_OF_THE_RUN else first).removesuffix("\n") or None
+
+
+def _note(run: RunFolder) -> tuple[str, str]:
+    """Return the first line of the note, and what follows. Runs made by older versions have one line."""
+    if not os.path.isfile(run.text):
+        return "", ""
+    first, _, rest = run.text.read_bytes().decode(errors="surrogateescape").partition("\n")
+    return first, rest
+
+
+def _has_content(folder: Path) -> bool:
+    """True if there is something in the folder. Raises CannotTrain if it cannot be read."""
+    try:
+        return any(entry.name not in _NOT_CONTENT for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CannotTrain(words.folder_not_written(folder, error.strerror or str(error))) from None
 
 
 def _lines(path: Path) -> list[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.course.katas import Kata
 from harness.progress.standing import KataProgress
 from harness.terminal.chart import line_chart
-from harness.terminal.lines import Line, paragraph
+from harness.terminal.lines import Line, paragraph, shortened
 
 NO_RUN = "No run has been trained yet. Train one:  harness train"
 RESUME_NEEDS_A_RUN = "--resume needs --run-dir with the folder of a run. See runs/ for yours."
+EMPTY_RUN_DIR = "it is empty. Name a folder, or leave --run-dir out: then the run gets a new one in runs/"
+# The first line of the note in a run's folder, by which the folder is known: a change hides older runs.
+TEXT_OF_THE_RUN = "# harness train: the text of this run"
 STOPPING = "Stopping after this step. Press Ctrl-C again to stop at once."
 TIME_LEFT = "left"
 
@@ -21,7 +26,135 @@ def no_capstone(name: str) -> str:
 
 
 def no_configuration(name: str, known: Sequence[str]) -> str:
-    return f"There is no configuration {name!r}. Give a file, or one of {', '.join(known)}."
+    return f"There is no configuration {shortened(repr(name))}. Give a file, or one of {', '.join(known)}."
+
+
+def configuration_not_read(path: Path, problem: str) -> str:
+    return f"{path} cannot be read: {problem}. Give a configuration that you can read."
+
+
+def configuration_too_large(path: Path, most: int) -> str:
+    return f"{path} is larger than {most:,} bytes: this is not a configuration. Give another file."
+
+
+def nested_too_deeply(name: str, most: int) -> str:
+    return f"{shortened(name)} is nested more than {most} levels deep. A configuration has two: use fewer."
+
+
+def too_many_values(name: str, most: int) -> str:
+    return f"{shortened(name)} holds more than {most:,} values. A configuration has about twenty: use fewer."
+
+
+def seed_too_large(seed: int, largest: int) -> str:
+    return (
+        f"training.seed={shortened(str(seed))} is too large for torch."
+        f" Choose an integer from 0 to {largest:,}, for example: --set training.seed=1337"
+    )
+
+
+def too_little_memory(config: Any, needed: int, present: int) -> str:
+    """Explain that a model cannot be made here. `config` is the capstone's; sizes are in bytes."""
+    model, training = config.model, config.training
+    sizes = {
+        "model.block_size": model.block_size,
+        "model.d_model": model.d_model,
+        "model.num_layers": model.num_layers,
+        "training.batch_size": training.batch_size,
+    }
+    given = "\n".join(f"  {name}={shortened(str(value))}" for name, value in sizes.items())
+    return (
+        f"This model needs at least {_gigabytes(needed)} of memory; this machine has {_gigabytes(present)}."
+        f"\n{given}\nMake the largest smaller, for example: --set model.block_size=64"
+    )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{min(-(-size // 2**30), 10**12):,} GB"  # nobody needs to see more digits
+
+
+def folder_not_empty(path: Path, free: Path) -> str:
+    return (
+        f"{path} is not empty and holds no run, so nothing was written there."
+        f" Name a new folder, for example:\n  --run-dir {quoted(free)}"
+    )
+
+
+def run_is_there(path: Path, *, solutions: bool) -> str:
+    return (
+        f"{path} already holds a run, and nothing was changed. To resume it:\n"
+        f"  {resume_command(path, solutions=solutions)}\n"
+        "For a new run, name another folder, or leave --run-dir out."
+    )
+
+
+def not_a_run(path: Path) -> str:
+    return f"{path} holds no run to resume. {RESUME_NEEDS_A_RUN}"
+
+
+def no_model(path: Path) -> str:
+    return (
+        f"{shortened(str(path))} holds no trained model. Give the folder of a run with --run-dir, or leave it"
+        " out for the newest run in runs/."
+    )
+
+
+def folder_not_written(path: Path, problem: str) -> str:
+    return (
+        f"{shortened(str(path))} cannot be used for a run: {problem}."
+        " Name another folder with --run-dir, or make this one writable."
+    )
+
+
+def tokens_not_written(folder: Path, problem: str) -> str:
+    return (
+        f"The tokens of the text cannot be written to {folder}: {problem}."
+        " Free some space or make the folder writable, then try again."
+    )
+
+
+def no_room_in_run(path: Path, problem: str, *, saved: bool, solutions: bool, kept: bool) -> str:
+    """Explain that training stopped because nothing more can be written."""
+    stopped = f"Training stopped because {path} cannot be written: {problem}."
+    if not kept:
+        return f"{stopped} Free some space, then try again."
+    checkpoint = "Its last checkpoint is kept" if saved else "It has no checkpoint yet"
+    return (
+        f"{stopped} {checkpoint}.\nFree some space, then type:\n  {resume_command(path, solutions=solutions)}"
+    )
+
+
+def other_text(path: Path, name: str | None, *, solutions: bool) -> str:
+    trained = f"The run in {path} was trained on {name}" if name else f"The run in {path} has another text"
+    return (
+        f"{trained}, and this text has other characters. Nothing was changed. Resume with the same text:\n"
+        f"  {resume_command(path, solutions=solutions)}{f' --data {quoted(name)}' if name else ''}"
+    )
+
+
+def not_a_text_file(name: str) -> str:
+    return f"{name} is not a file. Give the path of a text file."
+
+
+def text_not_read(path: Path, problem: str) -> str:
+    return f"{path} cannot be read: {problem}. Give the path of a text file that you can read."
+
+
+def not_utf8(path: Path, line: int, byte: int, encoding: str, converted: Path) -> str:
+    """Say where a file is not UTF-8, and how to convert it. `converted` is a name that is free."""
+    return (
+        f"{path} is not UTF-8 text: see the byte 0x{byte:02X} in line {line:,}. Save it as UTF-8 in your"
+        f" editor, or convert it (if its encoding is {encoding}) and train on the result:\n"
+        f"  iconv -f {encoding} -t utf-8 {quoted(path)} > {quoted(converted)}"
+    )
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as one word of a command."""
+    return shlex.quote(str(path))
+
+
+def resume_command(path: Path | str, *, solutions: bool) -> str:
+    return f"harness train{' --solutions' if solutions else ''} --resume --run-dir {quoted(path)}"
 
 
 def not_a_device(name: str, present: Sequence[str]) -> str:
@@ -66,16 +199,16 @@ def trained(
     `limit` is the lowest loss that any model can reach on new text of this kind, if known.
     """
     curve = [Line(), *[Line(f"  {row}") for row in line_chart(losses)], Line()]
-    option = " --solutions" if solutions else ""
     if interrupted:
-        return [*curve, *_stopped(summary, f"  harness train{option} --resume --run-dir {run_dir}")]
+        return [*curve, *_stopped(summary, f"  {resume_command(run_dir, solutions=solutions)}")]
+    sample = f"  harness sample{' --solutions' if solutions else ''} --run-dir {quoted(run_dir)}"
     result = [
         Line(f"{summary.steps:,} steps: validation loss {summary.val_loss:.4f} nats per character.", "good"),
         Line(f"The lowest was {summary.best_val_loss:.4f}.{_above(summary.best_val_loss, limit)}"),
         _rate(summary),
         Line(f"The run is in {run_dir}; its curves are in curves.png there."),
     ]
-    return [*curve, *result, *_next("To sample from it:", f"  harness sample{option} --run-dir {run_dir}")]
+    return [*curve, *result, *_next("To sample from it:", sample)]
 
 
 def _stopped(summary: Any, resume: str) -> list[Line]:

@@ -45,7 +45,7 @@ class Workers:
         from torch.nn.parallel import DistributedDataParallel
 
         if not self.is_first:
-            torch.manual_seed(torch.initial_seed() + self.rank)
+            torch.manual_seed((torch.initial_seed() + self.rank) % 2**64)  # torch takes no more
         return DistributedDataParallel(model)
 
     def share(self, batch: torch.Tensor) -> torch.Tensor:

@@ -40,6 +40,14 @@ def pairwise_dot__column_by_column(
     return torch.stack(columns, dim=-1)
 
 
+def masked_mean__guarded_count(
+    x: Float[Tensor, "*batch seq d"], mask: Bool[Tensor, "*batch seq"]
+) -> Float[Tensor, "*batch d"]:
+    """A count that is a hundred-millionth too large, so that it is never zero."""
+    kept = x.masked_fill(~mask[..., None], 0.0)
+    return kept.sum(dim=-2) / (mask.sum(dim=-1, keepdim=True) + 1e-8)
+
+
 def masked_mean__masked_fill(
     x: Float[Tensor, "*batch seq d"], mask: Bool[Tensor, "*batch seq"]
 ) -> Float[Tensor, "*batch d"]:

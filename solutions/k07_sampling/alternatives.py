@@ -46,6 +46,15 @@ def apply_temperature__reciprocal(
     return logits * (1 / temperature)
 
 
+def apply_temperature__tensor(
+    logits: Float[Tensor, "*batch vocab"], temperature: float
+) -> Float[Tensor, "*batch vocab"]:
+    """Divided by a tensor, which is in float32: its seven digits are all that float64 logits get."""
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature={temperature}")
+    return logits / torch.tensor(temperature, dtype=torch.float32, device=logits.device)
+
+
 def apply_temperature__copy_divided_in_place(
     logits: Float[Tensor, "*batch vocab"], temperature: float
 ) -> Float[Tensor, "*batch vocab"]:
@@ -112,11 +121,13 @@ def top_k_filter__row_by_row(logits: Float[Tensor, "*batch vocab"], k: int) -> F
 def top_p_filter__hugging_face(
     logits: Float[Tensor, "*batch vocab"], p: float
 ) -> Float[Tensor, "*batch vocab"]:
-    """Hugging Face's filter, which takes rows and starts from the unlikeliest token."""
+    """Hugging Face's filter, which takes rows; with top_p = 1 Hugging Face does not make one either."""
     from transformers import TopPLogitsWarper  # here, because it takes a second
 
     if not 0 < p <= 1:
         raise ValueError(f"p={p}")
+    if p == 1:
+        return logits
     rows = logits.reshape(-1, logits.shape[-1])
     return TopPLogitsWarper(top_p=float(p))(None, rows).reshape(logits.shape)
 
@@ -153,6 +164,8 @@ def top_p_filter__ascending(logits: Float[Tensor, "*batch vocab"], p: float) -> 
         raise ValueError(f"top_p {p}")
     ordered, places = logits.sort(dim=-1)
     spare = ordered.softmax(-1).cumsum(-1) <= 1 - p
+    if p == 1:  # also those whose probability is rounded to zero
+        spare = torch.zeros_like(spare)
     spare[..., -1] = False
     return logits.masked_fill(torch.empty_like(spare).scatter_(-1, places, spare), -math.inf)
 

@@ -333,6 +333,12 @@ def test_pytest_exit_is_a_failure_of_the_test_that_reached_it(mini: Miniature) -
     assert_one_block(result, "kata 00 doubles · 3/4", "Your code calls pytest.exit()", "doubles.py:19")
 
 
+def test_an_interrupt_that_the_code_raises_is_a_failure_too(mini: Miniature) -> None:
+    mini.write_doubles(outer="raise KeyboardInterrupt")
+    result = mini.pytest("katas/00")
+    assert_one_block(result, "kata 00 doubles · 3/4", "KeyboardInterrupt", "doubles.py:18")
+
+
 ERROR_THAT_EXITS = "class Broken(Exception):\n    def __str__(self):\n        raise SystemExit\nraise Broken"
 FINDER = "import sys\nclass Finder:\n    def find_spec(self, *_):\n        raise RuntimeError('mine')\n"
 TAKE_ALL_FILES = """

@@ -113,7 +113,7 @@ def solved(clone: Clone) -> None:
 
 
 def torn_receipts(clone: Clone) -> None:
-    (clone.root / RECEIPTS).parent.mkdir()
+    (clone.root / RECEIPTS).parent.mkdir(exist_ok=True)
     (clone.root / RECEIPTS).write_text('{"kata": "k00')
 
 
@@ -174,6 +174,15 @@ def test_the_page_quotes_the_message_and_its_remedy_works(clone: Clone, heading:
     assert flush(entry.quoted) not in flush(clone.type(trouble.again or trouble.typed).text)
 
 
+def test_no_remedy_deletes_the_backups_of_the_code(clone: Clone) -> None:
+    clone.solve(clone.doubles)
+    clone.type("harness reset 00")
+    torn_receipts(clone)
+    clone.type(ENTRIES["A line of the progress file cannot be read"].commands[0])
+    assert not (clone.root / RECEIPTS).exists()
+    assert clone.type("harness reset 00 --undo").code == 0
+
+
 def flush(text: str) -> str:
     """Return text without the indentation that it has in a terminal but not on the page."""
     return "\n".join(line.strip() for line in text.strip().splitlines())
@@ -200,7 +209,7 @@ def test_make_refuses_an_old_python_and_uses_a_named_newer_one(clone: Clone, tmp
     entry = ENTRIES["Python is too old"]
     assert entry.quoted.strip() in clone.run("make", "start", PATH=path).text.splitlines()
     # Only the first step of the remedy: the rest would download everything.
-    assert clone.run("make", ".venv", f"PYTHON={sys.executable}", PATH=path).code == 0
+    assert clone.run("make", "environment", f"PYTHON={sys.executable}", PATH=path).code == 0
 
 
 def test_outside_a_clone_the_message_points_to_it(clone: Clone) -> None:

@@ -188,10 +188,14 @@ def test_the_command_exits_with_1_and_prints_every_problem(mini: Miniature) -> N
     assert "2 katas checked, " in result.out
 
 
-def test_fix_writes_only_generated_files(mini: Miniature) -> None:
-    mini.solve(mini.doubles)
+def test_fix_writes_only_generated_files_and_backs_up_the_code_in_them(mini: Miniature) -> None:
+    mini.write_doubles(double="return 'mine'")
+    mine = mini.doubles.stub.read_text()
     course = load_course(mini.root)
-    assert fix(course) == ["katas/k00_doubles/doubles.py"]
+    (written,) = fix(course)
+    path, _, backup = written.partition("; what it held is now in ")
+    assert path == "katas/k00_doubles/doubles.py"
+    assert (mini.root / backup).read_text() == mine
     assert mini.doubles.stub.read_text() == make_stub(mini.doubles.solution.read_text())
     assert fix(course) == []
 

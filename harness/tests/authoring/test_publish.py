@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_the_branch_has_a_commit_for_each_kata_and_says_what_to_type(repo: Minia
     assert result.out == (
         f"The branch solutions has 2 commits, one per kata, on top of main ({tip(repo, 'main')[:7]}).\n"
         "What a learner writes:  git diff main solutions -- katas/k01*\n"
-        "To publish it:  git push --force origin solutions\n"
+        "To publish it:  git push --force-with-lease origin solutions\n"
     )
     subjects = git(repo.root, "log", "--format=%s", "--reverse", "main..refs/heads/solutions").splitlines()
     assert subjects == ["Kata 00 doubles: the solution", "Kata 01 layers: the solution"]
@@ -168,6 +169,74 @@ def test_a_branch_checked_out_in_another_working_tree_is_refused(repo: Miniature
     result = repo.harness("publish-solutions")
     assert result.code == 1
     assert "The branch solutions is checked out in " in result.err and "other" in result.err
+
+
+@pytest.mark.parametrize("where", ["on top", "in the middle", "alone", "another branch"])
+def test_a_branch_with_commits_of_ones_own_is_refused(repo: Miniature, where: str) -> None:
+    first = git(repo.root, "rev-parse", "main^{tree}").strip()
+    if where in ("on top", "in the middle"):
+        repo.harness("publish-solutions")
+    parent = "solutions" if where == "on top" else "main"
+    for _ in range(1 if where == "alone" else 2):
+        mine = git(repo.root, "commit-tree", first, "-p", parent, "-m", "Mine", **ME).strip()
+        parent = mine
+    git(repo.root, "branch", "-f", "mine" if where == "another branch" else "solutions", mine)
+    if where == "another branch":
+        git(repo.root, "symbolic-ref", "refs/heads/solutions", "refs/heads/mine")
+    result = repo.harness("publish-solutions")
+    assert result.code == 1
+    assert result.err == (
+        f"Error: The branch solutions (at {mine[:7]}) has commits that this command did not make, so it is"
+        " unchanged.\nKeep them under another name, then try again:  git branch -m solutions NAME\n"
+    )
+    assert tip(repo) == mine
+
+
+def test_the_remedy_for_commits_of_ones_own_keeps_them(repo: Miniature) -> None:
+    git(repo.root, "branch", "solutions", "main")
+    git(repo.root, "tag", "solutions", "main")
+    refused = repo.harness("publish-solutions").err
+    git(repo.root, *refused.partition("git ")[2].replace("NAME", "mine").split())
+    assert repo.harness("publish-solutions").code == 0
+    assert tip(repo, "mine") == tip(repo, "main") != tip(repo)
+
+
+def test_a_tag_does_not_take_the_place_of_a_branch(repo: Miniature) -> None:
+    repo.harness("publish-solutions")
+    first = tip(repo)
+    git(repo.root, "tag", "solutions", "main")
+    (repo.root / "README.md").write_text("More.")
+    git(repo.root, "add", "README.md")
+    git(repo.root, "tag", "main")
+    git(repo.root, "commit", "-qm", "More", **ME)
+    printed = repo.harness("publish-solutions").out
+    assert git(repo.root, "rev-parse", "refs/heads/solutions~2") == git(
+        repo.root, "rev-parse", "refs/heads/main"
+    )
+    assert first != tip(repo)
+    assert "on top of heads/main\n" in printed
+    assert "git diff heads/main heads/solutions -- katas/k01*\n" in printed
+    assert "git push --force-with-lease origin heads/solutions\n" in printed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the hook is a shell script")
+def test_hooks_do_not_run(repo: Miniature) -> None:
+    hooks = repo.root / "hooks"
+    hooks.mkdir()
+    for name in ("reference-transaction", "post-index-change", "monitor"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch '{hooks}/{name}-ran'\n")
+        (hooks / name).chmod(0o755)
+    git(repo.root, "config", "core.hooksPath", str(hooks))
+    git(repo.root, "config", "core.fsmonitor", str(hooks / "monitor"))
+    assert repo.harness("publish-solutions").code == 0
+    assert list(hooks.glob("*-ran")) == []
+
+
+def test_a_name_that_is_printed_in_a_command_is_quoted(repo: Miniature) -> None:
+    git(repo.root, "branch", "-m", "main", "it's;main")
+    printed = repo.harness("publish-solutions", "--from", "it's;main").out
+    command = next(line for line in printed.splitlines() if "git diff" in line).partition("git ")[2]
+    assert shlex.split(command)[1:3] == ["it's;main", "solutions"]
 
 
 @pytest.mark.parametrize("reason", CannotPublish.__subclasses__())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -172,6 +174,29 @@ def test_a_missing_file_is_a_usage_error(mini: Miniature) -> None:
     assert "nowhere.txt" in result.err
 
 
-def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(NoCorpus, match=r"cannot be read: .*\. Give the path of a text file"):
-        data.take(tmp_path, "tiny_shakespeare", tmp_path)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
+        with pytest.raises(NoCorpus, match=rf"^{path} is not a file\. Give the path of a text file\.$"):
+            data.take(tmp_path, "tiny_shakespeare", path)
+
+
+def test_of_a_larger_file_no_more_is_read_than_the_corpus_has(tmp_path: Path, bottles: Corpus) -> None:
+    large = tmp_path / "large.txt"
+    with large.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(
+        NoCorpus, match=r"large.txt is not bottles, which has 11 bytes: it is larger\. Nothing"
+    ):
+        data.take(tmp_path, "bottles", large)
+
+
+def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    (tmp_path / "secret.txt").touch()
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(NoCorpus, match=r"cannot be read: no\. Give the path of a text file"):
+        data.take(tmp_path, "tiny_shakespeare", tmp_path / "secret.txt")

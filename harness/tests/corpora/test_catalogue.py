@@ -44,6 +44,22 @@ def test_a_text_that_cannot_be_written_leaves_nothing_behind(
     assert list((tmp_path / "data").glob("bottles*")) == []
 
 
+def test_every_text_that_is_set_aside_keeps_a_name_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = folder(tmp_path, "data")
+    for text in ("first", "second", "third"):
+        (data / "bottles.txt").write_text(text)
+        catalogue.put(tmp_path, MINE, SONG)
+    kept = {path.name: path.read_text() for path in data.glob("*.old")}
+    assert kept == {
+        "bottles.txt.old": "first",
+        "bottles.txt.2.old": "second",
+        "bottles.txt.3.old": "third",
+    }
+    assert "it was kept as data/bottles.txt.3.old" in capfd.readouterr().err
+
+
 def test_the_folder_of_the_environment_comes_first_and_receives_new_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,3 +114,30 @@ def test_the_page_on_data_gives_the_best_loss(repository: Path) -> None:
     entropy = tiny_tales.entropy()
     for amount in (entropy.nats_per_character, entropy.nats_per_character * 1.442695):
         assert f"{amount:.4f}" in page
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOLCK, "none"), OSError(errno.EOPNOTSUPP, "none"), NotImplementedError()]
+)
+def test_where_there_are_no_locks_a_corpus_is_got_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    assert catalogue.put(tmp_path, MINE, SONG).read_bytes() == SONG
+
+
+def test_who_waits_for_another_process_is_told_which_lock_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from filelock import FileLock
+
+    other = FileLock(folder(tmp_path, "data") / ".bottles.txt.lock")
+    other.acquire()
+    monkeypatch.setattr(catalogue, "_PATIENCE", 0.01)
+    report = catalogue._report
+    monkeypatch.setattr(catalogue, "_report", lambda line: (report(line), other.release()))
+    catalogue.put(tmp_path, MINE, SONG)
+    assert "delete data/.bottles.txt.lock" in capfd.readouterr().err

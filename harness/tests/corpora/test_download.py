@@ -106,6 +106,33 @@ def test_a_silent_server_times_out_and_the_partial_download_is_kept(
     assert 40_000 < part(tmp_path).stat().st_size <= 50_000
 
 
+@pytest.mark.parametrize("what", ["headers", "body"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(download, "READ_TIMEOUT", 0.5)
+    server.behaviour.drip, server.behaviour.stop_after = what, 50_000
+    message = refusal(tmp_path, server)
+    kept = part(tmp_path).stat().st_size if what == "body" else 0
+    assert message == (
+        "The connection is too slow: fewer than 8,192 bytes arrived within 1 s.\n"
+        f"{kept:,} of {len(TEXT):,} bytes of bottles were downloaded and kept.\n"
+        "Next: harness data bottles   (it requests only the rest)"
+    )
+    assert what == "headers" or 40_000 < kept <= 50_000
+    server.behaviour.drip, server.behaviour.stop_after = "", None
+    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+
+
+def test_a_file_is_set_aside_only_for_a_complete_download(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "bottles.txt").write_text("my own")
+    server.behaviour.status = 404
+    refusal(tmp_path, server)
+    assert files(tmp_path) == {"bottles.txt"}
+    assert (tmp_path / "data" / "bottles.txt").read_text() == "my own"
+
+
 def test_a_server_without_ranges_sends_the_whole_file(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.ranges = False

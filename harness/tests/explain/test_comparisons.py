@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from harness.explain import comparisons
-from harness.explain.observations import Rounding
+from harness.explain.observations import RightUntil, Rounding
 from harness.explain.side_by_side import Tolerance
 from harness.explain.variables import NamedTensor, variables_of
 from harness.isolation.calls import Call
@@ -81,10 +81,15 @@ def test_a_number_in_a_mapping_is_named_by_its_key(key: str, name: str) -> None:
         (2.5, 2.6, ()),
         (2, 3, ()),
         ([0.0, 1.0], [0.0], ()),
+        ([0.0, 1.0, 2.0], [1.0, 1.0, 2.0], ()),
+        ([0.5, 1.0, 2.0], [0.5, 1.5, 2.5], (RightUntil(1),)),
+        (pytest.approx([0.5, 1.0, 2.0], abs=0.2), [0.6, 1.1, 2.5], (RightUntil(2),)),
         ("a", "b", ()),
     ],
 )
-def test_numbers_that_differ_by_rounding_are_told_so(expected: Any, actual: Any, observed: Any) -> None:
+def test_numbers_that_differ_by_rounding_or_from_an_index_on_are_told_so(
+    expected: Any, actual: Any, observed: Any
+) -> None:
     compared = comparisons.ComparedValues(expected, actual, Tolerance(0, 0), "assert")
     assert comparisons.show(compared, {}).observations == observed
 

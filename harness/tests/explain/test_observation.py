@@ -27,6 +27,7 @@ from harness.explain.observations import (
     LostAxis,
     OnlyDtype,
     Opposite,
+    RightUntil,
     Rounding,
     ShapeOrder,
     ThroughFloat32,
@@ -230,6 +231,8 @@ NAMED = [
         "The values agree to 8 digits: the differences are of the size of float32's\n"
         "rounding. Is a step computed in float32, or a constant cut short?",
     ),
+    (RightUntil(1), "Index 0 is right; the first difference is at index 1."),
+    (RightUntil(4), "Indices 0 to 3 are right; the first difference is at index 4."),
     (Rounding(digits=11), "The values agree to 11 digits. Is a constant cut short?"),
     (
         Rounding(digits=6, single=True),

@@ -23,6 +23,7 @@ from harness.explain.observations import (
     LostAxis,
     OnlyDtype,
     Opposite,
+    RightUntil,
     Rounding,
     ShapeOrder,
     ThroughFloat32,
@@ -90,6 +91,7 @@ def test_values_that_do_not_vary_are_told(actual: Tensor, fact: Observation) -> 
     assert seen(X, actual) == [fact]
 
 
+_ENTRIES = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, 1e-13, math.nan, math.inf, -math.inf])
 INF = math.inf
 BLOCKS = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
 MASK = torch.ones(4, 4).tril()
@@ -136,7 +138,7 @@ NOT_SAID: dict[type[Observation], list[tuple[Any, Any]]] = {
     Diagonal: [(torch.ones(3, 3), torch.ones(3, 3) + torch.ones(3, 3).triu(2))],
     Where: [([[1.0, 2], [3, 4]], [[1 + 1e-9, 2], [3, 4]]), ([1.0, 2], [2, 5])],
 }
-TOLD_BY_VARIABLES = {Reads, ReadsOtherRow, Ignores, NoGradient, GradientOf, NamedTensor}
+TOLD_ELSEWHERE = {Reads, ReadsOtherRow, Ignores, NoGradient, GradientOf, NamedTensor, RightUntil}
 
 
 def as_tensor(value: Any) -> Tensor:
@@ -158,7 +160,25 @@ def test_nothing_is_claimed_on_evidence_that_could_not_refute_it(
 
 
 def test_every_kind_of_observation_has_a_case_that_it_must_not_claim() -> None:
-    assert NOT_SAID.keys() | TOLD_BY_VARIABLES == set(Observation.__subclasses__())
+    assert NOT_SAID.keys() | TOLD_ELSEWHERE == set(Observation.__subclasses__())
+
+
+PATTERNS = {Shifted, Exchanged, Reordered, Regrouped, Shuffled, LaidOut, Negated, Scaled, Offset}
+PATTERNS |= {SlicesScaled, SlicesOffset, Sharpened, Alike}
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.data(), st.lists(st.integers(1, 3), min_size=1, max_size=3).filter(lambda shape: math.prod(shape) < 8)
+)
+def test_no_pattern_is_claimed_of_two_different_numbers(data: st.DataObject, shape: list[int]) -> None:
+    two = data.draw(st.lists(_ENTRIES, min_size=2, max_size=2))
+    size = math.prod(shape)
+    values = st.lists(st.sampled_from(two), min_size=size, max_size=size)
+    expected = torch.tensor(data.draw(values), dtype=torch.float64).reshape(shape)
+    own = st.lists(_ENTRIES, min_size=size, max_size=size)
+    actual = torch.tensor(data.draw(own), dtype=torch.float64).reshape(shape)
+    assert not PATTERNS & set(kinds(expected, actual))
 
 
 def test_a_mask_that_is_exactly_the_opposite_is_said_so() -> None:
@@ -202,9 +222,6 @@ def test_no_more_than_three_are_told() -> None:
 )
 def test_of_what_cannot_be_looked_at_nothing_is_said(expected: Tensor, actual: Tensor) -> None:
     assert seen(expected, actual) == []
-
-
-_ENTRIES = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, 1e-13, math.nan, math.inf, -math.inf])
 
 
 _HOLDS: dict[type[Observation], Callable[[Tensor, Tensor, Any], bool]] = {

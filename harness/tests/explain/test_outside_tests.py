@@ -8,6 +8,7 @@ import pytest
 
 from harness.course.katas import load_course
 from harness.explain.outside_tests import KataError, KataFrame, read_kata_error
+from harness.explain.words import failed_in_katas
 from harness.tests.support.miniature import Miniature
 
 
@@ -41,3 +42,13 @@ def test_an_error_from_elsewhere_has_no_kata(mini: Miniature) -> None:
     error = read_kata_error(load_course(mini.root), KeyError("x"))
     assert error.kata is None
     assert list(error.calls) == []
+
+
+def test_a_long_message_is_shown_short(mini: Miniature) -> None:
+    assert len(raised_by(mini, "raise ValueError('x' * 10**6)").message) < 400
+
+
+def test_the_reference_is_not_suggested_to_those_who_use_it(mini: Miniature) -> None:
+    error = raised_by(mini, "return x / 0")
+    assert "--solutions" in failed_in_katas(error)[-1].text
+    assert failed_in_katas(error, solutions=True)[-1].text == "Next: harness verify"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 
 import pytest
@@ -71,7 +72,14 @@ def test_the_summary_has_co_author_lines_for_the_commit(mini: Miniature) -> None
     assert "Co-authored-by: Ana Li <ana@example.org>" in summary
     assert "Co-authored-by: Bo <ADDRESS>" in summary
     assert "git has no e-mail address for Bo; please fill it in." in summary
-    assert 'harness pair start "Ana Li <ana@example.org>" "Bo <ADDRESS>"' in summary
+    assert "harness pair start 'Ana Li <ana@example.org>' 'Bo <ADDRESS>'" in summary
+
+
+def test_the_command_for_the_next_session_is_quoted_for_the_shell(mini: Miniature) -> None:
+    course = load_course(mini.root)
+    start(course, "Ana $(x)", "D'Arcy", 7, NOON)
+    command = text(stop(course, NOON + 1)).splitlines()[-1]
+    assert shlex.split(command)[3:] == ["Ana $(x) <ADDRESS>", "D'Arcy <ADDRESS>"]
 
 
 # --- at the end of a run ---

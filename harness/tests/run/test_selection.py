@@ -74,6 +74,12 @@ def test_a_test_behind_a_number_gets_the_path_to_type(course: Course):
     )
 
 
+def test_the_path_to_type_is_quoted_for_the_shell(course: Course):
+    with pytest.raises(BadArgument) as raised:
+        select(course, ["katas/01::test_x[a b]"], course.root)
+    assert str(raised.value).endswith(f"Type: pytest '{TESTS}::test_x[a b]'")
+
+
 @pytest.mark.parametrize(
     ("arg", "guess"),
     [

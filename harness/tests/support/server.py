@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -19,6 +19,7 @@ class Behaviour:
     status: int = 200
     stop_after: int | None = None  # bytes of the body, then the connection is closed
     stall: float = 0.0  # seconds of silence before closing it
+    drip: str = ""  # "headers" or "body": these are sent byte by byte, without end
     ranges: bool = True  # False: Range headers are ignored
     shift: int = 0  # the offset of the range sent from the one requested
     says_length: bool = True
@@ -56,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         does, wanted = self.behaviour, self.headers.get("Range")
         does.asked.append(wanted)
         body, start = does.content, None
+        if does.drip == "headers":
+            return self._drip(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
         if match and does.ranges and does.status == 200:
             start = int(match[1]) + does.shift
@@ -70,7 +73,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self._send(body)
 
+    def _drip(self, begin: bytes) -> None:
+        """Send a byte now and then, until the other side has gone."""
+        self.close_connection = True
+        self.wfile.write(begin)
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(0.02)
+
     def _send(self, body: bytes) -> None:
+        if self.behaviour.drip:
+            return self._drip(body[: self.behaviour.stop_after])
         self.wfile.write(body[: self.behaviour.stop_after])
         self.wfile.flush()
         time.sleep(self.behaviour.stall)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.terminal.lines import Line, encodable, wrap_lines
+from harness.terminal.lines import Line, encodable, shortened, wrap_lines
 
 
 def test_lines_fit_a_narrow_terminal() -> None:
@@ -29,6 +29,12 @@ def test_lines_fit_a_narrow_terminal() -> None:
 def test_text_is_printable_in_any_encoding(encoding: str | None, text: str | None) -> None:
     assert encodable("✓ √2 · x → …", encoding) == (text or "+ sqrt 2 - x -> ...")
     assert encodable("é…", "ascii") == "?..."
+
+
+def test_a_long_text_keeps_its_start_and_its_end() -> None:
+    assert shortened("x" * 300) == "x" * 300
+    text = shortened("a" * 1000 + "b" * 1000)
+    assert text == "a" * 200 + " … (1,700 more characters) … " + "b" * 100
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
@@ -11,14 +12,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature, Result
-from harness.training.capstone import CAPSTONE, CannotTrain, TrainingRequest, newest_run, train
+from harness.training.capstone import demonstrate, newest_run, sample, train
+from harness.training.configuration import CAPSTONE
+from harness.training.request import CannotTrain, TrainingRequest
 from harness.training.run_folder import RunFolder, read_losses
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +73,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Train for 12 steps with dropout; return the folder and the output."""
-    run_dir = tmp_path_factory.mktemp("runs") / "through"
+    run_dir = tmp_path_factory.mktemp("runs") / "all the way"
     done = run(*train_arguments(text, run_dir, 12, "--set", "model.dropout=0.2"))
     assert done.code == 0, done.err
     return run_dir, done.text
@@ -79,7 +84,7 @@ def test_a_run_prints_its_losses_samples_and_the_next_command(finished: tuple[Pa
     for step in (0, 5, 10, 12):
         assert f"step {step} · " in printed
     assert "12 steps: validation loss" in printed
-    assert f"  harness sample --solutions --run-dir {run_dir}\n" in printed  # whole, to be copied
+    assert f"  harness sample --solutions --run-dir '{run_dir}'\n" in printed  # whole, to be copied
     assert (run_dir / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -176,13 +181,18 @@ def test_ctrl_c_saves_and_says_how_to_resume(text: Path, tmp_path: Path) -> None
         (["train", "--config", "nope"], "There is no configuration 'nope'. Give a file, or one of "),
         (["train", "--resume"], "--resume needs --run-dir with the folder of a run"),
         (["train", "--solutions", "--set", "training.learning_rat=1"], "learning_rate"),
-        (["sample", "--solutions", "--run-dir", "no-such-run"], "no-such-run"),
+        (["train", "--solutions", "--set", f"training.seed={'x' * 5000}"], " more characters) … "),
+        (["train", "--run-dir", ""], "Invalid value for '--run-dir': it is empty. Name a folder, or leave "),
+        (["sample", "--run-dir", " "], "Invalid value for '--run-dir': it is empty."),
+        (["sample", "--seed", "9" * 24], "Invalid value for '--seed': 999999999999999999999999 is not in"),
+        (["sample", "--solutions", "--run-dir", "no-such-run"], "no-such-run holds no trained model. Give"),
         (["sample", "--prompt", "a", "--run-dir", "no-such-run"], "of kata 09 capstone is not written yet."),
     ],
 )
 def test_an_impossible_request_is_refused_without_a_traceback(arguments: list[str], message: str) -> None:
     done = run("-m", "harness", *arguments, NO_COLOR="1")
     assert done.code != 0
+    assert len(done.text) < 2000
     assert message in done.text
     assert "Traceback" not in done.err
 
@@ -196,6 +206,143 @@ def test_resume_needs_the_folder_of_a_run(mini, tmp_path: Path) -> None:
     request = TrainingRequest(run_dir=tmp_path / "none", resume=True)
     with pytest.raises(CannotTrain, match="--resume needs --run-dir"):
         train(load_course(mini.root), None, request)
+
+
+class Capstone:
+    """A capstone that writes one file of each kind, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.run_dirs = error, []
+        config = SimpleNamespace(
+            model=SimpleNamespace(block_size=8, d_model=16, num_layers=1, d_ff=64),
+            training=SimpleNamespace(batch_size=4, seed=0, device="cpu", max_steps=1),
+        )
+        config.override = lambda changes: config
+        self.RunConfig = SimpleNamespace(from_file=lambda path: config)
+
+    def prepare_data(self, text: Path, folder: str) -> None:
+        (Path(folder) / "tokenizer.json").write_text("".join(sorted(set(text.read_text()))))
+
+    def train(self, config: object, data_dir: Path, run_dir: Path, resume: bool) -> SimpleNamespace:
+        self.run_dirs.append(run_dir)
+        run = RunFolder(run_dir)
+        run.tokenizer.write_bytes((data_dir / "tokenizer.json").read_bytes())
+        if self.error:
+            raise self.error
+        for path in (run.config, run.last, run.best):
+            path.write_text("saved")
+        return SimpleNamespace(steps=1)
+
+    def sample(self, run_dir: Path, prompt: str, tokens: int, temperature: float) -> str:
+        return f"a text from {RunFolder(run_dir).best.read_text()}"
+
+
+@pytest.fixture
+def config(mini: Miniature) -> str:
+    path = mini.root / "demo.yaml"
+    path.write_text("name: demo")
+    return str(path)
+
+
+@pytest.fixture
+def own_text(mini: Miniature) -> str:
+    path = mini.root / "own.txt"
+    path.write_text("abc")
+    return str(path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_files_of_ones_own_are_never_overwritten(
+    mini: Miniature, config: str, own_text: str, resume: bool
+) -> None:
+    mine = mini.root / "mine"
+    mine.mkdir()
+    for name in ("config.yaml", "data.txt", "tokenizer.json", "steps.csv", "evaluations.jsonl"):
+        (mine / name).write_text("mine")
+    before, capstone = contents(mine), Capstone()
+    with pytest.raises(CannotTrain):
+        train(mini.course, capstone, TrainingRequest(config, own_text, mine, resume))
+    assert contents(mine) == before
+    assert capstone.run_dirs == []
+
+
+def test_a_run_that_exists_keeps_the_name_of_its_text(mini: Miniature, config: str, own_text: str) -> None:
+    request = TrainingRequest(config, own_text, mini.root / "run")
+    train(mini.course, Capstone(), request)
+    before = contents(mini.root / "run")
+    with pytest.raises(CannotTrain, match="already holds a run"):
+        train(mini.course, Capstone(), replace(request, data="simple_sequences"))
+    with pytest.raises(CannotTrain, match=rf"was trained on {own_text}.*\n.*--resume .* --data {own_text}"):
+        train(mini.course, Capstone(), replace(request, data="simple_sequences", resume=True))
+    assert contents(mini.root / "run") == before
+
+
+def test_a_resumed_run_finds_its_text_again(mini: Miniature, config: str, own_text: str) -> None:
+    request = TrainingRequest(config, own_text, mini.root / "run")
+    train(mini.course, Capstone(), request)
+    outcome = train(mini.course, Capstone(), replace(request, data=None, resume=True))
+    assert own_text in outcome.run.text.read_text()
+
+
+def test_a_text_of_ones_own_named_like_a_corpus_has_no_lowest_loss(mini: Miniature, config: str) -> None:
+    own = mini.root / "tiny_tales.txt"
+    own.write_text("Once upon a time")
+    assert train(mini.course, Capstone(), TrainingRequest(config, str(own), mini.root / "a")).limit is None
+    tales = train(mini.course, Capstone(), TrainingRequest(config, "tiny_tales", mini.root / "b"))
+    assert tales.limit is not None
+
+
+def test_the_demonstration_has_a_folder_that_no_run_can_have(mini: Miniature, config: str) -> None:
+    (mini.root / "katas" / CAPSTONE / "configs").mkdir(parents=True)
+    shutil.copy(config, mini.root / "katas" / CAPSTONE / "configs")
+    theirs = mini.root / "runs" / "demo"
+    theirs.mkdir(parents=True)
+    (theirs / "best.pt").write_text("mine")
+    capstone = Capstone()
+    for _ in range(2):
+        assert demonstrate(mini.course, capstone).text == "a text from saved"
+    assert contents(theirs) == {"best.pt": b"mine"}
+    assert len(set(capstone.run_dirs)) == 2
+    assert not any(path.exists() or path.is_relative_to(mini.root) for path in capstone.run_dirs)
+
+
+def test_a_full_disk_is_named_with_the_command_that_resumes(
+    mini: Miniature, config: str, own_text: str
+) -> None:
+    run_dir = mini.root / "my run"
+    full = Capstone(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(CannotTrain) as caught:
+        train(mini.course, full, TrainingRequest(config, own_text, run_dir, solutions=True))
+    assert str(caught.value) == (
+        f"Training stopped because {run_dir} cannot be written: No space left on device."
+        " It has no checkpoint yet.\nFree some space, then type:\n"
+        f"  harness train --solutions --resume --run-dir '{run_dir}'"
+    )
+    train(mini.course, Capstone(), TrainingRequest(config, own_text, run_dir, resume=True))
+    with pytest.raises(CannotTrain, match=r"Its last checkpoint is kept\."):
+        train(mini.course, full, TrainingRequest(config, own_text, run_dir, resume=True))
+
+
+@pytest.mark.parametrize("name", ["none", "file/below", "x" * 300])
+def test_a_folder_without_a_model_is_named_with_a_remedy(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        CannotTrain, match=r"holds no trained model\. Give the folder of a run with --run-dir, or"
+    ):
+        sample(Capstone(), tmp_path / name, "a", 1, temperature=1.0)
+
+
+def test_another_error_of_the_katas_stays_what_it_is(mini: Miniature, config: str, own_text: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        train(
+            mini.course,
+            Capstone(ZeroDivisionError()),
+            TrainingRequest(config, own_text, mini.root / "run"),
+        )
 
 
 def test_the_logs_are_json_lines_and_csv(finished: tuple[Path, str]) -> None:

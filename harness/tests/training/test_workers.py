@@ -25,3 +25,10 @@ def test_workers_split_a_batch_evenly() -> None:
     assert torch.equal(torch.cat(shares), batch)
     with pytest.raises(ValueError, match="4 sequences cannot be split evenly among 3 workers"):
         Workers(0, 3, torch.device("cpu")).share(batch)
+
+
+def test_the_second_worker_draws_from_the_seed_after_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.nn.parallel.DistributedDataParallel", lambda model: model)
+    torch.manual_seed(2**64 - 1)
+    Workers(1, 2, torch.device("cpu")).parallel(torch.nn.Linear(1, 1))
+    assert torch.initial_seed() == 0

@@ -1,0 +1,367 @@
+# %% exponentials-of-the-difference
+# idiom = "CS336 students"
+# slips = ["softmax-of-nothing-is-nan"]
+# wrong = "In a row of nothing but -inf the difference is -inf - (-inf), so all of it is NaN."
+def softmax(x, dim):
+    x_max = torch.max(x, dim=dim, keepdim=True).values
+    x_exp = torch.exp(x - x_max)
+    return x_exp / torch.sum(x_exp, dim=dim, keepdim=True)
+
+
+# %% one-maximum-for-all
+# idiom = "CS336 students"
+# slips = ["softmax-shifted-by-the-highest-of-all", "softmax-of-nothing-is-nan"]
+# wrong = "The maximum of the whole tensor is subtracted: a row far below it becomes 0/0."
+def softmax(x, dim):
+    stable = x - x.max()
+    num = stable.exp()
+    den = num.sum(dim=dim, keepdim=True)
+    return num.div(den)
+
+
+# %% exponentials-over-axis-one
+# idiom = "d2l"
+# slips = ["softmax-not-shifted"]
+# wrong = "It always sums over axis 1, whatever dim is; and nothing is subtracted, so large scores overflow."
+def softmax(x, dim):
+    X_exp = torch.exp(x)
+    partition = X_exp.sum(1, keepdims=True)
+    return X_exp / partition
+
+
+# %% nan-to-num-around-torch
+# idiom = "labml"
+# slips = ["softmax-repaired-too-late"]
+# wrong = "The NaN of a row of nothing but -inf is replaced after the division, so the gradient is still NaN."
+from torch import nn
+
+
+def softmax(x, dim):
+    return torch.nan_to_num(nn.functional.softmax(x, dim=dim), nan=0.0)
+
+
+# %% epsilon-in-the-denominator
+# idiom = "CS336 students"
+# slips = ["softmax-of-nothing-is-nan"]
+# wrong = "1e-9 is added to the sum, so the weights do not sum to 1; and a row of nothing but -inf is NaN."
+def softmax(x, dim):
+    z = x - x.amax(dim, keepdim=True)
+    e = z.exp()
+    return e / (e.sum(dim, keepdim=True) + 1e-9)
+
+
+# %% minus-a-billion-by-einsum
+# idiom = "labml"
+# slips = ["mask-not-low-enough"]
+# wrong = "Hidden scores are -1e9: a query that may attend to nothing gets even weights."
+def attention_weights(query, key, mask=None):
+    scores = get_scores(query, key)
+    scores *= 1 / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(mask == 0, -1e9)
+    return softmax(scores, dim=-1)
+
+
+def get_scores(query, key):
+    return torch.einsum("...id,...jd->...ij", query, key)
+
+
+# %% one-attention-for-both
+# idiom = "annotated transformer"
+# slips = ["mask-not-low-enough"]
+# whole = true
+# wrong = "Hidden scores are -1e9: a query that may attend to nothing gets even weights."
+def attention(query, key, value, mask=None):
+    d_k = query.size(-1)
+    scores = torch.matmul(query, key.transpose(-2, -1)) / math.sqrt(d_k)
+    if mask is not None:
+        scores = scores.masked_fill(mask == 0, -1e9)
+    p_attn = softmax(scores, dim=-1)
+    return torch.matmul(p_attn, value) if value is not None else None, p_attn
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    return attention(query, key, value, mask)[0]
+
+
+def attention_weights(query, key, mask=None):
+    return attention(query, key, None, mask)[1]
+
+
+def subsequent_mask(rows, columns, shift, device):
+    ahead = torch.ones((rows, columns), device=device).triu(diagonal=1 + shift).type(torch.uint8)
+    return ahead == 0
+
+
+def causal_mask(queries, keys=None, device=None):
+    if keys is None:
+        keys = queries
+    return subsequent_mask(queries, keys, keys - queries, device)
+
+
+def padding_mask(lengths, max_len):
+    steps = torch.arange(max_len, device=lengths.device)
+    return (steps.unsqueeze(0) < lengths.unsqueeze(1)).unsqueeze(-2)
+
+
+def softmax(x, dim):
+    dead = torch.all(x == float("-inf"), dim=dim, keepdim=True)
+    return x.masked_fill(dead, 0.0).softmax(dim=dim) * (~dead).type_as(x)
+
+
+# %% lowest-finite-number
+# idiom = "x-transformers"
+# slips = ["mask-not-low-enough"]
+# wrong = "Hidden scores are the lowest finite number: a query that may attend to nothing gets even weights."
+def attention_weights(query, key, mask=None):
+    scale = query.shape[-1] ** -0.5
+    sim = torch.einsum("... i d, ... j d -> ... i j", query, key) * scale
+    if exists(mask):
+        mask_value = -torch.finfo(sim.dtype).max
+        sim = sim.masked_fill(~mask, mask_value)
+    return softmax(sim, dim=-1)
+
+
+def exists(val):
+    return val is not None
+
+
+# %% ten-thousand-added
+# idiom = "BERT"
+# slips = ["mask-added-as-minus-ten-thousand"]
+# wrong = "-10,000 is added to hidden scores: a score of a million still gets through, and a hidden row is not zero."
+def attention_weights(query, key, mask=None):
+    attention_scores = torch.matmul(query, key.transpose(-1, -2))
+    attention_scores = attention_scores / math.sqrt(query.shape[-1])
+    if mask is not None:
+        extended = (1.0 - mask.to(attention_scores.dtype)) * -10000.0
+        attention_scores = attention_scores + extended
+    return softmax(attention_scores, dim=-1)
+
+
+# %% hides-the-lower-triangle
+# idiom = "rasbt"
+# slips = ["mask-inverted"]
+# wrong = "masked_fill is given the mask itself, in which True means visible: what may be seen is hidden."
+def attention_weights(query, key, mask=None):
+    attn_scores = query @ key.transpose(-2, -1)
+    if mask is not None:
+        mask_bool = mask.bool()
+        attn_scores.masked_fill_(mask_bool, -torch.inf)
+    return softmax(attn_scores / key.shape[-1] ** 0.5, dim=-1)
+
+
+# %% infinity-times-the-mask
+# idiom = "CS336 students"
+# slips = ["mask-times-minus-infinity"]
+# wrong = "Zero times -inf is NaN: visible scores become NaN."
+def attention_weights(query, key, mask=None):
+    attn = query @ key.mT / query.shape[-1] ** 0.5
+    if mask is not None:
+        attn = attn + (~mask) * float("-inf")
+    return softmax(attn, -1)
+
+
+# %% weights-times-mask-divided-again
+# idiom = "d2l"
+# wrong = "Masked after the softmax and divided by the new sum: 0/0 where a hidden score had all of the weight."
+def attention_weights(query, key, mask=None):
+    d = query.shape[-1]
+    scores = torch.matmul(query, key.transpose(-2, -1)) / math.sqrt(d)
+    weights = softmax(scores, dim=-1)
+    if mask is None:
+        return weights
+    kept = weights * mask
+    return kept / kept.sum(dim=-1, keepdim=True)
+
+
+# %% the-batch-unpacked
+# idiom = "nanoGPT"
+# wrong = "Exactly three axes are unpacked: it stops at a query without a batch axis."
+def attention_weights(query, key, mask=None):
+    B, T, C = query.size()
+    att = (query @ key.transpose(-2, -1)) * (1.0 / math.sqrt(C))
+    if mask is not None:
+        att = att.masked_fill(mask == 0, float("-inf"))
+    return softmax(att, dim=-1)
+
+
+# %% scale-is-the-root
+# idiom = "x-transformers"
+# slips = ["scores-multiplied-by-root-d"]
+# wrong = "The scale is the root of d_k, and the scores are multiplied by it."
+def attention_weights(query, key, mask=None):
+    scale = query.shape[-1] ** 0.5
+    dots = torch.einsum("...id,...jd->...ij", query, key) * scale
+    if mask is not None:
+        dots.masked_fill_(~mask, float("-inf"))
+    return softmax(dots, dim=-1)
+
+
+# %% axis-one-for-the-keys
+# idiom = "CS336 students"
+# slips = ["softmax-over-queries"]
+# wrong = "The softmax runs along axis 1, which with a batch axis is that of the queries."
+def attention_weights(query, key, mask=None):
+    scores = query.matmul(key.transpose(-1, -2)) / math.sqrt(key.size(-1))
+    if mask is not None:
+        scores = torch.where(mask, scores, -math.inf)
+    return softmax(scores, dim=1)
+
+
+# %% query-scaled-in-place
+# idiom = "x-transformers"
+# wrong = "query is divided in place: the caller's tensor changes."
+def attention_weights(query, key, mask=None):
+    query /= math.sqrt(query.shape[-1])
+    sim = query @ key.transpose(-1, -2)
+    if mask is not None:
+        sim = sim.masked_fill(~mask, float("-inf"))
+    return softmax(sim, dim=-1)
+
+
+# %% tril-of-ones
+# idiom = "minGPT"
+# slips = ["causal-mask-aligned-at-the-start"]
+# wrong = "The triangle starts in the upper left corner, whatever the number of keys: query 0 is put at key 0."
+def causal_mask(queries, keys=None, device=None):
+    T = queries
+    S = T if keys is None else keys
+    bias = torch.tril(torch.ones(T, S, device=device))
+    return bias == 1
+
+
+# %% upper-triangle-as-mask
+# idiom = "rasbt"
+# slips = ["causal-mask-inverted", "causal-mask-aligned-at-the-start"]
+# wrong = "True stands for the future, and the triangle ignores that the last query is at the last key."
+def causal_mask(queries, keys=None, device=None):
+    num_tokens = keys if keys is not None else queries
+    mask = torch.triu(torch.ones(queries, num_tokens, device=device), diagonal=1)
+    return mask.bool()
+
+
+# %% positions-up-to-the-length
+# idiom = "d2l"
+# slips = ["padding-mask-one-too-many"]
+# wrong = "Position n of a sequence of length n is shown, which is padding."
+def padding_mask(lengths, max_len):
+    valid_lens = lengths.reshape(-1, 1, 1)
+    steps = torch.arange((max_len), dtype=lengths.dtype, device=lengths.device)[None, None, :]
+    return ~(steps > valid_lens)
+
+
+# %% mask-without-the-query-axis
+# idiom = "d2l"
+# wrong = "The result has shape (batch, max_len): the axis of the queries is missing."
+def padding_mask(lengths, max_len):
+    return torch.arange(max_len, device=lengths.device)[None, :] < lengths[:, None]
+
+
+# %% torch-with-the-negated-mask
+# idiom = "nanoGPT"
+# wrong = "PyTorch's attention reads True as visible too; given ~mask it shows what is hidden."
+import torch.nn.functional as F
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=None if mask is None else ~mask)
+
+
+# %% unscaled-and-nan
+# idiom = "minGPT"
+# slips = ["scores-not-scaled", "softmax-of-nothing-is-nan"]
+# wrong = "Two mistakes: the scores are not divided by √d_k, and a row of nothing but -inf is NaN."
+def attention_weights(query, key, mask=None):
+    att = query @ key.transpose(-2, -1)
+    if mask is not None:
+        att = att.masked_fill(mask == 0, float("-inf"))
+    return softmax(att, dim=-1)
+
+
+def softmax(x, dim):
+    e = torch.exp(x - x.max(dim, keepdim=True).values)
+    return e / e.sum(dim, keepdim=True)
+
+
+# %% inverted-with-a-finite-number
+# idiom = "labml"
+# slips = ["mask-inverted", "mask-not-low-enough"]
+# wrong = "Two mistakes: hidden and visible are exchanged, and the hidden scores are -1e4."
+def attention_weights(query, key, mask=None):
+    scores = torch.einsum("...qd,...kd->...qk", query, key) * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(mask, -1e4)
+    return softmax(scores, dim=-1)
+
+
+# %% right-other-order
+# idiom = "nanoGPT"
+# whole = true
+import torch.nn.functional as F
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    y = attention_weights(query, key, mask) @ value  # (B, nh, T, T) x (B, nh, T, hs)
+    return y
+
+
+def attention_weights(query, key, mask=None):
+    att = (query @ key.transpose(-2, -1)) * (1.0 / math.sqrt(key.size(-1)))
+    if mask is not None:
+        att = att.masked_fill(mask == 0, float("-inf"))
+    return softmax(att, dim=-1)
+
+
+def padding_mask(lengths, max_len):
+    idx = torch.arange(max_len, device=lengths.device).view(1, 1, max_len)
+    return idx < lengths.view(-1, 1, 1)
+
+
+def causal_mask(queries, keys=None, device=None):
+    T = queries if keys is None else keys
+    full = torch.tril(torch.ones(max(T, queries), max(T, queries), device=device)).bool()
+    return full[full.size(0) - queries :, full.size(1) - T :]
+
+
+def softmax(x, dim):
+    nothing = (x == float("-inf")).all(dim=dim, keepdim=True)
+    return F.softmax(x.masked_fill(nothing, 0.0), dim=dim).masked_fill(nothing, 0.0)
+
+
+# %% right-max-finite
+# idiom = "x-transformers"
+def attention_weights(query, key, mask=None):
+    scale = query.shape[-1] ** -0.5
+    sim = torch.einsum("... i d, ... j d -> ... i j", query * scale, key)
+    if mask is None:
+        return sim.softmax(dim=-1)
+    sim = sim.masked_fill(~mask, -torch.finfo(sim.dtype).max)
+    return sim.softmax(dim=-1).masked_fill(~mask, 0.0)
+
+
+# %% right-where
+# idiom = "CS336 students"
+def softmax(x, dim):
+    m = x.max(dim=dim, keepdim=True).values
+    m = torch.where(torch.isinf(m), torch.zeros_like(m), m)
+    num = torch.exp(x - m)
+    den = num.sum(dim=dim, keepdim=True)
+    return num / torch.where(den == 0, torch.ones_like(den), den)
+
+
+def causal_mask(queries, keys=None, device=None):
+    keys = keys or queries
+    i = torch.arange(queries, device=device).unsqueeze(1)
+    j = torch.arange(keys, device=device).unsqueeze(0)
+    return i + keys - queries >= j
+
+
+# %% right-the-root-a-tensor
+# idiom = "CS336 students"
+def attention_weights(query, key, mask=None):
+    d_k = torch.tensor(query.shape[-1], dtype=query.dtype, device=query.device)
+    scores = query @ key.transpose(-2, -1) / torch.sqrt(d_k)
+    if mask is not None:
+        scores = torch.where(mask, scores, torch.full_like(scores, -math.inf))
+    return softmax(scores, dim=-1)

@@ -1,0 +1,419 @@
+# %% three-axes-unpacked
+# idiom = "nanoGPT"
+# wrong = "Exactly three axes are unpacked: it stops at a sequence without a batch axis."
+def split_heads(x, num_heads):
+    B, T, C = x.size()
+    check(C, num_heads)
+    return x.view(B, T, num_heads, C // num_heads).transpose(1, 2)  # (B, nh, T, hs)
+
+
+def check(n_embd, n_head):
+    if n_head <= 0 or n_embd % n_head != 0:
+        raise ValueError(f"n_embd {n_embd} is not a multiple of n_head {n_head}")
+
+
+# %% heads-behind-the-positions
+# idiom = "labml"
+# wrong = "The heads stay behind the positions: the result is (*batch, seq, heads, d_head)."
+def split_heads(x, num_heads):
+    _check_heads(x.shape[-1], num_heads)
+    head_shape = x.shape[:-1]
+    d_k = x.shape[-1] // num_heads
+    return x.reshape(*head_shape, num_heads, d_k)
+
+
+# %% heads-last
+# idiom = "x-transformers"
+# slips = ["features-dealt-in-turn"]
+# wrong = "The pattern is (d h) where it should be (h d): each head gets every num_heads-th feature."
+def split_heads(x, num_heads):
+    h = num_heads
+    _check_heads(x.shape[-1], h)
+    t = x.unflatten(-1, (x.shape[-1] // h, h))
+    return t.movedim(-1, -3)
+
+
+# %% reshaped-at-once
+# idiom = "CS336 students"
+# slips = ["heads-split-by-view"]
+# wrong = "Reshaped straight to (heads, seq, d_head): a head gets positions instead of features."
+def split_heads(x, num_heads):
+    *batch_dims, seq_len, d_model = x.shape
+    _check_heads(d_model, num_heads)
+    return x.reshape(*batch_dims, num_heads, seq_len, d_model // num_heads)
+
+
+# %% concatenated-for-one-batch-axis
+# idiom = "annotated transformer"
+# wrong = "The axes are counted from the front, for exactly one batch axis."
+def merge_heads(x):
+    nbatches, h, d_k = x.size(0), x.size(1), x.size(-1)
+    return x.transpose(1, 2).contiguous().view(nbatches, -1, h * d_k)
+
+
+# %% glued-without-transpose
+# idiom = "rasbt"
+# slips = ["merge-without-transpose"]
+# wrong = "The heads are not moved back before the view: features of different positions are joined."
+def merge_heads(x):
+    num_heads, num_tokens, head_dim = x.shape[-3:]
+    d_out = num_heads * head_dim
+    context_vec = x.contiguous().view(*x.shape[:-3], num_tokens, d_out)
+    return context_vec
+
+
+# %% residual-dropout-too
+# idiom = "minGPT"
+# slips = ["dropout-on-the-output"]
+# wrong = "The output is dropped besides the attention weights."
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout {dropout} must be in [0, 1)")
+        self.query_proj = Linear(d_model, d_model, bias)
+        self.key_proj = Linear(d_model, d_model, bias)
+        self.value_proj = Linear(d_model, d_model, bias)
+        self.out_proj = Linear(d_model, d_model, bias)
+        self.attn_dropout = nn.Dropout(dropout)
+        self.resid_dropout = nn.Dropout(dropout)
+        self.num_heads = num_heads
+
+    def forward(self, x, mask=None):
+        att = self.attn_dropout(self.attention_weights(x, mask))
+        v = split_heads(self.value_proj(x), self.num_heads)
+        y = merge_heads(att @ v)
+        return self.resid_dropout(self.out_proj(y))
+
+
+# %% scale-of-the-whole-width
+# idiom = "x-transformers"
+# slips = ["scale-by-d-model"]
+# wrong = "The scale is d_model ** -0.5 where that of a head belongs."
+import torch
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        h, scale = self.num_heads, x.shape[-1] ** -0.5
+        q, k = (proj(x).unflatten(-1, (h, -1)) for proj in (self.query_proj, self.key_proj))
+        sim = torch.einsum("... i h d, ... j h d -> ... h i j", q, k) * scale
+        return attend(sim, None if mask is None else mask.unsqueeze(-3))
+
+
+def attend(sim, mask):
+    if mask is None:
+        return sim.softmax(dim=-1)
+    attn = sim.masked_fill(~mask, -torch.finfo(sim.dtype).max).softmax(dim=-1)
+    return attn.masked_fill(~mask, 0.0)
+
+
+# %% mask-against-the-heads
+# idiom = "CS336 students"
+# slips = ["mask-without-head-axis"]
+# wrong = "The mask gets no axis for the heads, so its batch axis meets the heads."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        n_h = self.num_heads
+        Q = split_heads(self.query_proj.forward(x), n_h)
+        K = split_heads(self.key_proj.forward(x), n_h)
+        return attention_weights(query=Q, key=K, mask=mask)
+
+
+# %% same-mask-for-all-heads
+# idiom = "annotated transformer"
+# slips = ["head-axis-counted-from-the-front"]
+# wrong = "unsqueeze(1) puts the axis of the heads right for exactly one batch axis in the mask."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        if mask is not None:
+            # Same mask applied to all h heads.
+            mask = mask.unsqueeze(1)
+        query, key = [split_heads(lin(x), self.num_heads) for lin in (self.query_proj, self.key_proj)]
+        return attention_weights(query, key, mask)
+
+
+# %% output-with-bias
+# idiom = "rasbt"
+# slips = ["bias-not-passed-on"]
+# wrong = "Only queries, keys and values take `bias`: out_proj always has one."
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        if dropout < 0 or dropout >= 1:
+            raise ValueError("dropout: " + str(dropout))
+        qkv_bias = bias
+        self.num_heads = num_heads
+        self.head_dim = d_model // num_heads
+        self.query_proj = Linear(d_model, d_model, bias=qkv_bias)
+        self.key_proj = Linear(d_model, d_model, bias=qkv_bias)
+        self.value_proj = Linear(d_model, d_model, bias=qkv_bias)
+        self.out_proj = Linear(d_model, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+
+# %% one-projection-for-three
+# idiom = "nanoGPT"
+# wrong = "Queries, keys and values are one fused projection, so the names in the state dict are others."
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}")
+        self.n_head, self.n_embd = num_heads, d_model
+        self.c_attn = Linear(d_model, 3 * d_model, bias)
+        self.out_proj = Linear(d_model, d_model, bias)
+        self.attn_dropout = nn.Dropout(dropout)
+
+    def attention_weights(self, x, mask=None):
+        q, k, _ = self.c_attn(x).split(self.n_embd, dim=-1)
+        mask = None if mask is None else mask.unsqueeze(-3)
+        return attention_weights(split_heads(q, self.n_head), split_heads(k, self.n_head), mask)
+
+    def forward(self, x, mask=None):
+        _, _, v = self.c_attn(x).split(self.n_embd, dim=-1)
+        att = self.attn_dropout(self.attention_weights(x, mask))
+        return self.out_proj(merge_heads(att @ split_heads(v, self.n_head)))
+
+
+# %% clones-of-a-projection
+# idiom = "annotated transformer"
+# wrong = "The projections are called linears.0 to linears.3 in the state dict."
+import copy
+
+
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}")
+        self.h = num_heads
+        self.linears = clones(Linear(d_model, d_model, bias), 4)
+        self.dropout = nn.Dropout(p=dropout)
+
+    def attention_weights(self, x, mask=None):
+        query, key = [split_heads(lin(x), self.h) for lin in self.linears[:2]]
+        return attention_weights(query, key, None if mask is None else mask.unsqueeze(-3))
+
+    def forward(self, x, mask=None):
+        value = split_heads(self.linears[2](x), self.h)
+        x = merge_heads(self.dropout(self.attention_weights(x, mask)) @ value)
+        return self.linears[-1](x)
+
+
+def clones(module, N):
+    return nn.ModuleList([copy.deepcopy(module) for _ in range(N)])
+
+
+# %% functional-dropout
+# idiom = "CS336 students"
+# slips = ["dropout-in-evaluation"]
+# wrong = "F.dropout without training=self.training drops in evaluation too."
+import torch.nn.functional as F
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        attn = F.dropout(self.attention_weights(x, mask), self.dropout.p)
+        out = attn @ split_heads(self.value_proj(x), self.num_heads)
+        return self.out_proj(merge_heads(out))
+
+
+# %% dropout-made-in-forward
+# idiom = "CS336 students"
+# wrong = "A new nn.Dropout is made in each call, which is always in training mode."
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        weights = nn.Dropout(self.dropout.p)(self.attention_weights(x, mask))
+        return self.out_proj(merge_heads(weights @ split_heads(self.value_proj(x), self.num_heads)))
+
+
+# %% flash-with-dropout-always
+# idiom = "nanoGPT"
+# slips = ["dropout-in-evaluation"]
+# wrong = "dropout_p is given in evaluation too."
+import torch
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        q, k, v = (
+            split_heads(p(x), self.num_heads) for p in (self.query_proj, self.key_proj, self.value_proj)
+        )
+        if mask is not None:
+            mask = mask.unsqueeze(-3)
+        y = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=self.dropout.p
+        )
+        return self.out_proj(merge_heads(y))
+
+
+# %% asserted-to-divide
+# idiom = "nanoGPT"
+# wrong = "An assert refuses the number of heads: AssertionError where ValueError is asked for."
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        assert d_model % num_heads == 0
+        self.query_proj = Linear(d_model, d_model, bias)
+        self.key_proj = Linear(d_model, d_model, bias)
+        self.value_proj = Linear(d_model, d_model, bias)
+        self.out_proj = Linear(d_model, d_model, bias)
+        self.dropout = nn.Dropout(dropout)
+        self.num_heads = num_heads
+
+
+# %% key-asks-query
+# idiom = "karpathy's lectures"
+# slips = ["query-and-key-exchanged"]
+# wrong = "k and q are unpacked in the wrong order: the keys ask."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        k, q = self.qk(x)
+        if mask is not None:
+            mask = mask[..., None, :, :]
+        return attention_weights(q, k, mask)
+
+    def qk(self, x):
+        return [split_heads(layer(x), self.num_heads) for layer in (self.query_proj, self.key_proj)]
+
+
+# %% heads-one-after-the-other
+# idiom = "karpathy's lectures"
+# slips = ["no-output-projection"]
+# wrong = "The heads are joined and returned: out_proj is never used."
+import torch
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        wei = self.dropout(self.attention_weights(x, mask))
+        v = self.value_proj(x).chunk(self.num_heads, dim=-1)
+        return torch.cat([wei[..., h, :, :] @ v[h] for h in range(self.num_heads)], dim=-1)
+
+
+# %% wrong-scale-and-residual-dropout
+# idiom = "minGPT"
+# slips = ["scale-by-d-model", "dropout-on-the-output"]
+# wrong = "Two mistakes: the scores are divided by √d_model, and the output is dropped instead of the weights."
+import math
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        att = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(x.size(-1)))
+        if mask is not None:
+            att = att.masked_fill(mask.unsqueeze(-3) == 0, float("-inf"))
+        return softmax(att, dim=-1)
+
+    def forward(self, x, mask=None):
+        y = self.attention_weights(x, mask) @ split_heads(self.value_proj(x), self.num_heads)
+        return self.dropout(self.out_proj(merge_heads(y)))
+
+
+from katas.k01_attention.attention import softmax
+
+
+# %% mask-in-front-and-dropped-scores
+# idiom = "labml"
+# slips = ["head-axis-counted-from-the-front", "scores-dropped"]
+# wrong = "Two mistakes: the mask's axis for the heads is axis 1, and forward drops the queries, not the weights."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        query = self.dropout(split_heads(self.query_proj(x), self.num_heads))
+        key = split_heads(self.key_proj(x), self.num_heads)
+        return attention_weights(query, key, mask if mask is None else mask.unsqueeze(1))
+
+    def forward(self, x, mask=None):
+        value = split_heads(self.value_proj(x), self.num_heads)
+        return self.out_proj(merge_heads(self.attention_weights(x, mask) @ value))
+
+
+# %% right-weights-stacked
+# idiom = "nanoGPT"
+import torch
+import torch.nn.functional as F
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        w = torch.cat([p.weight for p in self.parts()])
+        b = torch.cat([p.bias for p in self.parts()]) if self.out_proj.bias is not None else None
+        q, k, v = (split_heads(t, self.num_heads) for t in F.linear(x, w, b).chunk(3, dim=-1))
+        p = self.dropout.p if self.training else 0.0
+        mask = None if mask is None else mask.unsqueeze(-3)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
+        return self.out_proj(merge_heads(y))
+
+    def parts(self):
+        return self.query_proj, self.key_proj, self.value_proj
+
+
+# %% right-by-einsum
+# idiom = "x-transformers"
+# whole = true
+import torch
+
+
+def default(val, d):
+    return d if val is None else val
+
+
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        heads_of(d_model, num_heads)
+        if not (0.0 <= dropout < 1.0):
+            raise ValueError(f"attention dropout {dropout} is not in [0, 1)")
+        self.heads = num_heads
+        for name in ("query", "key", "value", "out"):
+            setattr(self, f"{name}_proj", Linear(d_model, d_model, bias))
+        self.attn_dropout = nn.Dropout(dropout)
+
+    def attention_weights(self, x, mask=None):
+        q, k = split_heads(self.query_proj(x), self.heads), split_heads(self.key_proj(x), self.heads)
+        sim = torch.einsum("... i d, ... j d -> ... i j", q, k) * q.shape[-1] ** -0.5
+        mask = default(mask, torch.ones((), dtype=torch.bool, device=x.device).expand(1, 1)).unsqueeze(-3)
+        sim = sim.masked_fill(~mask, -torch.finfo(sim.dtype).max)
+        return sim.softmax(dim=-1).masked_fill(~mask, 0.0)
+
+    def forward(self, x, mask=None):
+        attn = self.attn_dropout(self.attention_weights(x, mask))
+        out = torch.einsum(
+            "... h i j, ... h j d -> ... h i d", attn, split_heads(self.value_proj(x), self.heads)
+        )
+        return self.out_proj(merge_heads(out))
+
+
+def merge_heads(x):
+    return torch.cat(x.unbind(dim=-3), dim=-1)
+
+
+def heads_of(dim, heads):
+    if heads < 1 or dim % heads:
+        raise ValueError(f"dimension {dim} cannot be divided into {heads} heads")
+    return dim // heads
+
+
+def split_heads(x, num_heads):
+    dim_head = heads_of(x.shape[-1], num_heads)
+    return torch.stack(x.split(dim_head, dim=-1), dim=-3)
+
+
+# %% right-head-by-head
+# idiom = "rasbt"
+import torch
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        queries = self.query_proj(x).chunk(self.num_heads, dim=-1)
+        keys = self.key_proj(x).chunk(self.num_heads, dim=-1)
+        per_head = [attention_weights(q, k, mask) for q, k in zip(queries, keys)]
+        return torch.stack(per_head, dim=-3)

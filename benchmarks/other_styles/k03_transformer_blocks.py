@@ -1,0 +1,356 @@
+# %% new-gelu-for-both
+# idiom = "minGPT"
+# slips = ["gelu-tanh-for-exact"]
+# wrong = "The form with tanh is used for the exact one as well."
+def gelu(x, approximate="none"):
+    return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
+
+
+# %% power-of-the-sum
+# idiom = "rasbt"
+# slips = ["gelu-cube-of-the-sum"]
+# wrong = "A misplaced parenthesis: the third power is taken of x + 0.044715 x."
+import torch.nn.functional as F
+
+
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return F.gelu(x)
+    inner = torch.pow(x + 0.044715 * x, 3)
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2.0 / math.pi) * inner))
+
+
+# %% sigmoid-of-1702
+# idiom = "x-transformers"
+# slips = ["gelu-by-sigmoid"]
+# wrong = "The quick form x · σ(1.702 x) is used for the exact one."
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return nn.functional.gelu(x, approximate=approximate)
+    return x * (1.702 * x).sigmoid()
+
+
+# %% std-plus-eps
+# idiom = "annotated transformer"
+# slips = ["norm-unbiased-variance", "norm-eps-outside-the-root"]
+# wrong = "Two mistakes: the standard deviation divides by n - 1, and eps is added to it, outside the root."
+class LayerNorm:
+    def forward(self, x):
+        mean = x.mean(-1, keepdim=True)
+        std = x.std(-1, keepdim=True)
+        y = self.weight * (x - mean) / (std + self.eps)
+        return y if self.bias is None else y + self.bias
+
+
+# %% var-as-it-comes
+# idiom = "rasbt"
+# slips = ["norm-unbiased-variance"]
+# wrong = "var divides by n - 1 unless told otherwise."
+class LayerNorm:
+    def forward(self, x):
+        mean = x.mean(dim=-1, keepdim=True)
+        var = x.var(dim=-1, keepdim=True)
+        norm_x = (x - mean) / torch.sqrt(var + self.eps)
+        shift = 0 if self.bias is None else self.bias
+        return self.weight * norm_x + shift
+
+
+# %% mean-of-squares-minus-square-of-mean
+# idiom = "labml"
+# slips = ["norm-variance-in-one-pass"]
+# wrong = "The variance is a difference of two large numbers far from zero, which loses its precision."
+class LayerNorm:
+    def forward(self, x):
+        mean = x.mean(dim=[-1], keepdim=True)
+        mean_x2 = (x**2).mean(dim=[-1], keepdim=True)
+        var = mean_x2 - mean**2
+        x_norm = (x - mean) / torch.sqrt(var + self.eps)
+        x_norm = self.weight * x_norm
+        if self.bias is not None:
+            x_norm = x_norm + self.bias
+        return x_norm
+
+
+# %% torch-with-its-own-eps
+# idiom = "nanoGPT"
+# slips = ["norm-eps-ignored"]
+# wrong = "1e-5 is written down where self.eps belongs."
+import torch.nn.functional as F
+
+
+class LayerNorm:
+    def forward(self, x):
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, 1e-5)
+
+
+# %% features-on-axis-one
+# idiom = "CS336 students"
+# slips = ["norm-axis-counted-from-the-front"]
+# wrong = "Mean and variance run over axis 1, which is that of the positions in a batch of sequences."
+class LayerNorm:
+    def forward(self, x):
+        mu = torch.mean(x, 1, keepdim=True)
+        sigma2 = torch.var(x, 1, keepdim=True, unbiased=False)
+        out = (x - mu) * torch.rsqrt(sigma2 + self.eps) * self.weight
+        return out + self.bias if self.bias is not None else out
+
+
+# %% root-of-the-std
+# idiom = "CS336 students"
+# wrong = "The standard deviation stands where the variance belongs, so another root is taken of it."
+class LayerNorm:
+    def forward(self, x):
+        mu = x.mean(-1, keepdim=True)
+        sigma = x.std(-1, keepdim=True, unbiased=False)
+        x = (x - mu) / torch.sqrt(sigma + self.eps)
+        x = x * self.weight
+        return x if self.bias is None else x + self.bias
+
+
+# %% relu-between
+# idiom = "d2l"
+# wrong = "The network has a ReLU between its two maps, not a GELU."
+class FeedForward:
+    def forward(self, x):
+        return self.dropout(self.down_proj(torch.relu(self.up_proj(x))))
+
+
+# %% tanh-as-in-gpt-2
+# idiom = "nanoGPT"
+# slips = ["feedforward-by-tanh"]
+# wrong = "The network uses the form with tanh."
+class FeedForward:
+    def forward(self, x):
+        x = self.up_proj(x)
+        x = gelu(x, approximate="tanh")
+        x = self.down_proj(x)
+        x = self.dropout(x)
+        return x
+
+
+# %% a-sequence-of-layers
+# idiom = "rasbt"
+# wrong = "The maps are in an nn.Sequential, so they are called layers.0 and layers.2 in the state dict."
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        _check_positive(d_model=d_model, d_ff=d_ff)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{dropout=}")
+        self.layers = nn.Sequential(Linear(d_model, d_ff, bias), GELU(), Linear(d_ff, d_model, bias))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.dropout(self.layers(x))
+
+
+class GELU(nn.Module):
+    def forward(self, x):
+        return gelu(x)
+
+
+# %% dropout-before-the-second-map
+# idiom = "annotated transformer"
+# slips = ["feedforward-drops-hidden-features"]
+# wrong = "The hidden features are dropped, not the output."
+class FeedForward:
+    def forward(self, x):
+        return self.down_proj(self.dropout(gelu(self.up_proj(x))))
+
+
+# %% dropout-after-both
+# idiom = "x-transformers"
+# wrong = "Hidden features are dropped besides the output."
+class FeedForward:
+    def forward(self, x):
+        hidden = self.dropout(gelu(self.up_proj(x)))
+        return self.dropout(self.down_proj(hidden))
+
+
+# %% four-times-as-wide
+# idiom = "karpathy's lectures"
+# slips = ["feedforward-width-ignored"]
+# wrong = "The network is 4 · d_model wide whatever d_ff is."
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        _check_positive(d_model=d_model, d_ff=d_ff)
+        if dropout < 0 or dropout >= 1:
+            raise ValueError(f"dropout must be in [0, 1): {dropout}")
+        n_embd = d_model
+        self.up_proj = Linear(n_embd, 4 * n_embd, bias)
+        self.down_proj = Linear(4 * n_embd, n_embd, bias)
+        self.dropout = nn.Dropout(dropout)
+
+
+# %% a-sublayer-connection
+# idiom = "annotated transformer"
+# slips = ["dropped-twice"]
+# wrong = "The connection drops what each sub-layer gives, and the feed-forward network has dropped it already."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        x = self.connect(x, self.attention_norm, lambda x: self.attention(x, mask))
+        return self.connect(x, self.feedforward_norm, self.feedforward)
+
+    def connect(self, x, norm, sublayer):
+        if self.norm_first:
+            return x + self.dropout(sublayer(norm(x)))
+        return norm(x + self.dropout(sublayer(x)))
+
+
+# %% pre-norm-without-dropout
+# idiom = "nanoGPT"
+# slips = ["always-pre-norm", "attention-output-not-dropped"]
+# wrong = "Two mistakes: it is pre-norm whatever norm_first says, and what attention adds is not dropped."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        x = x + self.attention(self.attention_norm(x), mask)
+        x = x + self.feedforward(self.feedforward_norm(x))
+        return x
+
+
+# %% plus-equals
+# idiom = "CS336 students"
+# slips = ["added-in-place"]
+# wrong = "x += … writes into the caller's tensor."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if not self.norm_first:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            return self.feedforward_norm(x + self.feedforward(x))
+        attn_out = self.attention(self.attention_norm(x), mask)
+        x += self.dropout(attn_out)
+        x += self.feedforward(self.feedforward_norm(x))
+        return x
+
+
+# %% shortcut-taken-too-late
+# idiom = "rasbt"
+# slips = ["norm-on-the-stream"]
+# wrong = "The shortcut is taken after the norm, so the normalised x is added to."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if self.norm_first is False:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            return self.feedforward_norm(x + self.feedforward(x))
+        x = self.attention_norm(x)
+        shortcut = x
+        x = self.attention(x, mask)
+        x = self.dropout(x)
+        x = x + shortcut
+        x = self.feedforward_norm(x)
+        shortcut = x
+        x = self.feedforward(x)
+        return x + shortcut
+
+
+# %% both-from-one-norm-input
+# idiom = "x-transformers"
+# slips = ["side-by-side"]
+# wrong = "Both sub-layers get the same x, and their outputs are added."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            attn_out = self.dropout(self.attention(self.attention_norm(x), mask))
+            ff_out = self.feedforward(self.feedforward_norm(x))
+            return x + attn_out + ff_out
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+        return self.feedforward_norm(x + self.feedforward(x))
+
+
+# %% keyword-lost-on-the-way
+# idiom = "d2l"
+# slips = ["mask-not-passed-on"]
+# wrong = "The sub-layer is called by a lambda that drops the mask."
+class AddNorm:
+    def __init__(self, norm, dropout):
+        self.norm, self.dropout = norm, dropout
+
+    def __call__(self, X, Y):
+        return self.norm(self.dropout(Y) + X)
+
+
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            sublayer = lambda y, **kwargs: self.attention(self.attention_norm(y))
+            x = x + self.dropout(sublayer(x, mask=mask))
+            return x + self.feedforward(self.feedforward_norm(x))
+        Y = AddNorm(self.attention_norm, self.dropout)(x, self.attention(x, mask))
+        return AddNorm(self.feedforward_norm, nn.Identity())(Y, self.feedforward(Y))
+
+
+# %% unbiased-and-relu
+# idiom = "CS336 students"
+# slips = ["norm-unbiased-variance"]
+# wrong = "Two mistakes: the variance divides by n - 1, and the network has a ReLU."
+class LayerNorm:
+    def forward(self, x):
+        mu = x.mean(-1, keepdim=True)
+        var = x.var(-1, keepdim=True)
+        out = (x - mu) * (var + self.eps).rsqrt() * self.weight
+        return out if self.bias is None else out + self.bias
+
+
+class FeedForward:
+    def forward(self, x):
+        return self.dropout(self.down_proj(self.up_proj(x).clamp(min=0)))
+
+
+# %% right-root-as-a-tensor
+# idiom = "rasbt"
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+    return (
+        0.5
+        * x
+        * (1 + torch.tanh(torch.sqrt(torch.tensor(2.0 / torch.pi)) * (x + 0.044715 * torch.pow(x, 3))))
+    )
+
+
+# %% right-root-as-a-literal
+# idiom = "x-transformers"
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return x * 0.5 * (1.0 + torch.tanh(0.7978845608 * x * (1.0 + 0.044715 * x * x)))
+    return x * torch.special.ndtr(x)
+
+
+# %% right-std-without-correction
+# idiom = "annotated transformer"
+class LayerNorm:
+    def forward(self, x):
+        mean = x.mean(-1, keepdim=True)
+        var = x.var(-1, keepdim=True, unbiased=False)
+        normed = (x - mean) / (var + self.eps).sqrt()
+        if self.bias is not None:
+            return self.weight * normed + self.bias
+        return self.weight * normed
+
+
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        x = self.sublayer(x, self.attention_norm, lambda y: self.dropout(self.attention(y, mask)))
+        return self.sublayer(x, self.feedforward_norm, self.feedforward)
+
+    def sublayer(self, x, norm, f):
+        return x + f(norm(x)) if self.norm_first else norm(x + f(x))
+
+
+# %% right-torch-layer-norm
+# idiom = "nanoGPT"
+import torch.nn.functional as F
+
+
+class LayerNorm:
+    def forward(self, x):
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class FeedForward:
+    def forward(self, x):
+        x = self.up_proj(x)
+        x = F.gelu(x)
+        x = self.down_proj(x)
+        return self.dropout(x)

@@ -1,0 +1,1049 @@
+# %% applied-to-torchs-own-classes
+# idiom = "nanoGPT"
+# slips = ["not-drawn-again"]
+# wrong = "The function that draws asks for nn.Linear and nn.Embedding, which no module here is: nothing is drawn."
+import torch
+
+
+class TransformerLM:
+    def _draw_parameters(self):
+        self.apply(self._init_weights)
+        for pn, p in self.named_parameters():
+            if pn.endswith("c_proj.weight"):
+                torch.nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * self.config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, nn.Linear):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+
+
+# %% applied-without-biases
+# idiom = "minGPT"
+# slips = ["biases-left-as-they-were"]
+# wrong = "The weights are drawn, the biases of the linear maps stay as they were."
+class TransformerLM:
+    def _draw_parameters(self):
+        self.apply(init_weights)
+        for name, p in self.named_parameters():
+            if "out_proj.weight" in name or "down_proj.weight" in name:
+                nn.init.normal_(p, 0.0, 0.02 / math.sqrt(2 * self.config.num_layers))
+
+
+def init_weights(module):
+    if isinstance(module, (Linear, TokenEmbedding, LearnedPositionalEmbedding)):
+        module.weight.data.normal_(mean=0.0, std=0.02)
+
+
+# %% scaled-by-the-layers
+# idiom = "nanoGPT"
+# slips = ["one-write-per-block"]
+# wrong = "The factor is 1/√num_layers; each block writes to the stream twice."
+class TransformerLM:
+    def _draw_parameters(self):
+        for m in self.modules():
+            if hasattr(m, "weight") and m.weight.ndim == 2:
+                nn.init.normal_(m.weight, std=0.02)
+                if getattr(m, "bias", None) is not None:
+                    nn.init.constant_(m.bias, 0.0)
+        for block in self.blocks:
+            for proj in (block.attention.out_proj, block.feedforward.down_proj):
+                proj.weight.data.mul_(self.config.num_layers**-0.5)
+
+
+# %% head-of-its-own
+# idiom = "rasbt"
+# slips = ["never-tied"]
+# wrong = "The head always has a weight of its own."
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size must be given, not None")
+        self.config = cfg = config
+        self.token_embedding = TokenEmbedding(cfg.vocab_size, cfg.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(cfg.block_size, cfg.d_model)
+        self.dropout = nn.Dropout(cfg.dropout)
+        self.blocks = nn.ModuleList(
+            [
+                TransformerBlock(cfg.d_model, cfg.num_heads, cfg.d_ff, cfg.dropout, bias=cfg.bias)
+                for _ in range(cfg.num_layers)
+            ]
+        )
+        self.final_norm = LayerNorm(cfg.d_model, bias=cfg.bias)
+        self.lm_head = Linear(cfg.d_model, cfg.vocab_size, bias=False)
+        self._draw_parameters()
+
+
+# %% blocks-by-add-module
+# idiom = "d2l"
+# wrong = "The blocks are called blocks.block0, blocks.block1 … in the state dict."
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size is None")
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.Sequential()
+        for i in range(config.num_layers):
+            block = TransformerBlock(
+                config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+            )
+            self.blocks.add_module("block" + str(i), block)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+
+# %% one-layer-in-a-list
+# idiom = "annotated transformer"
+# slips = ["one-block-many-times"]
+# wrong = "The list is multiplied, so all of its entries are the same block."
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size is None")
+        self.config = config
+        N, c = config.num_layers, config
+        self.token_embedding = TokenEmbedding(c.vocab_size, c.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(c.block_size, c.d_model)
+        self.dropout = nn.Dropout(c.dropout)
+        layer = TransformerBlock(c.d_model, c.num_heads, c.d_ff, dropout=c.dropout, bias=c.bias)
+        self.blocks = clones(layer, N)
+        self.final_norm = LayerNorm(c.d_model, bias=c.bias)
+        self.lm_head = Linear(c.d_model, c.vocab_size, bias=False)
+        if c.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+
+def clones(module, n):
+    return nn.ModuleList([module] * n)
+
+
+# %% triangle-as-a-buffer
+# idiom = "karpathy's lectures"
+# slips = ["mask-in-the-state-dict"]
+# wrong = "The mask is a persistent buffer, so it is in the state dict."
+import torch
+
+
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size is None")
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.register_buffer("tril", torch.tril(torch.ones(config.block_size, config.block_size)))
+        self.dropout = nn.Dropout(config.dropout)
+        blocks = [
+            TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+            for _ in range(config.num_layers)
+        ]
+        self.blocks = nn.ModuleList(blocks)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def forward(self, ids):
+        B, T = ids.shape
+        if T > self.config.block_size:
+            raise ValueError(f"{T} tokens, block_size {self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(T))
+        for block in self.blocks:
+            x = block(x, self.tril[:T, :T] == 1)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% only-the-last-in-evaluation
+# idiom = "nanoGPT"
+# slips = ["last-position-only"]
+# wrong = "In evaluation only the last position gets logits."
+class TransformerLM:
+    def forward(self, ids):
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(f"Cannot forward sequence of length {t}, block size is {self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        for block in self.blocks:
+            x = block(x, causal_mask(t, device=ids.device))
+        x = self.final_norm(x)
+        if self.training:
+            return self.lm_head(x)
+        return self.lm_head(x[:, [-1], :])
+
+
+# %% asserted-to-fit
+# idiom = "minGPT"
+# wrong = "Too long a sequence is an AssertionError, not a ValueError."
+class TransformerLM:
+    def forward(self, ids):
+        device = ids.device
+        b, t = ids.size()
+        assert t <= self.config.block_size, f"length {t} exceeds block size {self.config.block_size}"
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        mask = causal_mask(t, t, device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% embeddings-times-the-root
+# idiom = "annotated transformer"
+# slips = ["embeddings-scaled"]
+# wrong = "The token embeddings are multiplied by √d_model."
+class TransformerLM:
+    def forward(self, ids):
+        return self.lm_head(self.decode(self.embed(ids), causal_mask(ids.size(1), device=ids.device)))
+
+    def embed(self, ids):
+        if ids.size(1) > self.config.block_size:
+            raise ValueError(f"{ids.size(1)} > {self.config.block_size}")
+        lut = self.token_embedding(ids) * math.sqrt(self.config.d_model)
+        return self.dropout(lut + self.position_embedding(ids.size(1)))
+
+    def decode(self, x, mask):
+        for layer in self.blocks:
+            x = layer(x, mask)
+        return self.final_norm(x)
+
+
+# %% a-generator-with-log-softmax
+# idiom = "annotated transformer"
+# wrong = "Logarithms of probabilities are returned, not logits."
+from torch.nn.functional import log_softmax
+
+
+class TransformerLM:
+    def forward(self, ids):
+        if ids.size(1) > self.config.block_size:
+            raise ValueError(f"{ids.size(1)} > {self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(ids.size(1)))
+        for layer in self.blocks:
+            x = layer(x, causal_mask(ids.size(1), device=ids.device))
+        return log_softmax(self.lm_head(self.final_norm(x)), dim=-1)
+
+
+# %% dropped-before-the-positions
+# idiom = "labml"
+# slips = ["only-tokens-dropped"]
+# wrong = "The token embeddings are dropped before the positions are added."
+class TransformerLM:
+    def forward(self, ids):
+        seq_len = ids.shape[-1]
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > {self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids))
+        x = x + self.position_embedding(seq_len)
+        mask = causal_mask(seq_len, device=ids.device)
+        for layer in self.blocks:
+            x = layer(x=x, mask=mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% without-the-position-table
+# idiom = "nanoGPT"
+# wrong = "Without embeddings only the position table is left out; the token table still counts."
+def count_parameters(model, include_embeddings=True):
+    n_params = sum(p.numel() for p in model.parameters())
+    if not include_embeddings:
+        n_params -= model.position_embedding.weight.numel()
+    return n_params
+
+
+# %% minus-the-output-layer
+# idiom = "rasbt"
+# slips = ["head-always-left-out", "head-and-table-subtracted"]
+# wrong = "The head is taken off as well as the tables, whether it is tied or not."
+def count_parameters(model, include_embeddings=True):
+    total_params = sum(p.numel() for p in model.parameters())
+    if include_embeddings:
+        return total_params
+    layers = (model.token_embedding, model.position_embedding, model.lm_head)
+    return total_params - sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+# %% summed-over-the-modules
+# idiom = "minGPT"
+# slips = ["tied-counted-twice"]
+# wrong = "The parameters of each module are added up, so a tied weight counts twice."
+def count_parameters(model, include_embeddings=True):
+    n_params = 0
+    for name, module in model.named_modules():
+        if include_embeddings or name not in ("token_embedding", "position_embedding", "lm_head"):
+            n_params += sum(p.numel() for p in module.parameters(recurse=False))
+    return n_params
+
+
+# %% mask-without-a-device
+# idiom = "CS336 students"
+# slips = ["mask-on-the-cpu"]
+# wrong = "The mask is made on the default device."
+import torch
+
+
+class TransformerLM:
+    def forward(self, ids):
+        _, seq_len = ids.shape
+        if seq_len > self.config.block_size:
+            raise ValueError(f"seq_len {seq_len} is larger than context_length {self.config.block_size}")
+        mask = torch.tril(torch.ones(seq_len, seq_len, dtype=torch.bool))
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(seq_len))
+        for block in self.blocks:
+            x = block(x, mask=mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% cropped-to-the-context
+# idiom = "karpathy's lectures"
+# slips = ["long-sequences-cut"]
+# wrong = "Too long a sequence is cut to its last block_size tokens."
+class TransformerLM:
+    def forward(self, ids):
+        idx_cond = ids[:, -self.config.block_size :]
+        B, T = idx_cond.shape
+        x = self.dropout(self.token_embedding(idx_cond) + self.position_embedding(T))
+        for block in self.blocks:
+            x = block(x, causal_mask(T, device=ids.device))
+        return self.lm_head(self.final_norm(x))
+
+
+# %% probabilities-without-a-norm
+# idiom = "CS336 students"
+# slips = ["no-final-norm", "softmax-in-forward"]
+# wrong = "Two mistakes: the final norm is left out, and probabilities are returned."
+class TransformerLM:
+    def forward(self, ids):
+        seq_len = ids.shape[1]
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > {self.config.block_size}")
+        out = self.dropout(self.token_embedding(ids) + self.position_embedding(seq_len))
+        for block in self.blocks:
+            out = block(out, causal_mask(seq_len, device=ids.device))
+        return self.lm_head(out).softmax(dim=-1)
+
+
+# %% unmasked-and-undropped
+# idiom = "rasbt"
+# slips = ["mask-forgotten", "embeddings-not-dropped"]
+# wrong = "Two mistakes: the blocks get no mask, and the embeddings are not dropped."
+class TransformerLM:
+    def forward(self, ids):
+        batch_size, seq_len = ids.shape
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > {self.config.block_size}")
+        tok_embeds = self.token_embedding(ids)
+        pos_embeds = self.position_embedding(seq_len)
+        x = tok_embeds + pos_embeds
+        for trf_block in self.blocks:
+            x = trf_block(x)
+        x = self.final_norm(x)
+        logits = self.lm_head(x)
+        return logits
+
+
+# %% right-by-modules
+# idiom = "nanoGPT"
+import torch
+
+
+class TransformerLM:
+    def _draw_parameters(self):
+        self.apply(self._init_weights)
+        for pn, p in self.named_parameters():
+            if pn.endswith("out_proj.weight") or pn.endswith("down_proj.weight"):
+                torch.nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * self.config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, Linear):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
+        elif isinstance(module, (TokenEmbedding, LearnedPositionalEmbedding)):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+
+    def forward(self, ids):
+        device = ids.device
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(f"Cannot forward sequence of length {t}, block size is {self.config.block_size}")
+        tok_emb = self.token_embedding(ids)  # (b, t, n_embd)
+        pos_emb = self.position_embedding(t)  # (t, n_embd)
+        x = self.dropout(tok_emb + pos_emb)
+        for block in self.blocks:
+            x = block(x, causal_mask(t, device=device))
+        return self.lm_head(self.final_norm(x))
+
+
+# %% right-buffer-not-saved
+# idiom = "labml"
+import torch
+
+
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size=None: give a number")
+        n, bias = config.d_model, config.bias
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, n)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, n)
+        size = (config.block_size, config.block_size)
+        self.register_buffer("mask", torch.ones(size, dtype=torch.bool).tril(), persistent=False)
+        layers = []
+        for _ in range(config.num_layers):
+            layers.append(TransformerBlock(n, config.num_heads, config.d_ff, config.dropout, True, bias))
+        self.blocks = nn.ModuleList(layers)
+        self.final_norm = LayerNorm(n, bias=bias)
+        self.lm_head = Linear(n, config.vocab_size, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def forward(self, ids):
+        t = ids.shape[1]
+        if t > len(self.mask):
+            raise ValueError(f"seq_len {t}, but block_size {len(self.mask)}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        for layer in self.blocks:
+            x = layer(x, mask=self.mask[:t, :t])
+        return self.lm_head(self.final_norm(x))
+
+
+# %% right-by-identity
+# idiom = "minGPT"
+def count_parameters(model, include_embeddings=True):
+    unique = {id(p): p for p in model.parameters()}
+    if not include_embeddings:
+        for table in (model.token_embedding, model.position_embedding):
+            unique.pop(id(table.weight), None)
+    return sum(p.numel() for p in unique.values())
+
+
+# %% apply-meets-only-torchs-classes
+# idiom = "nanoGPT"
+# slips = ["not-drawn-again", "biases-left-as-they-were", "vocabulary-not-checked"]
+# wrong = "isinstance(module, nn.Linear) never meets the katas' own classes, so nothing is drawn again."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            [
+                TransformerBlock(
+                    config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+                )
+                for _ in range(config.num_layers)
+            ]
+        )
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.token_embedding.weight = self.lm_head.weight
+        # init all weights
+        self.apply(self._init_weights)
+
+    def _init_weights(self, module):
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+
+
+# %% apply-and-then-the-projections
+# idiom = "nanoGPT"
+# slips = ["biases-left-as-they-were"]
+# wrong = "isinstance never meets the katas' own classes, so only out_proj and down_proj are drawn again."
+class TransformerLM(nn.Module):
+    def _draw_parameters(self):
+        self.apply(self._init_weights)
+        # apply special scaled init to the residual projections, per GPT-2 paper
+        for pn, p in self.named_parameters():
+            if pn.endswith("out_proj.weight") or pn.endswith("down_proj.weight"):
+                nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * self.config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            module.weight.data.normal_(mean=0.0, std=0.02)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                module.bias.data.zero_()
+        elif isinstance(module, nn.LayerNorm):
+            module.bias.data.zero_()
+            module.weight.data.fill_(1.0)
+
+
+# %% residual-projections-by-the-layers
+# idiom = "minGPT"
+# slips = ["one-write-per-block"]
+# wrong = "The projections into the stream are divided by the root of num_layers, without the 2."
+class TransformerLM(nn.Module):
+    def _draw_parameters(self):
+        self.apply(self._init_weights)
+        for pn, p in self.named_parameters():
+            if pn.endswith("out_proj.weight") or pn.endswith("down_proj.weight"):
+                torch.nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(self.config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, Linear):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
+        elif isinstance(module, (TokenEmbedding, LearnedPositionalEmbedding)):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+        elif isinstance(module, LayerNorm):
+            if module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
+            torch.nn.init.ones_(module.weight)
+
+
+import torch
+
+
+# %% initializer-range-for-everything
+# idiom = "Hugging Face"
+# slips = ["stream-like-the-rest"]
+# wrong = "The projections into the stream start as large as everything else."
+class TransformerLM(nn.Module):
+    def _draw_parameters(self):
+        initializer_range = 0.02
+        for module in self.modules():
+            if isinstance(module, (Linear, TokenEmbedding, LearnedPositionalEmbedding)):
+                module.weight.data.normal_(mean=0.0, std=initializer_range)
+            if getattr(module, "bias", None) is not None:
+                module.bias.data.zero_()
+
+
+# %% glorot-for-all-matrices
+# idiom = "annotated transformer"
+# wrong = "All matrices are drawn by Glorot's rule, and biases stay as they were."
+class TransformerLM(nn.Module):
+    def _draw_parameters(self):
+        # Initialize parameters with Glorot / fan_avg.
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.xavier_uniform_(p)
+
+
+# %% truncated-by-the-fans
+# idiom = "CS336 students"
+# wrong = "The standard deviation of a matrix comes from its sizes, and is not 0.02."
+class TransformerLM(nn.Module):
+    def _draw_parameters(self):
+        for name, p in self.named_parameters():
+            if p.dim() == 2:
+                std = (2 / (p.shape[0] + p.shape[1])) ** 0.5
+                nn.init.trunc_normal_(p, mean=0.0, std=std, a=-3 * std, b=3 * std)
+            elif "bias" in name:
+                nn.init.zeros_(p)
+
+
+# %% head-of-its-own-again
+# idiom = "rasbt"
+# slips = ["never-tied", "tied-by-copy", "vocabulary-not-checked"]
+# wrong = "tie_weights is not looked at: the head always has a weight of its own."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        cfg = config
+        self.token_embedding = TokenEmbedding(cfg.vocab_size, cfg.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(cfg.block_size, cfg.d_model)
+        self.drop_emb = nn.Dropout(cfg.dropout)
+        self.blocks = nn.Sequential(
+            *[
+                TransformerBlock(cfg.d_model, cfg.num_heads, cfg.d_ff, cfg.dropout, bias=cfg.bias)
+                for _ in range(cfg.num_layers)
+            ]
+        )
+        self.final_norm = LayerNorm(cfg.d_model, bias=cfg.bias)
+        self.lm_head = Linear(cfg.d_model, cfg.vocab_size, bias=False)
+        self._draw_parameters()
+
+    def forward(self, ids):
+        batch_size, seq_len = ids.shape
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > {self.config.block_size}")
+        x = self.drop_emb(self.token_embedding(ids) + self.position_embedding(seq_len))
+        mask = causal_mask(seq_len, device=ids.device)
+        for blk in self.blocks:
+            x = blk(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% weight-copied-with-data
+# idiom = "CS336 students"
+# slips = ["tied-by-copy", "never-tied"]
+# wrong = "The values are copied, so the head has a weight of its own."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError(f"vocab_size must be set, got {config.vocab_size}")
+        self.config = config
+        d, n = config.d_model, config.num_layers
+        self.token_embedding = TokenEmbedding(config.vocab_size, d)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, d)
+        self.dropout = nn.Dropout(config.dropout)
+        layers = []
+        for _ in range(n):
+            layers.append(
+                TransformerBlock(d, config.num_heads, config.d_ff, config.dropout, bias=config.bias)
+            )
+        self.blocks = nn.ModuleList(layers)
+        self.final_norm = LayerNorm(d, bias=config.bias)
+        self.lm_head = Linear(d, config.vocab_size, bias=False)
+        self._draw_parameters()
+        if config.tie_weights:
+            self.lm_head.weight.data.copy_(self.token_embedding.weight.data)
+
+
+# %% sequential-without-a-mask
+# idiom = "ng-video-lecture"
+# slips = ["mask-forgotten"]
+# wrong = "A Sequential hands each block nothing but x, so there is no mask."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        B, T = ids.shape
+        if T > self.config.block_size:
+            raise ValueError(f"T = {T} is more than block_size = {self.config.block_size}")
+        tok_emb = self.token_embedding(ids)
+        pos_emb = self.position_embedding(T)
+        x = self.dropout(tok_emb + pos_emb)
+        x = nn.Sequential(*self.blocks)(x)
+        x = self.final_norm(x)
+        return self.lm_head(x)
+
+
+# %% sequence-length-asserted
+# idiom = "nanoGPT"
+# wrong = "The length is asserted, so a sequence too long raises an AssertionError instead of a ValueError."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        b, t = ids.size()
+        block_size = self.config.block_size
+        assert t <= block_size, f"Cannot forward sequence of length {t}, block size is only {block_size}"
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        mask = causal_mask(t, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        x = self.final_norm(x)
+        return self.lm_head(x)
+
+
+# %% head-on-the-very-last-position
+# idiom = "nanoGPT"
+# slips = ["last-position-only"]
+# wrong = "Only the logits of the last position are computed; the axis is kept."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(f"sequence of length {t}, block size is only {self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        mask = causal_mask(t, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        x = self.final_norm(x)
+        # inference-time mini-optimization: only forward the lm_head on the very last position
+        return self.lm_head(x[:, [-1], :])  # note: using list [-1] to preserve the time dim
+
+
+# %% true-means-hidden
+# idiom = "rasbt"
+# slips = ["mask-inverted"]
+# wrong = "The mask is True above the diagonal, as in PyTorch's MultiheadAttention; here True means visible."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        _, num_tokens = ids.shape
+        if num_tokens > self.config.block_size:
+            raise ValueError(f"{num_tokens} tokens, context_length {self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(num_tokens))
+        ones = torch.ones(num_tokens, num_tokens, device=ids.device)
+        mask = torch.triu(ones, diagonal=1).bool()
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+import torch
+
+
+# %% tril-as-a-saved-buffer
+# idiom = "minGPT"
+# slips = ["mask-in-the-state-dict"]
+# wrong = "The mask is a buffer that is saved, so the state dict has an entry that is no parameter."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("config.vocab_size is None")
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.drop = nn.Dropout(config.dropout)
+        tril = torch.tril(torch.ones(config.block_size, config.block_size)).bool()
+        self.register_buffer("bias", tril)
+        self.blocks = nn.ModuleList()
+        for _ in range(config.num_layers):
+            block = TransformerBlock(
+                config.d_model, config.num_heads, config.d_ff, dropout=config.dropout, bias=config.bias
+            )
+            self.blocks.append(block)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def forward(self, ids):
+        t = ids.size(1)
+        if t > self.config.block_size:
+            raise ValueError(f"sequence of {t}, block_size {self.config.block_size}")
+        x = self.drop(self.token_embedding(ids) + self.position_embedding(t))
+        for block in self.blocks:
+            x = block(x, self.bias[:t, :t])
+        return self.lm_head(self.final_norm(x))
+
+
+import torch
+
+
+# %% a-tensor-of-positions
+# idiom = "nanoGPT"
+# wrong = "The position embedding takes a number of positions, and is given a tensor of positions."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        device = ids.device
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(f"t = {t}, block_size = {self.config.block_size}")
+        pos = torch.arange(0, t, dtype=torch.long, device=device)  # shape (t)
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(pos))
+        mask = causal_mask(t, device=device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+import torch
+
+
+# %% embeddings-times-the-root-again
+# idiom = "annotated transformer"
+# slips = ["embeddings-scaled"]
+# wrong = "The token embeddings are multiplied by the root of d_model."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        if ids.size(-1) > self.config.block_size:
+            raise ValueError(f"{ids.size(-1)} is longer than {self.config.block_size}")
+        x = self.token_embedding(ids) * math.sqrt(self.config.d_model)
+        x = self.dropout(x + self.position_embedding(ids.size(1)))
+        mask = causal_mask(ids.size(1), device=ids.device)
+        for layer in self.blocks:
+            x = layer(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% norm-forgotten-and-softmax-added
+# idiom = "CS336 students"
+# slips = ["softmax-in-forward", "no-final-norm"]
+# wrong = "Two mistakes: the final norm is left out, and probabilities come back."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        batch_size, sequence_length = ids.shape
+        if sequence_length > self.config.block_size:
+            raise ValueError(f"{sequence_length} > context_length {self.config.block_size}")
+        token_positions = self.position_embedding(sequence_length)
+        x = self.dropout(self.token_embedding(ids) + token_positions)
+        mask = causal_mask(sequence_length, device=ids.device)
+        for layer in self.blocks:
+            x = layer(x, mask)
+        return softmax(self.lm_head(x), dim=-1)
+
+
+from katas.k01_attention.attention import softmax
+
+
+# %% norm-made-and-not-used
+# idiom = "labml"
+# slips = ["no-final-norm"]
+# wrong = "The final norm is made and never applied."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        seq_len = ids.shape[1]
+        if seq_len > self.config.block_size:
+            raise ValueError(f"seq_len={seq_len}, block_size={self.config.block_size}")
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(seq_len))
+        mask = causal_mask(seq_len, device=x.device)
+        for i in range(len(self.blocks)):
+            x = self.blocks[i](x, mask)
+        return self.lm_head(x)
+
+
+# %% bias-for-the-head-and-no-tie
+# idiom = "CS336 students"
+# slips = ["head-with-bias", "never-tied", "tied-by-copy", "vocabulary-not-checked"]
+# wrong = "Two mistakes: the head has a bias, and it is never tied."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.dropout = nn.Dropout(p=config.dropout)
+        self.blocks = nn.ModuleList(
+            [
+                TransformerBlock(
+                    config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+                )
+                for _ in range(config.num_layers)
+            ]
+        )
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, config.bias)
+        self._draw_parameters()
+
+
+# %% blocks-times-layers
+# idiom = "CS336 students"
+# slips = ["one-block-many-times"]
+# wrong = "A list of one block is multiplied, so all entries are the same block."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if not config.vocab_size:
+            raise ValueError("vocab_size: None")
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        block = TransformerBlock(
+            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+        )
+        self.blocks = nn.ModuleList([block] * config.num_layers)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+
+# %% functional-dropout
+# idiom = "x-transformers"
+# slips = ["dropout-in-evaluation"]
+# wrong = "F.dropout drops in evaluation too."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        n = ids.shape[1]
+        if n > self.config.block_size:
+            raise ValueError(f"sequence length {n} exceeds max_seq_len {self.config.block_size}")
+        x = self.token_embedding(ids) + self.position_embedding(n)
+        x = F.dropout(x, p=self.config.dropout)
+        mask = causal_mask(n, device=ids.device)
+        for layer in self.blocks:
+            x = layer(x, mask=mask)
+        return self.lm_head(self.final_norm(x))
+
+
+import torch.nn.functional as F
+
+
+# %% embeddings-never-dropped
+# idiom = "CS336 students"
+# slips = ["embeddings-not-dropped", "long-sequences-cut"]
+# wrong = "Two mistakes: the embeddings are not dropped, and a sequence that is too long is cut."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        ids = ids[:, -self.config.block_size :]
+        T = ids.shape[1]
+        x = self.token_embedding(ids) + self.position_embedding(T)
+        mask = causal_mask(T, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% parameters-without-positions
+# idiom = "nanoGPT"
+# wrong = "Only the position table is left out; the token table counts although it was to be left out."
+def count_parameters(model, include_embeddings=True):
+    n_params = sum(p.numel() for p in model.parameters())
+    if not include_embeddings:
+        n_params -= model.position_embedding.weight.numel()
+    return n_params
+
+
+# %% trainable-parameters
+# idiom = "rasbt"
+# slips = ["only-trained-ones-counted"]
+# wrong = "Parameters that are not trained are left out."
+def count_parameters(model, include_embeddings=True):
+    total_params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if include_embeddings:
+        return total_params
+    return total_params - model.token_embedding.weight.numel() - model.position_embedding.weight.numel()
+
+
+# %% excluded-by-torchs-embedding
+# idiom = "Hugging Face"
+# slips = ["embeddings-never-left-out"]
+# wrong = "isinstance(module, nn.Embedding) never meets the katas' tables, so nothing is left out."
+def count_parameters(model, include_embeddings=True):
+    if include_embeddings:
+        return sum(p.numel() for p in model.parameters())
+    embedding_param_names = {
+        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Embedding)
+    }
+    return sum(p.numel() for name, p in model.named_parameters() if name not in embedding_param_names)
+
+
+# %% all-three-tables-subtracted
+# idiom = "rasbt"
+# slips = ["head-always-left-out", "head-and-table-subtracted"]
+# wrong = "The head is taken off whether it is tied or not; a tied one is taken off twice."
+def count_parameters(model, include_embeddings=True):
+    total = sum(p.numel() for p in model.parameters())
+    if not include_embeddings:
+        for layer in (model.token_embedding, model.position_embedding, model.lm_head):
+            total -= sum(p.numel() for p in layer.parameters())
+    return total
+
+
+# %% module-by-module
+# idiom = "minGPT"
+# slips = ["tied-counted-twice"]
+# wrong = "It adds up module by module, so a tied weight counts twice."
+def count_parameters(model, include_embeddings=True):
+    n_params = 0
+    for module in model.modules():
+        n_params += sum(p.numel() for p in module.parameters(recurse=False))
+    if not include_embeddings:
+        n_params -= model.token_embedding.weight.numel() + model.position_embedding.weight.numel()
+    return n_params
+
+
+# %% init-weights-of-the-own-classes
+# idiom = "nanoGPT"
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size is None: ask the tokenizer")
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.drop = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList([self._block(config) for _ in range(config.num_layers)])
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.token_embedding.weight = self.lm_head.weight
+        self.apply(self._init_weights)
+        for pn, p in self.named_parameters():
+            if pn.endswith("out_proj.weight") or pn.endswith("down_proj.weight"):
+                nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * config.num_layers))
+
+    @staticmethod
+    def _block(config):
+        return TransformerBlock(
+            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+        )
+
+    def _init_weights(self, module):
+        if isinstance(module, Linear):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, (TokenEmbedding, LearnedPositionalEmbedding)):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+
+    def forward(self, ids):
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(
+                f"Cannot forward sequence of length {t}, block size is only {self.config.block_size}"
+            )
+        tok_emb = self.token_embedding(ids)
+        pos_emb = self.position_embedding(t)
+        x = self.drop(tok_emb + pos_emb)
+        mask = causal_mask(t, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        x = self.final_norm(x)
+        return self.lm_head(x)
+
+
+# %% clones-of-one-block
+# idiom = "annotated transformer"
+import copy
+
+
+def clones(module, N):
+    return nn.ModuleList([copy.deepcopy(module) for _ in range(N)])
+
+
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("a model needs a vocab_size")
+        self.config = config
+        block = TransformerBlock(
+            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+        )
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = clones(block, config.num_layers)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+
+# %% tril-in-forward
+# idiom = "minGPT"
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        t = ids.size(1)
+        if t > self.config.block_size:
+            raise ValueError(f"{t} tokens for {self.config.block_size} positions")
+        h = self.dropout(self.token_embedding(ids) + self.position_embedding(t)[None])
+        mask = torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
+        for block in self.blocks:
+            h = block(h, mask[None])
+        return torch.einsum("btd,vd->btv", self.final_norm(h), self.lm_head.weight)
+
+
+import torch
+
+
+# %% counted-by-identity
+# idiom = "Hugging Face"
+def count_parameters(model, include_embeddings=True):
+    seen = {id(p): p for m in model.modules() for p in m.parameters(recurse=False)}
+    if not include_embeddings:
+        for table in (model.token_embedding, model.position_embedding):
+            seen.pop(id(table.weight))
+    return sum(p.numel() for p in seen.values())

@@ -1,0 +1,1180 @@
+# %% torch-with-ignore-index
+# idiom = "nanoGPT"
+# slips = ["zero-divided-by-zero"]
+# wrong = "PyTorch's cross_entropy divides zero by zero where all targets are ignored."
+import torch.nn.functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    return F.cross_entropy(
+        logits.reshape(-1, logits.size(-1)), targets.reshape(-1).long(), ignore_index=ignore_index
+    )
+
+
+# %% minus-one-ignored
+# idiom = "nanoGPT"
+# slips = ["zero-divided-by-zero"]
+# wrong = "It is always -1 that is ignored; and where all targets are ignored the loss is NaN."
+import torch.nn.functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    return F.cross_entropy(logits.view(-1, logits.size(-1)), targets.long().view(-1), ignore_index=-1)
+
+
+# %% picked-by-range
+# idiom = "d2l"
+# slips = ["logarithm-of-the-softmax", "axes-flattened-into-one"]
+# wrong = "The logarithm of a softmax, picked from one batch axis, with no target ever ignored."
+def cross_entropy(logits, targets, ignore_index=-100):
+    y_hat = torch.softmax(logits, dim=-1)
+    return -torch.log(y_hat[list(range(len(y_hat))), targets]).mean()
+
+
+# %% one-hot-with-a-prop
+# idiom = "annotated transformer"
+# slips = ["logarithm-propped-up"]
+# wrong = "1e-9 is added to each probability before the logarithm; nothing is ignored."
+def cross_entropy(logits, targets, ignore_index=-100):
+    true_dist = torch.zeros_like(logits).scatter_(-1, targets.long().unsqueeze(-1), 1.0)
+    log_probs = torch.log(logits.softmax(dim=-1) + 1e-9)
+    return -(true_dist * log_probs).sum(dim=-1).mean()
+
+
+# %% log-sum-exp-along-one
+# idiom = "CS336 students"
+# slips = ["gathered-along-axis-one"]
+# wrong = "gather(1, …) takes axis 1 for the classes; nothing is ignored."
+def cross_entropy(logits, targets, ignore_index=-100):
+    shifted = logits - logits.max(dim=-1, keepdim=True).values
+    log_z = shifted.exp().sum(dim=-1).log()
+    picked = shifted.gather(1, targets.long().unsqueeze(1)).squeeze(1)
+    return (log_z - picked).mean()
+
+
+# %% masked-by-a-product
+# idiom = "d2l"
+# slips = ["ignored-losses-times-zero", "negative-targets-wrap-round"]
+# wrong = "Ignored losses are multiplied by zero, and NaN times zero is NaN; other negative targets are not refused."
+def cross_entropy(logits, targets, ignore_index=-100):
+    weights = (targets != ignore_index).to(logits.dtype)
+    label = (targets % logits.shape[-1]).long()
+    unweighted = torch.logsumexp(logits, dim=-1) - logits.gather(-1, label[..., None])[..., 0]
+    return (unweighted * weights).sum() / weights.sum().clamp(min=1)
+
+
+# %% stacked-from-the-global-generator
+# idiom = "nanoGPT"
+# slips = ["global-random-numbers"]
+# wrong = "The starts are drawn from PyTorch's global generator."
+def get_batch(tokens, batch_size, block_size, generator):
+    check_window(len(tokens), batch_size, block_size)
+    data = tokens
+    ix = torch.randint(len(data) - block_size, (batch_size,))
+    x = torch.stack([torch.from_numpy((data[i : i + block_size]).astype(np.int64)) for i in ix])
+    y = torch.stack([torch.from_numpy((data[i + 1 : i + 1 + block_size]).astype(np.int64)) for i in ix])
+    return x, y
+
+
+def check_window(n, batch_size, block_size):
+    if batch_size < 1 or block_size < 1:
+        raise ValueError(f"batch_size {batch_size} and block_size {block_size} must be positive")
+    if n <= block_size:
+        raise ValueError(f"{n} tokens are too few for block_size {block_size}")
+
+
+# %% one-less-to-be-safe
+# idiom = "karpathy's lectures"
+# slips = ["last-window-never-drawn"]
+# wrong = "The bound is one too low: the last window is never drawn."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    if len(tokens) < block_size + 1:
+        raise ValueError(f"{len(tokens)} tokens, block_size {block_size}")
+    high = max(1, len(tokens) - block_size - 1)
+    starts = torch.randint(0, high, (batch_size,), generator=generator).tolist()
+    chunks = np.stack([tokens[s : s + block_size + 1] for s in starts]).astype(np.int64)
+    return torch.tensor(chunks[:, :-1]), torch.tensor(chunks[:, 1:])
+
+
+# %% numpy-draws
+# idiom = "CS336 students"
+# wrong = "The starts are drawn by NumPy's global generator."
+def get_batch(tokens, batch_size, block_size, generator):
+    for name, value in (("batch_size", batch_size), ("block_size", block_size)):
+        if value <= 0:
+            raise ValueError(f"{name} = {value}")
+    if len(tokens) - block_size <= 0:
+        raise ValueError(f"dataset of {len(tokens)} for context_length {block_size}")
+    starts = np.random.randint(0, len(tokens) - block_size, size=batch_size)
+    idx = starts[:, None] + np.arange(block_size)[None, :]
+    return torch.from_numpy(tokens[idx].astype("int64")), torch.from_numpy(tokens[idx + 1].astype("int64"))
+
+
+# %% tensor-of-the-whole-text
+# idiom = "rasbt"
+# slips = ["whole-text-converted"]
+# wrong = "The whole text becomes a tensor of int64 in every call."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    if len(tokens) <= block_size:
+        raise ValueError(f"{len(tokens)} tokens, block_size {block_size}")
+    token_ids = torch.from_numpy(np.array(tokens, dtype=np.int64))
+    ix = torch.randint(len(token_ids) - block_size, (batch_size,), generator=generator)
+    x = torch.stack([token_ids[i : i + block_size] for i in ix])
+    y = torch.stack([token_ids[i + 1 : i + block_size + 1] for i in ix])
+    return x, y
+
+
+# %% one-ahead-of-the-warm-up
+# idiom = "nanoGPT"
+# slips = ["warm-up-one-step-ahead"]
+# wrong = "The warm-up is (step + 1) / (warmup_steps + 1)."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    check(step, max_lr, min_lr, warmup_steps, total_steps)
+    if step < warmup_steps:
+        return max_lr * (step + 1) / (warmup_steps + 1)
+    if step >= total_steps:
+        return min_lr
+    decay_ratio = (step - warmup_steps) / (total_steps - warmup_steps)
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+def check(it, max_lr, min_lr, warmup_iters, lr_decay_iters):
+    if it < 0:
+        raise ValueError(f"step {it}")
+    if not 0 <= warmup_iters <= lr_decay_iters:
+        raise ValueError(f"warmup_steps {warmup_iters}, total_steps {lr_decay_iters}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+
+
+# %% step-plus-one
+# idiom = "build-nanogpt"
+# wrong = "The warm-up is (step + 1) / warmup_steps, so step 0 has a rate above zero."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps {warmup_steps}, total_steps {total_steps}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+    if step < warmup_steps:
+        return max_lr * (step + 1) / warmup_steps
+    if step >= total_steps:
+        return min_lr
+    ratio = (step - warmup_steps) / (total_steps - warmup_steps)
+    return min_lr + 0.5 * (1.0 + math.cos(math.pi * ratio)) * (max_lr - min_lr)
+
+
+# %% half-a-cosine-to-nothing
+# idiom = "transformers"
+# slips = ["cosine-falls-to-zero", "rate-rises-again"]
+# wrong = "The cosine runs to zero, cut at min_lr, and rises again after total_steps."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps {warmup_steps}, total_steps {total_steps}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+    if step < warmup_steps:
+        return max_lr * float(step) / float(max(1, warmup_steps))
+    progress = float(step - warmup_steps) / float(max(1, total_steps - warmup_steps))
+    return max(min_lr, max_lr * 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+# %% two-loops-over-a-generator
+# idiom = "CS336 students"
+# slips = ["generator-used-up"]
+# wrong = "The parameters are gone through twice: a generator is used up, and nothing is clipped."
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"max_norm {max_norm}")
+    total = torch.zeros(())
+    for p in parameters:
+        if p.grad is not None:
+            total = total + p.grad.pow(2).sum()
+    l2 = total.sqrt()
+    for p in parameters:
+        if p.grad is not None and l2 > max_norm:
+            p.grad.mul_(max_norm / l2)
+    return l2
+
+
+# %% new-gradients-assigned
+# idiom = "CS336 students"
+# wrong = "Each gradient is replaced by a new tensor instead of being changed in place."
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"max_norm {max_norm}")
+    params = [p for p in parameters if p.grad is not None]
+    if len(params) == 0:
+        return torch.tensor(0.0)
+    norm = torch.sqrt(sum((p.grad**2).sum() for p in params))
+    if norm > max_norm:
+        for p in params:
+            p.grad = p.grad * (max_norm / norm)
+    return norm
+
+
+# %% theta-for-each
+# idiom = "d2l"
+# slips = ["each-gradient-clipped-alone"]
+# wrong = "Each gradient is clipped by its own norm."
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"max_norm {max_norm}")
+    params = [p for p in parameters if p.grad is not None]
+    norms = [torch.sqrt(torch.sum(p.grad**2)) for p in params]
+    for p, norm in zip(params, norms):
+        if norm > max_norm:
+            p.grad[:] *= max_norm / norm
+    return torch.stack(norms).pow(2).sum().sqrt() if norms else torch.tensor(0.0)
+
+
+# %% whitelist-of-modules
+# idiom = "minGPT"
+# wrong = "Only weights of nn.Linear decay: embeddings and other matrices do not."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    decay, seen = [], set()
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.weight.requires_grad:
+            decay.append(module.weight)
+            seen.add(module.weight)
+    no_decay = [p for p in model.parameters() if p.requires_grad and p not in seen]
+    optim_groups = [
+        {"params": decay, "weight_decay": weight_decay},
+        {"params": no_decay, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% all-parameters-alike
+# idiom = "rasbt"
+# slips = ["everything-decays", "frozen-parameters-included"]
+# wrong = "All parameters decay, biases and norms too, and frozen ones are handed over."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    return torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay)
+
+
+# %% zeroed-in-the-loop
+# idiom = "karpathy's lectures"
+# slips = ["mean-of-means"]
+# wrong = "zero_grad is called for each micro-batch, so only the last one's gradient is left; means are averaged."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = list(micro_batches)
+    if not any((y != -100).any() for _, y in batches):
+        raise ValueError("no target counts")
+    total = 0.0
+    for xb, yb in batches:
+        optimizer.zero_grad(set_to_none=True)
+        loss = cross_entropy(model(xb), yb) / len(batches)
+        loss.backward()
+        total += loss.item()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return total
+
+
+# %% zeroed-after-the-step
+# idiom = "nanoGPT"
+# slips = ["gradients-not-zeroed"]
+# wrong = "zero_grad comes after the step: gradients that were there before the first call are added."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    n = sum((Y != -100).sum().item() for _, Y in micro_batches)
+    if n == 0:
+        raise ValueError("no target counts")
+    lossf = 0.0
+    for X, Y in micro_batches:
+        loss = cross_entropy(model(X), Y) * ((Y != -100).sum().item() / n)
+        lossf += loss.item()
+        loss.backward()
+    if max_norm != 0.0:
+        clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    # flush the gradients as soon as we can, no need for this memory anymore
+    optimizer.zero_grad(set_to_none=True)
+    return lossf
+
+
+# %% the-last-loss-times-the-steps
+# idiom = "nanoGPT"
+# slips = ["last-loss-returned", "mean-of-means"]
+# wrong = "Two mistakes: means of micro-batches of unequal size are averaged, and the last one's loss is returned."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    gradient_accumulation_steps = len(micro_batches)
+    if all((Y == -100).all() for _, Y in micro_batches):
+        raise ValueError("no target counts")
+    optimizer.zero_grad(set_to_none=True)
+    for X, Y in micro_batches:
+        loss = cross_entropy(model(X), Y)
+        loss = loss / gradient_accumulation_steps
+        loss.backward()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss.item() * gradient_accumulation_steps
+
+
+# %% clipped-too-late-in-train-mode
+# idiom = "rasbt"
+# slips = ["clipped-after-the-step", "not-clipped", "train-mode-forced"]
+# wrong = "Two mistakes: the model is put into train mode, and the gradient is clipped after the step."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    model.train()
+    micro_batches = list(micro_batches)
+    counts = [(target_batch != -100).sum().item() for _, target_batch in micro_batches]
+    if sum(counts) == 0:
+        raise ValueError("no target counts")
+    optimizer.zero_grad()
+    total_loss = 0.0
+    for (input_batch, target_batch), count in zip(micro_batches, counts):
+        loss = cross_entropy(model(input_batch), target_batch) * count / sum(counts)
+        loss.backward()
+        total_loss += loss.item()
+    optimizer.step()
+    clip_grad_norm_(model.parameters(), max_norm)
+    return total_loss
+
+
+# %% estimate-loss
+# idiom = "nanoGPT"
+# slips = ["mean-of-batch-means"]
+# wrong = "The mean of the batches' means; and afterwards the whole model is in train mode."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    model.eval()
+    losses = []
+    for inputs, targets in _consecutive_windows(tokens, block_size, batch_size):
+        X, Y = (torch.from_numpy(t.astype(np.int64)).to(device_of(model)) for t in (inputs, targets))
+        losses.append(cross_entropy(model(X), Y).item())
+    model.train()
+    return sum(losses) / len(losses)
+
+
+def device_of(model):
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+# %% validation-in-train-mode
+# idiom = "CS336 students"
+# slips = ["evaluated-in-train-mode"]
+# wrong = "no_grad, but no eval(): dropout stays on."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    total, n = 0.0, 0
+    for x, y in _consecutive_windows(tokens, block_size, batch_size):
+        x = torch.from_numpy(x.astype(np.int64)).to(device)
+        y = torch.from_numpy(y.astype(np.int64)).to(device)
+        total += cross_entropy(model(x), y).item() * y.numel()
+        n += y.numel()
+    return total / n
+
+
+# %% whole-windows-only
+# idiom = "CS336 students"
+# slips = ["short-window-dropped", "mean-of-batch-means"]
+# wrong = "Only whole windows are evaluated, and the means of batches are averaged."
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    num = (len(tokens) - 1) // block_size
+    starts = [i * block_size for i in range(num)]
+    losses = []
+    with _in_eval_mode(model), torch.no_grad():
+        for b in range(0, num, batch_size):
+            group = starts[b : b + batch_size]
+            x = torch.stack([torch.from_numpy(tokens[s : s + block_size].astype(np.int64)) for s in group])
+            y = torch.stack(
+                [torch.from_numpy(tokens[s + 1 : s + 1 + block_size].astype(np.int64)) for s in group]
+            )
+            losses.append(cross_entropy(model(x.to(device)), y.to(device)).item())
+    return float(np.mean(losses))
+
+
+# %% right-a-schedule-of-lambdas
+# idiom = "transformers"
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps {warmup_steps}, total_steps {total_steps}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+
+    def factor(current_step):
+        if current_step < warmup_steps:
+            return float(current_step) / float(max(1, warmup_steps)), 0.0
+        progress = (current_step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))), min_lr
+
+    coeff, lowest = factor(step)
+    return lowest + coeff * (max_lr - lowest)
+
+
+# %% right-one-hot-and-indexed
+# idiom = "CS336 students"
+def cross_entropy(logits, targets, ignore_index=-100):
+    kept = targets != ignore_index
+    rows, ids = logits[kept], targets[kept].long()
+    if len(ids) == 0:
+        return (logits.nan_to_num(0.0, 0.0, 0.0) * 0.0).sum()
+    if ids.min() < 0 or ids.max() >= logits.size(-1):
+        raise IndexError(f"target out of range: {ids.tolist()}")
+    shifted = rows - rows.amax(-1, keepdim=True)
+    nll = shifted.exp().sum(-1).log() - shifted[torch.arange(len(ids)), ids]
+    return nll.mean()
+
+
+# %% right-torch-clips
+# idiom = "build-nanogpt"
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"max_norm {max_norm}")
+    return nn.utils.clip_grad_norm_(parameters, max_norm)
+
+
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    param_dict = {pn: p for pn, p in model.named_parameters() if p.requires_grad}
+    decay_params = [p for n, p in param_dict.items() if p.dim() >= 2]
+    nodecay_params = [p for n, p in param_dict.items() if p.dim() < 2]
+    optim_groups = [
+        {"params": decay_params, "weight_decay": weight_decay},
+        {"params": nodecay_params, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% right-summed-in-a-tensor
+# idiom = "rasbt"
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    total_loss = torch.tensor(0.0, device=device)
+    with _in_eval_mode(model), torch.no_grad():
+        for x, y in _consecutive_windows(tokens, block_size, batch_size):
+            input_batch = torch.tensor(x.astype(np.int64), device=device)
+            target_batch = torch.tensor(y.astype(np.int64), device=device)
+            total_loss += cross_entropy(model(input_batch), target_batch) * y.size
+    return total_loss.item() / (len(tokens) - 1)
+
+
+# %% flattened-with-minus-one-ignored
+# idiom = "nanoGPT"
+# slips = ["zero-divided-by-zero"]
+# wrong = "It ignores -1, whatever ignore_index is; and the mean over nothing is NaN."
+from torch.nn import functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    flat = logits.reshape(-1, logits.size(-1))
+    return F.cross_entropy(flat, targets.reshape(-1).long(), ignore_index=-1)
+
+
+# %% flattened-with-a-mean-of-nothing
+# idiom = "Hugging Face"
+# slips = ["zero-divided-by-zero"]
+# wrong = "When all targets are ignored the mean is 0/0."
+def cross_entropy(logits, targets, ignore_index=-100):
+    loss_fct = nn.CrossEntropyLoss(ignore_index=ignore_index)
+    vocab_size = logits.shape[-1]
+    return loss_fct(logits.reshape(-1, vocab_size), targets.reshape(-1).long())
+
+
+# %% gathered-column-not-squeezed
+# idiom = "CS336 students"
+# slips = ["losses-of-all-pairs"]
+# wrong = "A column is subtracted from a row, which makes all pairs; and ignore_index is not used."
+def cross_entropy(logits, targets, ignore_index=-100):
+    shifted = logits - logits.max(dim=-1, keepdim=True).values
+    log_sum_exp = torch.log(torch.exp(shifted).sum(dim=-1))
+    target_logits = shifted.gather(dim=-1, index=targets.long().unsqueeze(-1))
+    return (log_sum_exp - target_logits).mean()
+
+
+# %% nothing-is-ignored
+# idiom = "CS336 students"
+# wrong = "ignore_index is not used: an ignored target is looked up as a class."
+def cross_entropy(logits, targets, ignore_index=-100):
+    log_probs = logits - torch.logsumexp(logits, dim=-1, keepdim=True)
+    nll = -torch.gather(log_probs, -1, targets.long()[..., None])
+    return nll.mean()
+
+
+# %% logarithm-of-picked-probabilities
+# idiom = "d2l"
+# slips = ["logarithm-of-the-softmax", "exponentials-without-shift", "axes-flattened-into-one"]
+# wrong = "The logarithm is taken of a softmax; and range(len(y)) is right for one batch axis only."
+def cross_entropy(logits, targets, ignore_index=-100):
+    X_exp = torch.exp(logits)
+    y_hat = X_exp / X_exp.sum(-1, keepdim=True)
+    y = targets.long()
+    loss = -torch.log(y_hat[range(len(y_hat)), y])
+    return loss[y != ignore_index].mean()
+
+
+# %% masked-loss-as-a-weighted-mean
+# idiom = "d2l"
+# slips = ["ignored-losses-times-zero", "ignored-targets-in-the-count"]
+# wrong = "Ignored losses are multiplied by zero, and the mean is over all targets."
+def cross_entropy(logits, targets, ignore_index=-100):
+    label = targets.long()
+    weights = (label != ignore_index).to(logits.dtype)
+    safe = torch.where(label == ignore_index, torch.zeros_like(label), label)
+    if ((safe < 0) | (safe >= logits.shape[-1])).any():
+        raise IndexError("label out of range")
+    unweighted_loss = -torch.log_softmax(logits, dim=-1).gather(-1, safe[..., None])[..., 0]
+    return (unweighted_loss * weights).mean()
+
+
+# %% log-of-softmax-plus-epsilon
+# idiom = "CS336 students"
+# slips = ["logarithm-propped-up", "logarithm-with-a-floor"]
+# wrong = "1e-8 is added to the probability, which caps the loss."
+def cross_entropy(logits, targets, ignore_index=-100):
+    keep = targets != ignore_index
+    y = targets[keep].long()
+    if y.numel() == 0:
+        return logits.new_zeros(()) + 0 * logits.nan_to_num().sum()
+    if y.min() < 0 or y.max() >= logits.shape[-1]:
+        raise IndexError(f"targets must be in [0, {logits.shape[-1]})")
+    probs = torch.softmax(logits[keep], dim=-1)
+    return -torch.log(probs[torch.arange(y.numel()), y] + 1e-8).mean()
+
+
+# %% exponential-of-a-float32
+# idiom = "rasbt"
+# wrong = "torch.tensor(loss) has 32 bits: seven digits, and infinity above a loss of 88."
+def perplexity(loss):
+    return torch.exp(torch.tensor(loss)).item()
+
+
+# %% bytes-not-checked
+# idiom = "CS336 students"
+# wrong = "total_bytes is not checked, so zero raises ZeroDivisionError and negative numbers get through."
+def bits_per_byte(total_nats, total_bytes):
+    nats_per_byte = total_nats / total_bytes
+    return nats_per_byte / math.log(2)
+
+
+# %% batch-of-stacked-slices
+# idiom = "nanoGPT"
+# slips = ["global-random-numbers"]
+# wrong = "The starts come from PyTorch's global generator."
+def get_batch(tokens, batch_size, block_size, generator):
+    if batch_size < 1 or block_size < 1:
+        raise ValueError(f"batch_size={batch_size}, block_size={block_size}")
+    if len(tokens) <= block_size:
+        raise ValueError(f"{len(tokens)} tokens for block_size={block_size}")
+    ix = torch.randint(len(tokens) - block_size, (batch_size,))
+    x = torch.stack([torch.from_numpy((tokens[i : i + block_size]).astype(np.int64)) for i in ix])
+    y = torch.stack([torch.from_numpy((tokens[i + 1 : i + 1 + block_size]).astype(np.int64)) for i in ix])
+    return x, y
+
+
+# %% numpy-draws-the-starts
+# idiom = "CS336 students"
+# wrong = "The starts come from NumPy's global generator, and the generator that is given is not used."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    n = len(tokens)
+    if n < block_size + 1:
+        raise ValueError(f"dataset of length {n} is too short for context {block_size}")
+    starts = np.random.randint(0, n - block_size, size=batch_size)
+    offsets = starts[:, None] + np.arange(block_size + 1)[None, :]
+    chunk = torch.from_numpy(tokens[offsets].astype(np.int64))
+    return chunk[:, :-1], chunk[:, 1:]
+
+
+# %% all-of-it-a-tensor
+# idiom = "minGPT"
+# slips = ["whole-text-converted"]
+# wrong = "The whole text is converted for every batch."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    data = torch.tensor(np.asarray(tokens, dtype=np.int64))
+    if len(data) <= block_size:
+        raise ValueError(f"data has {len(data)} characters, block_size is {block_size}")
+    ix = torch.randint(len(data) - block_size, (batch_size,), generator=generator)
+    x = torch.stack([data[i : i + block_size] for i in ix])
+    y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])
+    return x, y
+
+
+# %% one-less-to-be-safe-again
+# idiom = "CS336 students"
+# slips = ["last-window-never-drawn"]
+# wrong = "The last window is never drawn; and a text with a single window raises torch's own error."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    if len(tokens) <= block_size:
+        raise ValueError(f"len(tokens)={len(tokens)}, block_size={block_size}")
+    high = len(tokens) - block_size - 1
+    ix = torch.randint(0, high, (batch_size,), generator=generator).tolist()
+    x = np.stack([np.asarray(tokens[i : i + block_size], dtype=np.int64) for i in ix])
+    y = np.stack([np.asarray(tokens[i + 1 : i + block_size + 1], dtype=np.int64) for i in ix])
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+# %% starts-at-multiples-of-the-context
+# idiom = "rasbt"
+# wrong = "Windows start only at multiples of block_size."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    if len(tokens) < block_size + 1:
+        raise ValueError(f"{len(tokens)} tokens are too few for max_length={block_size}")
+    starts = range(0, len(tokens) - block_size, block_size)
+    chosen = torch.randint(len(starts), (batch_size,), generator=generator)
+    input_ids, target_ids = [], []
+    for i in chosen.tolist():
+        chunk = tokens[starts[i] : starts[i] + block_size + 1].astype(np.int64)
+        input_ids.append(torch.tensor(chunk[:-1]))
+        target_ids.append(torch.tensor(chunk[1:]))
+    return torch.stack(input_ids), torch.stack(target_ids)
+
+
+# %% warm-up-never-at-zero
+# idiom = "nanoGPT"
+# slips = ["warm-up-one-step-ahead"]
+# wrong = "The warm-up starts at max_lr / (warmup_steps + 1); and warmup_steps = total_steps divides by zero."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    check(step, max_lr, min_lr, warmup_steps, total_steps)
+    # 1) linear warmup for warmup_iters steps
+    if step < warmup_steps:
+        return max_lr * (step + 1) / (warmup_steps + 1)
+    # 2) if it > lr_decay_iters, return min learning rate
+    if step > total_steps:
+        return min_lr
+    # 3) in between, use cosine decay down to min learning rate
+    decay_ratio = (step - warmup_steps) / (total_steps - warmup_steps)
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+def check(step, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if warmup_steps < 0 or warmup_steps > total_steps:
+        raise ValueError(f"warmup {warmup_steps}, total {total_steps}")
+    if min_lr < 0 or min_lr > max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+
+
+# %% decay-over-no-steps
+# idiom = "nanoGPT"
+# wrong = "With warmup_steps = total_steps the step total_steps divides zero by zero."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
+        raise ValueError(f"{step=} {warmup_steps=} {total_steps=} {min_lr=} {max_lr=}")
+    if step < warmup_steps:
+        return max_lr * step / warmup_steps
+    if step > total_steps:
+        return min_lr
+    decay_ratio = (step - warmup_steps) / (total_steps - warmup_steps)
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))  # coeff ranges 0..1
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+# %% schedule-as-a-factor
+# idiom = "Hugging Face"
+# slips = ["cosine-falls-to-zero", "rate-rises-again"]
+# wrong = "The cosine is a factor of max_lr, so it falls to zero and not to min_lr, and then rises again."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
+        raise ValueError(f"{step}, {warmup_steps}, {total_steps}, {min_lr}, {max_lr}")
+    if step < warmup_steps:
+        return max_lr * float(step) / float(max(1, warmup_steps))
+    progress = float(step - warmup_steps) / float(max(1, total_steps - warmup_steps))
+    return max_lr * max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+# %% warm-up-in-degrees-of-min-lr
+# idiom = "rasbt"
+# slips = ["warm-up-from-min-lr"]
+# wrong = "The warm-up starts at min_lr, as an initial learning rate."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
+        raise ValueError(f"global_step={step}, {warmup_steps}/{total_steps}, {min_lr}/{max_lr}")
+    if step < warmup_steps:
+        lr_increment = (max_lr - min_lr) / warmup_steps
+        return min_lr + step * lr_increment
+    if step >= total_steps:
+        return min_lr
+    progress = (step - warmup_steps) / (total_steps - warmup_steps)
+    return min_lr + (max_lr - min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+# %% two-loops-over-a-generator-again
+# idiom = "CS336 students"
+# slips = ["generator-used-up"]
+# wrong = "The second loop over a generator finds nothing, so nothing is clipped."
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"max_norm must be > 0, got {max_norm}")
+    total = torch.zeros(())
+    for p in parameters:
+        if p.grad is not None:
+            total = total + p.grad.pow(2).sum()
+    total_norm = torch.sqrt(total)
+    if total_norm > max_norm:
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.mul_(max_norm / total_norm)
+    return total_norm
+
+
+# %% epsilon-beside-the-norm
+# idiom = "CS336 students"
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"max_l2_norm is {max_norm}")
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if len(grads) == 0:
+        return torch.tensor(0.0)
+    norm = torch.sqrt(sum(torch.sum(g**2) for g in grads))
+    if norm >= max_norm:
+        for g in grads:
+            g.mul_(max_norm / (norm + 1e-6))
+    return norm
+
+
+# %% torch-clips
+# idiom = "nanoGPT"
+# wrong = "PyTorch's own function takes a max_norm that is not positive."
+def clip_grad_norm_(parameters, max_norm):
+    return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+
+
+# %% gradients-of-all-that-learns
+# idiom = "d2l"
+# slips = ["missing-gradient-not-skipped", "frozen-gradients-left-out"]
+# wrong = "Two mistakes: a gradient that is None is not skipped, and one of a frozen parameter is."
+def clip_grad_norm_(parameters, max_norm):
+    if max_norm <= 0 or math.isnan(max_norm):
+        raise ValueError(f"theta = {max_norm}")
+    params = [p for p in parameters if p.requires_grad]
+    if not params:
+        return torch.zeros(())
+    norm = torch.sqrt(sum(torch.sum((p.grad**2)) for p in params))
+    if norm > max_norm:
+        for param in params:
+            param.grad[:] *= max_norm / norm
+    return norm
+
+
+# %% each-parameter-to-torch
+# idiom = "labml"
+# slips = ["each-gradient-clipped-alone"]
+# wrong = "Each gradient is clipped by its own norm."
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"grad_norm_clip: {max_norm}")
+    squares = []
+    for p in parameters:
+        if p.grad is None:
+            continue
+        own = p.grad.norm(2)
+        squares.append(own**2)
+        if own > max_norm:
+            p.grad.mul_(max_norm / own)
+    return torch.stack(squares).sum().sqrt() if squares else torch.tensor(0.0)
+
+
+# %% new-tensors-for-gradients
+# idiom = "CS336 students"
+# slips = ["gradients-replaced", "long-gradients-replaced"]
+# wrong = "The gradients are replaced by new tensors and not scaled in place."
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"invalid max_norm {max_norm}")
+    params = [p for p in parameters if p.grad is not None]
+    norm = torch.tensor(0.0)
+    if params:
+        norm = torch.cat([p.grad.flatten() for p in params]).norm()
+    if norm > max_norm:
+        for p in params:
+            p.grad = p.grad * (max_norm / norm)
+    return norm
+
+
+# %% white-list-of-modules
+# idiom = "minGPT"
+# slips = ["only-torchs-linear-maps-decay"]
+# wrong = "Only weights of nn.Linear decay, so embeddings and the katas' own matrices do not."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    decay = set()
+    whitelist_weight_modules = (torch.nn.Linear,)
+    for mn, m in model.named_modules():
+        for pn, p in m.named_parameters(recurse=False):
+            fpn = f"{mn}.{pn}" if mn else pn
+            if pn.endswith("weight") and isinstance(m, whitelist_weight_modules):
+                decay.add(fpn)
+    param_dict = {pn: p for pn, p in model.named_parameters() if p.requires_grad}
+    decay &= param_dict.keys()
+    no_decay = param_dict.keys() - decay
+    optim_groups = [
+        {"params": [param_dict[pn] for pn in sorted(decay)], "weight_decay": weight_decay},
+        {"params": [param_dict[pn] for pn in sorted(no_decay)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% no-decay-by-name
+# idiom = "Hugging Face"
+# slips = ["frozen-parameters-included", "named-biases-and-norms-spared", "all-but-biases-decay"]
+# wrong = "Names decide, so norms that are not called LayerNorm decay; and frozen parameters are included."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    no_decay = ["bias", "LayerNorm.weight"]
+    optimizer_grouped_parameters = [
+        {
+            "params": [p for n, p in model.named_parameters() if not any(nd in n for nd in no_decay)],
+            "weight_decay": weight_decay,
+        },
+        {
+            "params": [p for n, p in model.named_parameters() if any(nd in n for nd in no_decay)],
+            "weight_decay": 0.0,
+        },
+    ]
+    return torch.optim.AdamW(optimizer_grouped_parameters, lr=learning_rate, betas=betas)
+
+
+# %% all-parameters-alike-again
+# idiom = "CS336 students"
+# slips = ["everything-decays", "frozen-parameters-included", "all-but-biases-decay"]
+# wrong = "All parameters decay, and frozen ones are handed over too."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    return torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay)
+
+
+# %% adam-with-decay
+# idiom = "annotated transformer"
+# wrong = "Adam adds the decay to the gradient; AdamW was asked for."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    params = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in params if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in params if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.Adam(groups, lr=learning_rate, betas=betas)
+
+
+# %% accumulation-steps-and-a-flush
+# idiom = "nanoGPT"
+# slips = ["mean-of-means", "gradients-zeroed-after-the-step", "gradients-not-zeroed"]
+# wrong = "Two mistakes: each micro-batch weighs the same, and gradients are cleared after the step only."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    gradient_accumulation_steps = len(micro_batches)
+    if sum((Y != -100).sum() for _, Y in micro_batches) == 0:
+        raise ValueError("no targets")
+    lossf = 0.0
+    for X, Y in micro_batches:
+        logits = model(X)
+        loss = cross_entropy(logits, Y)
+        loss = loss / gradient_accumulation_steps  # scale the loss to account for gradient accumulation
+        loss.backward()
+        lossf += loss.item()
+    # clip the gradient
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    # flush the gradients as soon as we can, no need for this memory anymore
+    optimizer.zero_grad(set_to_none=True)
+    return lossf
+
+
+# %% a-step-for-each-pair
+# idiom = "rasbt"
+# slips = ["step-per-micro-batch"]
+# wrong = "It clips and steps after each micro-batch, and returns the mean of their losses."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    if not any((target != -100).any() for _, target in micro_batches):
+        raise ValueError("all targets are ignored")
+    track_losses = []
+    for input_batch, target_batch in micro_batches:
+        optimizer.zero_grad()  # Reset loss gradients from previous batch iteration
+        loss = cross_entropy(model(input_batch), target_batch)
+        loss.backward()
+        clip_grad_norm_(model.parameters(), max_norm)
+        optimizer.step()
+        track_losses.append(loss.item())
+    return sum(track_losses) / len(track_losses)
+
+
+# %% model-train-and-no-clipping
+# idiom = "d2l"
+# slips = ["train-mode-forced", "not-clipped"]
+# wrong = "Two mistakes: the model is put into train mode, and nothing is clipped."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    model.train()
+    batches = [(X, Y) for X, Y in micro_batches]
+    num_tokens = sum(int((Y != -100).sum()) for _, Y in batches)
+    if num_tokens == 0:
+        raise ValueError("num_tokens is 0")
+    optimizer.zero_grad()
+    metric = 0.0
+    for X, Y in batches:
+        Y_hat = model(X)
+        l = cross_entropy(Y_hat, Y) * (Y != -100).sum() / num_tokens
+        l.backward()
+        metric += float(l)
+    optimizer.step()
+    return metric
+
+
+# %% detached-loss-returned
+# idiom = "Hugging Face"
+# wrong = "The loss comes back as a tensor, without its graph, instead of as a number."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batch_samples = list(micro_batches)
+    num_items_in_batch = sum((labels.ne(-100)).sum() for _, labels in batch_samples)
+    if num_items_in_batch == 0:
+        raise ValueError(f"no labels in {len(batch_samples)} batches")
+    model.zero_grad()
+    tr_loss = torch.tensor(0.0, device=batch_samples[0][0].device)
+    for inputs, labels in batch_samples:
+        loss = cross_entropy(model(inputs), labels) * labels.ne(-100).sum() / num_items_in_batch
+        loss.backward()
+        tr_loss += loss.detach()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return tr_loss
+
+
+# %% zero-grad-in-the-loop
+# idiom = "CS336 students"
+# slips = ["gradients-zeroed-per-micro-batch"]
+# wrong = "Gradients are cleared before each backward, so only those of the last micro-batch are left."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    n_targets = sum(torch.count_nonzero(t != -100).item() for _, t in micro_batches)
+    if not n_targets:
+        raise ValueError("there are no targets")
+    total_loss = 0.0
+    for x, t in micro_batches:
+        logits = model(x)
+        n = torch.count_nonzero(t != -100).item()
+        loss = cross_entropy(logits, t) * n / n_targets
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        total_loss += loss.item()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return total_loss
+
+
+# %% estimate-loss-again
+# idiom = "nanoGPT"
+# wrong = "The mean over random batches, and not over the whole text once."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    eval_iters = 20
+    generator = torch.Generator().manual_seed(1337)
+    with _in_eval_mode(model):
+        losses = torch.zeros(eval_iters)
+        for k in range(eval_iters):
+            X, Y = get_batch(tokens, batch_size, min(block_size, len(tokens) - 1), generator)
+            logits = model(X)
+            loss = cross_entropy(logits, Y)
+            losses[k] = loss.item()
+    return losses.mean().item()
+
+
+# %% loss-of-a-loader
+# idiom = "rasbt"
+# slips = ["short-window-dropped", "mean-of-batch-means"]
+# wrong = "The short window is dropped and batch means are averaged; afterwards all is in train mode."
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"a text of {len(tokens)} tokens")
+    ids = torch.from_numpy(tokens.astype(np.int64))
+    input_ids, target_ids = [], []
+    for i in range(0, len(ids) - block_size, block_size):
+        input_ids.append(ids[i : i + block_size])
+        target_ids.append(ids[i + 1 : i + block_size + 1])
+    if not input_ids:
+        return float("nan")
+    total_loss, num_batches = 0.0, 0
+    model.eval()
+    with torch.no_grad():
+        for i in range(0, len(input_ids), batch_size):
+            logits = model(torch.stack(input_ids[i : i + batch_size]))
+            total_loss += cross_entropy(logits, torch.stack(target_ids[i : i + batch_size])).item()
+            num_batches += 1
+    model.train()
+    return total_loss / num_batches
+
+
+# %% neither-eval-nor-no-grad
+# idiom = "CS336 students"
+# slips = ["evaluated-in-train-mode", "evaluated-with-gradients"]
+# wrong = "Two mistakes: the model stays in its mode, and gradients are recorded."
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    n = len(tokens) - 1
+    if n < 1:
+        raise ValueError(f"need at least 2 tokens, got {len(tokens)}")
+    total = 0.0
+    full = n // block_size
+    data = torch.from_numpy(np.asarray(tokens).astype(np.int64))
+    rows = [
+        (data[i * block_size : (i + 1) * block_size], data[i * block_size + 1 : (i + 1) * block_size + 1])
+        for i in range(full)
+    ]
+    for i in range(0, full, batch_size):
+        x = torch.stack([r[0] for r in rows[i : i + batch_size]])
+        y = torch.stack([r[1] for r in rows[i : i + batch_size]])
+        total += cross_entropy(model(x), y).item() * y.numel()
+    if n % block_size:
+        x, y = data[full * block_size : -1][None], data[full * block_size + 1 :][None]
+        total += cross_entropy(model(x), y).item() * y.numel()
+    return total / n
+
+
+# %% grouped-texts
+# idiom = "Hugging Face"
+# wrong = "Groups of block_size tokens are shifted inside, so the first token of each group is no target."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    total, count = 0.0, 0
+    with _in_eval_mode(model):
+        for i in range(0, len(tokens), block_size):
+            group = torch.from_numpy(tokens[i : i + block_size].astype(np.int64))[None]
+            if group.shape[1] < 2:
+                continue
+            shift_labels = group[..., 1:]
+            shift_logits = model(group)[..., :-1, :]
+            total += cross_entropy(shift_logits, shift_labels).item() * shift_labels.numel()
+            count += shift_labels.numel()
+    return total / max(count, 1)
+
+
+# %% sum-by-torch-divided-by-the-count
+# idiom = "nanoGPT"
+def cross_entropy(logits, targets, ignore_index=-100):
+    flat, y = logits.reshape(-1, logits.size(-1)), targets.reshape(-1).long()
+    total = nn.functional.cross_entropy(flat, y, ignore_index=ignore_index, reduction="sum")
+    return total / max(1, int((y != ignore_index).sum()))
+
+
+# %% get-lr
+# idiom = "nanoGPT"
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"it = {step}")
+    if warmup_steps < 0 or total_steps < warmup_steps:
+        raise ValueError(f"warmup_iters = {warmup_steps}, lr_decay_iters = {total_steps}")
+    if min_lr < 0 or max_lr < min_lr:
+        raise ValueError(f"min_lr = {min_lr}, learning_rate = {max_lr}")
+    if step < warmup_steps:
+        return max_lr * (step / warmup_steps)
+    decay_ratio = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    if warmup_steps == total_steps:
+        decay_ratio = 1.0
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+# %% slices-drawn-by-the-generator
+# idiom = "nanoGPT"
+def get_batch(tokens, batch_size, block_size, generator):
+    if batch_size <= 0:
+        raise ValueError(f"batch_size = {batch_size}")
+    if block_size <= 0:
+        raise ValueError(f"block_size = {block_size}")
+    if len(tokens) - block_size <= 0:
+        raise ValueError(f"block_size = {block_size} is too long for {len(tokens)} tokens")
+    ix = torch.randint(0, len(tokens) - block_size, (batch_size,), generator=generator)
+    x = torch.stack([torch.from_numpy(np.array(tokens[i : i + block_size], dtype=np.int64)) for i in ix])
+    y = torch.stack(
+        [torch.from_numpy(np.array(tokens[i + 1 : i + 1 + block_size], dtype=np.int64)) for i in ix]
+    )
+    return x, y
+
+
+# %% clipped-by-hand
+# idiom = "d2l"
+def clip_grad_norm_(parameters, max_norm):
+    if not max_norm > 0:
+        raise ValueError(f"theta must be positive: {max_norm}")
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norm = sum((torch.sum(g**2) for g in grads), torch.zeros(())) ** 0.5
+    if norm > max_norm:
+        for g in grads:
+            g[...] *= max_norm / norm
+    return norm
+
+
+# %% decay-params-and-nodecay-params
+# idiom = "nanoGPT"
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    param_dict = {pn: p for pn, p in model.named_parameters()}
+    param_dict = {pn: p for pn, p in param_dict.items() if p.requires_grad}
+    decay_params = [p for n, p in param_dict.items() if p.dim() >= 2]
+    nodecay_params = [p for n, p in param_dict.items() if p.dim() < 2]
+    optim_groups = [
+        {"params": decay_params, "weight_decay": weight_decay},
+        {"params": nodecay_params, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% sums-over-all-tokens
+# idiom = "Hugging Face"
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = [*micro_batches]
+    num_items = sum(labels.ne(-100).sum().item() for _, labels in batches)
+    if num_items == 0:
+        raise ValueError("no labels to learn from")
+    optimizer.zero_grad(set_to_none=True)
+    losses = []
+    for input_ids, labels in batches:
+        logits = model(input_ids)
+        loss = nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten().long(), reduction="sum")
+        loss = loss / num_items
+        loss.backward()
+        losses.append(loss.item())
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return sum(losses)
+
+
+# %% window-by-window
+# idiom = "labml"
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) <= 1:
+        raise ValueError(f"{len(tokens)} tokens cannot be evaluated")
+    device = next((p.device for p in model.parameters()), "cpu")
+    training = {m: m.training for m in model.modules()}
+    total = 0.0
+    try:
+        model.eval()
+        for i in range(0, len(tokens) - 1, block_size):
+            data = torch.from_numpy(tokens[i : i + block_size + 1].astype(np.int64)).to(device)[None]
+            total += cross_entropy(model(data[:, :-1]), data[:, 1:]).item() * (data.shape[1] - 1)
+    finally:
+        for m in training:
+            m.training = training[m]
+    return total / (len(tokens) - 1)

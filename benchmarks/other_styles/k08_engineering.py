@@ -1,0 +1,565 @@
+# %% time-and-name
+# idiom = "CS336 students"
+# slips = ["run-id-to-the-second", "run-id-of-the-name-only", "run-id-in-local-time", "run-id-unsafe", "run-id-too-long"]
+# wrong = "Nothing but the second and the name: no microseconds, no digest, and the name as it is."
+def make_run_id(config, now):
+    timestamp = now.strftime("%Y%m%d_%H%M%S")
+    return f"{timestamp}_{config.name}"
+
+
+# %% seconds-with-a-digest
+# idiom = "Hugging Face"
+# slips = ["run-id-to-the-second"]
+# wrong = "The time ends with the seconds."
+def make_run_id(config, now):
+    current_time = (now.astimezone(UTC) if now.tzinfo else now).strftime("%Y-%m-%d_%H-%M-%S")
+    safe_name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in config.name)[:50]
+    payload = json.dumps(_plain(config), sort_keys=True, default=str)
+    return "_".join([current_time, safe_name, hashlib.md5(payload.encode()).hexdigest()[:8]])
+
+
+# %% hash-of-the-configuration
+# idiom = "CS336 students"
+# wrong = "hash() gives other numbers in the next process, so one configuration gets several names."
+def make_run_id(config, now):
+    if now.tzinfo:
+        now = now.astimezone(UTC)
+    slug = re.sub(r"[^a-zA-Z0-9]+", "-", config.name)[:40]
+    values = tuple(str(item) for item in sorted(_plain(config).items()))
+    return f"{now:%Y%m%dT%H%M%S%f}-{slug}-{hash(values) & 0xFFFFFFFF:08x}"
+
+
+# %% uuid-at-the-end
+# idiom = "labml"
+# slips = ["run-id-by-chance"]
+# wrong = "A random number makes it unique, so equal configurations get different names."
+def make_run_id(config, now):
+    import uuid
+
+    now = now.astimezone(UTC) if now.tzinfo is not None else now
+    name = re.sub(r"\W", "-", config.name, flags=re.ASCII)[:50]
+    return now.strftime("%Y%m%d-%H%M%S-%f") + f"-{name}-" + uuid.uuid4().hex[:8]
+
+
+# %% digest-of-the-repr
+# idiom = "CS336 students"
+# wrong = "The digest is that of the repr, in which 0 and 0.0 differ although the configurations are equal."
+def make_run_id(config, now):
+    when = now.astimezone(UTC) if now.tzinfo is not None else now
+    name = re.sub("[^0-9A-Za-z_-]", "-", config.name)[:60]
+    h = hashlib.sha1(repr(config).encode("utf-8")).hexdigest()[:10]
+    return f"{when.strftime('%Y%m%d-%H%M%S-%f')}-{name}-{h}"
+
+
+# %% iso-format-cleaned
+# idiom = "CS336 students"
+# slips = ["run-id-in-local-time"]
+# wrong = "Two mistakes: local time, and isoformat leaves out microseconds of zero."
+def make_run_id(config, now):
+    stamp = re.sub(r"[:.+]", "-", now.isoformat())
+    name = re.sub(r"[^A-Za-z0-9]", "-", config.name)[:30]
+    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{stamp}-{name}-{digest}"
+
+
+# %% spaces-replaced
+# idiom = "CS336 students"
+# slips = ["run-id-unsafe", "run-id-too-long"]
+# wrong = "Two mistakes: only spaces and slashes are replaced in the name, and it is not cut."
+def make_run_id(config, now):
+    if now.tzinfo is not None:
+        now = now.astimezone(UTC)
+    exp = config.name.replace(" ", "_").replace("/", "_")
+    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()
+    return now.strftime("%Y%m%d_%H%M%S_%f") + "_" + exp + "_" + digest[:6]
+
+
+# %% a-file-kept-open
+# idiom = "minGPT"
+# slips = ["row-in-the-buffer"]
+# wrong = "The file stays open and is never flushed, so rows wait in a buffer."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        lines = _whole_lines(self.path)
+        self.columns = next(csv.reader(lines), None)
+        self.file = open(self.path, "a", newline="")
+        self.writer = csv.writer(self.file, lineterminator="\n")
+
+    def log(self, step, **metrics):
+        if self.columns is None:
+            self.columns = ["step", *metrics]
+            self.writer.writerow(self.columns)
+        row = {"step": step, **metrics}
+        for name in row:
+            if name not in self.columns:
+                raise ValueError(f"unknown metric {name}")
+        self.writer.writerow([row.get(name) for name in self.columns])
+
+
+# %% header-if-not-started
+# idiom = "CS336 students"
+# slips = ["header-twice", "columns-forgotten", "torn-line-kept"]
+# wrong = "A new logger knows nothing of the file: a second header, other columns, and a torn line is kept."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.fieldnames = None
+
+    def log(self, step, **metrics):
+        row = {"step": step, **metrics}
+        with open(self.path, "a", newline="") as f:
+            if self.fieldnames is None:
+                self.fieldnames = list(row)
+                csv.writer(f).writerow(self.fieldnames)
+            csv.DictWriter(f, fieldnames=self.fieldnames).writerow(row)
+
+
+# %% header-if-the-file-is-new
+# idiom = "rasbt"
+# slips = ["torn-line-kept"]
+# wrong = "A line that a kill has cut short is kept, and the next row is appended to it."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.columns = None
+        if self.path.exists() and self.path.stat().st_size > 0:
+            with open(self.path, newline="") as f:
+                self.columns = next(csv.reader(f))
+
+    def log(self, step, **metrics):
+        row = {"step": step, **metrics}
+        new_file = self.columns is None
+        if new_file:
+            self.columns = list(row)
+        unknown = set(row) - set(self.columns)
+        if unknown:
+            raise ValueError(f"{sorted(unknown)} not in {self.columns}")
+        with open(self.path, "a", newline="") as f:
+            writer = csv.DictWriter(f, self.columns, restval="")
+            if new_file:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+# %% four-decimals
+# idiom = "nanoGPT"
+# slips = ["numbers-rounded"]
+# wrong = "Numbers are written with four decimals."
+class CSVLogger:
+    def log(self, step, **metrics):
+        if self.columns is None:
+            self.columns = ["step", *metrics]
+            _append(self.path, ",".join(self.columns) + "\n")
+        for name in metrics:
+            if name not in self.columns:
+                raise ValueError(f"{name} is new")
+        cells = [str(step)]
+        for name in self.columns[1:]:
+            value = metrics.get(name)
+            cells.append("" if value is None else f"{value:.4f}")
+        _append(self.path, ",".join(cells) + "\n")
+
+
+# %% extras-ignored
+# idiom = "CS336 students"
+# slips = ["unknown-metric-dropped"]
+# wrong = "DictWriter is told to pass over what has no column."
+class CSVLogger:
+    def log(self, step, **metrics):
+        row = {"step": step, **metrics}
+        with open(self.path, "a", newline="") as f:
+            if self.columns is None:
+                self.columns = list(row)
+                f.write(",".join(self.columns) + "\n")
+            writer = csv.DictWriter(f, self.columns, extrasaction="ignore", lineterminator="\n")
+            writer.writerow(row)
+
+
+# %% values-as-they-come
+# idiom = "d2l"
+# slips = ["cells-in-order-of-the-call"]
+# wrong = "The values are written in the order of the call."
+class CSVLogger:
+    def log(self, step, **metrics):
+        if not self.columns:
+            self.columns = ["step"] + list(metrics.keys())
+            _append(self.path, ",".join(self.columns) + "\n")
+        if not set(metrics) <= set(self.columns):
+            raise ValueError(f"columns are {self.columns}, not {list(metrics)}")
+        cells = [step] + list(metrics.values())
+        _append(self.path, ",".join("" if c is None else str(c) for c in cells) + "\n")
+
+
+# %% dump-of-what-is-given
+# idiom = "nanoGPT"
+# wrong = "Whatever a call names is written: no columns, no null for what is left out, nothing refused."
+class JSONLLogger:
+    def log(self, step, **metrics):
+        with open(self.path, "a") as f:
+            f.write(json.dumps({"step": step, **metrics}) + "\n")
+
+
+# %% only-finite-numbers
+# idiom = "Hugging Face"
+# slips = ["nan-as-null"]
+# wrong = "NaN and infinity become null."
+class JSONLLogger:
+    def log(self, step, **metrics):
+        columns = self.columns or ["step", *metrics]
+        if extra := [name for name in metrics if name not in columns]:
+            raise ValueError(f"unknown metrics {extra}")
+        row = {"step": step}
+        for name in columns[1:]:
+            value = metrics.get(name)
+            row[name] = value if value is not None and math.isfinite(value) else None
+        with self.path.open("a") as f:
+            print(json.dumps(row), file=f)
+        self.columns = columns
+
+
+# %% rows-read-and-written-again
+# idiom = "CS336 students"
+# slips = ["rewound-too-far", "log-overwritten-in-place"]
+# wrong = "Two mistakes: the row of the step goes too, and the file is written over."
+class CSVLogger:
+    def rewind(self, step):
+        if not self.path.exists():
+            return
+        with open(self.path, newline="") as f:
+            reader = csv.DictReader(f)
+            columns = reader.fieldnames
+            rows = [row for row in reader if int(row["step"]) < step]
+        with open(self.path, "w", newline="") as f:
+            writer = csv.DictWriter(f, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class JSONLLogger:
+    def rewind(self, step):
+        if not self.path.exists():
+            return
+        rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+        with open(self.path, "w") as f:
+            for row in rows:
+                if row["step"] < step:
+                    f.write(json.dumps(row) + "\n")
+
+
+# %% three-entries
+# idiom = "CS336 students"
+# slips = ["folder-not-made", "checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "no-map-location", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# wrong = "Model, optimizer and step, and nothing else: no folder, no generators, written in place."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    obj = {
+        "model_state": model.state_dict(),
+        "optimizer_state": optimizer.state_dict(),
+        "iteration": step,
+    }
+    torch.save(obj, path)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    obj = torch.load(path)
+    model.load_state_dict(obj["model_state"])
+    if optimizer is not None:
+        optimizer.load_state_dict(obj["optimizer_state"])
+    return obj["iteration"]
+
+
+# %% three-entries-in-a-new-folder
+# idiom = "CS336 students"
+# slips = ["checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# wrong = "The states of no generator are saved; and the file is written in place, and not checked."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "iteration": step}, path)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(checkpoint["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+    return checkpoint["iteration"]
+
+
+# %% configuration-as-an-object
+# idiom = "nanoGPT"
+# slips = ["numpy-array-in-the-file"]
+# wrong = "The configuration is saved as an object, which weights_only=True refuses to load."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    checkpoint = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": config,
+        "generator": generator.get_state() if generator is not None else None,
+        "rng": _global_rng_states(),
+    }
+    with _replacing(path) as file:
+        torch.save(checkpoint, file)
+
+
+# %% loaded-whatever-it-holds
+# idiom = "nanoGPT"
+# slips = ["numpy-array-in-the-file", "file-that-runs-code"]
+# wrong = "Two mistakes: the configuration is saved as an object, and a pickle may run code when it is loaded."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    checkpoint = dict(
+        model=model.state_dict(),
+        optimizer=optimizer.state_dict(),
+        step=step,
+        config=config,
+        generator=None if generator is None else generator.get_state(),
+        rng=_global_rng_states(),
+    )
+    with _replacing(path) as f:
+        torch.save(checkpoint, f)
+
+
+def _read_checkpoint(path):
+    with _opened(path) as file:
+        try:
+            _check_sums(file)
+            state = torch.load(file, map_location="cpu", weights_only=False)
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+    if not isinstance(state, dict) or not {"model", "optimizer", "step", "generator", "rng"} <= state.keys():
+        raise ValueError(f"{path} is no checkpoint")
+    return state
+
+
+# %% rng-states-as-they-are
+# idiom = "Hugging Face"
+# slips = ["numpy-array-in-the-file"]
+# wrong = "NumPy's state holds an array, which weights_only=True refuses to load."
+def _global_rng_states():
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.random.get_rng_state(),
+        "cuda": [],
+        "mps": None,
+    }
+
+
+# %% torch-and-cuda-only
+# idiom = "CS336 students"
+# slips = ["python-forgotten", "numpy-forgotten"]
+# wrong = "Two mistakes: the generators of Python and of NumPy are not set back."
+def _global_rng_states():
+    states = {"torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def _set_global_rng_states(states):
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+# %% not-strict
+# idiom = "labml"
+# slips = ["names-that-do-not-match-passed-over", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# wrong = "strict=False passes over names that do not match; the model is loaded first, and nothing compared."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read_checkpoint(path)
+    try:
+        model.load_state_dict(state["model"], strict=False)
+        if optimizer is not None:
+            optimizer.load_state_dict(state["optimizer"])
+        if generator is not None:
+            generator.set_state(state["generator"])
+    except Exception as error:
+        raise ValueError(f"{path} does not fit") from error
+    _set_global_rng_states(state["rng"])
+    return state["step"]
+
+
+# %% temporary-file-and-a-move
+# idiom = "CS336 students"
+# slips = ["unfinished-file-left"]
+# wrong = "If writing fails, the temporary file stays in the folder."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_suffix(".tmp")
+    payload = {
+        "step": step,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "config": _plain(config),
+        "generator": generator.get_state() if generator else None,
+        "rng": _global_rng_states(),
+    }
+    torch.save(payload, tmp)
+    os.replace(tmp, path)
+
+
+# %% straight-to-the-path
+# idiom = "nanoGPT"
+# slips = ["checkpoint-written-in-place"]
+# wrong = "The old checkpoint is written over."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    os.makedirs(Path(path).parent, exist_ok=True)
+    print(f"saving checkpoint to {path}")
+    raw = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    raw["config"] = _plain(config)
+    raw["generator"] = None if generator is None else generator.get_state()
+    raw["rng"] = _global_rng_states()
+    torch.save(raw, path)
+
+
+# %% torch-load-alone
+# idiom = "CS336 students"
+# slips = ["no-map-location", "damage-not-named"]
+# wrong = "Two mistakes: no map_location, and torch's own errors for a damaged file."
+def _read_checkpoint(path):
+    state = torch.load(path, weights_only=True)
+    for key in ("model", "optimizer", "step", "generator", "rng"):
+        if key not in state:
+            raise ValueError(f"{path}: no {key}")
+    return state
+
+
+# %% start-at-the-next-step
+# idiom = "rasbt"
+# slips = ["step-off-by-one"]
+# wrong = "The step after the one saved comes back."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    checkpoint = _read_checkpoint(path)
+    _check_model(path, model, checkpoint["model"])
+    before = _global_rng_states()
+    try:
+        if generator is not None:
+            old = generator.get_state()
+            generator.set_state(checkpoint["generator"])
+        try:
+            if optimizer is not None:
+                optimizer.load_state_dict(checkpoint["optimizer"])
+        except Exception:
+            if generator is not None:
+                generator.set_state(old)
+            raise
+        _set_global_rng_states(checkpoint["rng"])
+    except Exception as error:
+        _set_global_rng_states(before)
+        raise ValueError(f"cannot resume from {path}") from error
+    model.load_state_dict(checkpoint["model"])
+    start_step = checkpoint["step"] + 1
+    return start_step
+
+
+# %% seed-of-the-generator
+# idiom = "CS336 students"
+# slips = ["seed-instead-of-state", "batches-from-the-start"]
+# wrong = "The seed of the generator is saved instead of its state, so the batches start from the first."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": _plain(config),
+        "generator": None if generator is None else generator.initial_seed(),
+        "rng": _global_rng_states(),
+    }
+    with _replacing(path) as file:
+        torch.save(state, file)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read_checkpoint(path)
+    _check_model(path, model, state["model"])
+    if generator is not None:
+        if state["generator"] is None:
+            raise ValueError(f"{path} has no seed")
+    if optimizer is not None:
+        try:
+            optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:
+            raise ValueError(f"{path}: another optimizer") from error
+    if generator is not None:
+        generator.manual_seed(state["generator"])
+    _set_global_rng_states(state["rng"])
+    model.load_state_dict(state["model"])
+    return state["step"]
+
+
+# %% stamp-slug-and-digest
+# idiom = "labml"
+def make_run_id(config, now):
+    utc = now if now.tzinfo is None else now.astimezone(UTC)
+    stamp = f"{utc:%Y_%m_%d-%H_%M_%S_%f}"
+    slug = "".join(c if re.match("[A-Za-z0-9_-]", c) else "-" for c in config.name)[:40]
+    text = json.dumps(_plain(config), sort_keys=True, separators=(",", ":"))
+    return "-".join((stamp, slug, hashlib.blake2b(text.encode(), digest_size=6).hexdigest()))
+
+
+# %% dict-writer-opened-for-each-row
+# idiom = "CS336 students"
+class CSVLogger:
+    def log(self, step, **metrics):
+        row = {"step": step, **metrics}
+        if not self.columns:
+            columns = list(row)
+        else:
+            columns = self.columns
+            for key in row.keys() - set(columns):
+                raise ValueError(f"metric {key!r} is not one of {columns}")
+        with open(self.path, "a", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, fieldnames=columns, lineterminator="\n")
+            if not self.columns:
+                writer.writeheader()
+            writer.writerow(row)
+            f.flush()
+            os.fsync(f.fileno())
+        self.columns = columns
+
+
+# %% named-temporary-file
+# idiom = "Hugging Face"
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}"
+    payload = {
+        "rng": _global_rng_states(),
+        "generator": generator.get_state() if generator is not None else None,
+        "config": _plain(config),
+        "step": step,
+        "optimizer": optimizer.state_dict(),
+        "model": model.state_dict(),
+    }
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(payload, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# %% checked-and-then-loaded
+# idiom = "labml"
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    saved = _read_checkpoint(path)
+    _check_model(path, model, saved["model"])
+    if generator is not None and saved["generator"] is None:
+        raise ValueError(f"no generator in {path}")
+    if optimizer is not None:
+        try:
+            optimizer.load_state_dict(saved["optimizer"])
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path} is of another optimizer: {error}") from error
+    model.load_state_dict(saved["model"])
+    if generator is not None:
+        generator.set_state(saved["generator"])
+    _set_global_rng_states(saved["rng"])
+    return int(saved["step"])
