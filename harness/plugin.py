@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
-from harness.course.katas import find_root, load_course
+from harness.course.katas import load_course
 from harness.run import child
 from harness.run.hooks import KataRun
-from harness.run.plan import RunPlan, plan_run, quieten
+from harness.run.plan import RunPlan, course_root, plan_run, quieten
+from harness.run.streams import ENDED_BY_PIPE, open_closed_streams
 
 RUN = pytest.StashKey[RunPlan]()
 
@@ -34,11 +37,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    open_closed_streams()  # before pytest captures them
+    return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if RUN in config.stash:
         return None  # this hook is entered a second time in the supervised child, which does the work
-    root = find_root(config.rootpath.resolve()) or find_root(config.invocation_params.dir.resolve())
+    root = course_root(config)
     run = plan_run(config, load_course(root)) if root else None
     if run is None:
         return None
@@ -53,5 +62,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None  # no child: this process goes on and does the work
     if ending.exit_status is not None:
         return ending.exit_status
+    if ending.status == ENDED_BY_PIPE:
+        return pytest.ExitCode.TESTS_FAILED  # nobody reads what could be said
+    if kata_run.can_report(ending):
+        run.death = ending
+        return None  # this process reports what its child could not, and runs no test
     kata_run.end.write_after_death(ending)
     return pytest.ExitCode.TESTS_FAILED

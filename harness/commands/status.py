@@ -29,13 +29,13 @@ def as_json(progress: Sequence[KataProgress]) -> dict[str, Any]:
 
 
 def all_done(progress: Sequence[KataProgress]) -> bool:
-    """True if every kata is complete and no stub has been edited since."""
-    return all(each.complete and not each.edited_since_pass for each in progress)
+    """True if every kata has passed its original tests and no stub has been edited since."""
+    return all(each.proven and not each.edited_since_pass for each in progress)
 
 
 def closing_lines(progress: Sequence[KataProgress], stored: Receipts, course: Course) -> list[Line]:
     """Return the next command to type, and the notices."""
-    return [Line(), *status_next(next_kata(progress)), *notices(course, progress, stored)]
+    return [Line(), *status_next(next_kata(progress), all_done(progress)), *notices(course, progress, stored)]
 
 
 def show_table(progress: Sequence[KataProgress]) -> None:
@@ -57,7 +57,7 @@ def _row(each: KataProgress, current: KataProgress | None) -> dict[str, Any]:
         "tests": list(each.tests),
         "passed": list(each.passed),
         "next_test": each.next_test,
-        "complete": each.complete,
+        "complete": each.proven,
         "edited_since_pass": each.edited_since_pass,
         "tests_differ": each.tests_differ,
         "locked": each.locked,

@@ -110,6 +110,14 @@ def find_root(start: Path) -> Path | None:
     return None
 
 
+def courses_in(folder: Path) -> list[Path]:
+    """Return the folders directly in `folder` that are roots of a course."""
+    try:
+        return sorted(each for each in folder.iterdir() if _kata_names(each))
+    except OSError:
+        return []
+
+
 def load_course(root: Path) -> Course:
     """Return the course under `root`, its katas ordered by number."""
     return Course(root, tuple(Kata(root, name) for name in _kata_names(root)))

@@ -86,6 +86,8 @@ class Unimportable(Failure):
             return [f"{name} is missing; `harness reset` restores the original."]
         if self.error == "TooSlow":
             return [f"Importing {name} was {self.message} and was stopped. An infinite loop?"]
+        if self.error in ("MergeConflict", "NotUtf8"):
+            return textwrap.wrap(self.message, WIDTH - 2)
         lines = [f"{name} cannot be imported:", *message_lines(f"{self.error}: {self.message}")]
         if self.missing_module:
             lines.append("The katas need only the standard library, torch, numpy and jaxtyping.")

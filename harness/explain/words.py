@@ -92,6 +92,8 @@ def error_lines(error: str, message: str) -> list[str]:
     """Return an error's name and message, and what they mean here."""
     if error == "SystemExit":
         return ["Your code calls sys.exit(); a kata returns a value or raises an error."]
+    if error == "NoDebugger":
+        return [message, "Or set a breakpoint in your editor, and debug the test there."]
     if error == "EndedRun":
         return [
             "Your code calls pytest.exit(), which ends the run; a kata returns a value or raises an error."

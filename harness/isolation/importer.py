@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from harness.course.kata_tests import digest
 from harness.course.katas import Course, Kata
@@ -24,6 +26,7 @@ from harness.course.stubs import read_contract
 from harness.isolation.calls import CallLog, log_calls
 from harness.isolation.process_state import Change, ProcessState, changes_in
 from harness.isolation.recorder import Recorder
+from harness.isolation.sources import check_source
 from harness.isolation.standins import CannotImport, MissingName, stand_in
 from harness.isolation.typecheck import checked
 
@@ -92,7 +95,11 @@ class KataLoader(Loader):
         if key not in _CODE:
             if len(_CODE) >= _MOST_CODE:
                 _CODE.clear()
-            _CODE[key] = self._inner.source_to_code(data, str(path))
+            try:
+                _CODE[key] = self._inner.source_to_code(data, str(path))
+            except (SyntaxError, ValueError):  # ValueError: a null byte, in some versions of Python
+                check_source(path, data)
+                raise
         return _CODE[key]
 
     def _fill_missing(self, module: ModuleType, expected: Sequence[str]) -> None:
@@ -180,10 +187,19 @@ def install(
         from jaxtyping import install_import_hook
 
         install_import_hook(importer.modules, TYPECHECKER)
+        _leave_uncompiled()
     sys.meta_path.insert(0, importer)
     for kata in solved:
         _prefer_solution(kata)
     return importer
+
+
+def _leave_uncompiled() -> None:
+    """Let torch.compile do nothing: compiled too, the checks of types refuse every tensor."""
+    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
+    config: Any = sys.modules.get("torch._dynamo.config")  # if it is imported, it has read the variable
+    if config is not None:
+        config.disable = True
 
 
 def purge_compiled_tests(course: Course) -> None:

@@ -34,10 +34,16 @@ class KataProgress:
     edited_since_pass: bool  # complete, but the stub has changed since
     tests_differ: bool  # the test file differs from the shipped one
     blocked_by: Kata | None  # the first kata before this one that is not complete
+    original_tests: bool = True  # if complete: with the tests as they are shipped
 
     @property
     def locked(self) -> bool:
         return self.blocked_by is not None
+
+    @property
+    def proven(self) -> bool:
+        """True if it is complete according to the original tests; edited ones unlock, but prove nothing."""
+        return self.complete and self.original_tests
 
 
 def current_digests(course: Course) -> dict[str, Digests]:
@@ -107,6 +113,9 @@ def _assess_kata(
         edited_since_pass=edited,
         tests_differ=now.tests != shipped.digest,
         blocked_by=blocker,
+        original_tests=any(
+            tests == shipped.digest for stub, tests in complete_pairs if edited or stub == now.stub
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.course.katas import Course
+from harness.course.katas import Course, Kata
 from harness.progress.receipts import Receipts
 from harness.progress.standing import KataProgress
 from harness.terminal.lines import Line
@@ -18,7 +18,9 @@ def lock_reason(blocker: KataProgress) -> str:
 def notices(course: Course, katas: Iterable[KataProgress], stored: Receipts) -> list[Line]:
     """Return a line for each test file that was edited and for each problem with the saved progress."""
     path = course.relative(stored.path)
-    lines = [_tests_differ(course.relative(each.kata.tests)) for each in katas if each.tests_differ]
+    shown = list(katas)
+    lines = [_tests_differ(course.relative(each.kata.tests)) for each in shown if each.tests_differ]
+    lines += [_proves_nothing(each.kata) for each in shown if each.complete and not each.proven]
     if stored.unreadable:
         lines.append(_unreadable_lines(path, stored.unreadable))
     if stored.problem:
@@ -28,6 +30,14 @@ def notices(course: Course, katas: Iterable[KataProgress], stored: Receipts) -> 
 
 def _tests_differ(path: str) -> Line:
     return Line(f"Note: {path} differs from the original tests (git diff {path}).", "dim")
+
+
+def _proves_nothing(kata: Kata) -> Line:
+    return Line(
+        f"Note: kata {kata.title} has passed other tests than the original ones. Restore those"
+        f" (git checkout katas/{kata.name}/test_{kata.topic}.py), then run  {kata.command}",
+        "bad",
+    )
 
 
 def _unreadable_lines(path: str, numbers: Sequence[int]) -> Line:
@@ -65,8 +75,10 @@ def notebook_before_its_kata_is_done(progress: KataProgress) -> str:
     )
 
 
-def course_complete() -> list[Line]:
-    """Suggest what to do after the last kata."""
+def course_complete(proven: bool = True) -> list[Line]:
+    """Suggest what to do after the last kata; `proven`: by the original tests."""
+    if not proven:
+        return [Line("Nothing is left to do, but not every kata has passed the original tests.", "title")]
     return [
         Line("All katas are complete. You have built a language model!", "good"),
         Line("Train it and let it write:  harness train, then  harness sample"),
@@ -78,14 +90,14 @@ def state_of(progress: KataProgress, current: KataProgress | None) -> str:
     if progress.edited_since_pass:
         return "edited since pass"
     if progress.complete:
-        return "complete"
+        return "complete" if progress.proven else "other tests"
     if progress is current:
         return "current"
     return "locked"
 
 
-def status_next(following: KataProgress | None) -> list[Line]:
+def status_next(following: KataProgress | None, proven: bool) -> list[Line]:
     if following is None:
-        return course_complete()
+        return course_complete(proven)
     test = [Line(f"      {following.next_test}", "dim")] if following.next_test else []
     return [Line(f"Next: {following.kata.command}"), *test]

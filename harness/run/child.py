@@ -33,7 +33,7 @@ def prepare_imports(config: pytest.Config, run: RunPlan, recorder: Recorder) -> 
         import torch  # noqa: F401  # for its time only; a missing torch is reported where it is used
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ReplacedSources)]
     sources = carried[0].texts if carried else {}
-    solved = () if run.learning else run.course.katas
+    solved = () if run.learning and not run.death else run.course.katas
     return importer.install(run.course, recorder, solved=solved, sources=sources)
 
 

@@ -57,11 +57,7 @@ def _complete_lines(report: RunReport, progress: _Progress) -> list[Line]:
     failed = {failure.kata.name for failure in report.failures}
     done = [progress[name] for name in report.ran if _is_green(progress[name]) and name not in failed]
     newly_passed = report.ledger.newly_passed
-    return [
-        line
-        for each in done
-        for line in words.complete_line(each.kata, len(each.tests), newly_passed.get(each.kata.name, ()))
-    ]
+    return [line for each in done for line in words.complete_line(each, newly_passed.get(each.kata.name, ()))]
 
 
 def _is_green(standing: KataProgress) -> bool:
@@ -74,7 +70,9 @@ def _passing_lines(report: RunReport, progress: _Progress) -> list[Line]:
     if partial:
         return lines + [line for each in partial for line in words.passing_line(each, report.skipped)]
     news = any(name not in report.ledger.complete_before for name in report.ran)
-    return lines + words.after_completion(next_kata(list(progress.values())), report.ran[-1], unlocked=news)
+    proven = all(each.proven for each in progress.values())
+    following = next_kata(list(progress.values()))
+    return lines + words.after_completion(following, report.ran[-1], unlocked=news, proven=proven)
 
 
 def _locked_lines(report: RunReport, progress: _Progress) -> list[Line]:

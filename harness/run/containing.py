@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,10 @@ class Containing:
             if not self._is_learners(error):
                 raise  # someone has left the debugger
             raise EndedRun(str(error)).with_traceback(error.__traceback__) from None
+        except KeyboardInterrupt as error:
+            if not (self._is_learners(error) and _is_raised_by_statement(error)):
+                raise  # Ctrl-C
+            raise _nameless(error) from None
 
     def _is_learners(self, error: BaseException) -> bool:
         """True if the function that raised the error, or called pytest.exit, is a learner's."""
@@ -83,6 +88,16 @@ class Containing:
             frame.f_code.co_filename for frame in frames if frame.f_code.co_filename != outcomes.__file__
         ]
         return is_learners(self._course, files[-1])
+
+
+def _is_raised_by_statement(error: BaseException) -> bool:
+    """True if the innermost function raised the error itself, rather than was interrupted."""
+    innermost = error.__traceback__
+    while innermost and innermost.tb_next:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return False
+    return innermost.tb_frame.f_code.co_code[innermost.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _can_be_shown(error: BaseException | None) -> bool:

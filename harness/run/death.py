@@ -35,6 +35,12 @@ def lines_after(report: RunReport, ending: Ending, printed: str = "", *, goes_on
     return [Line(), *closing_lines(report), *rest]
 
 
+def failed_in(course: Course, ending: Ending) -> tuple[Kata, Finding] | None:
+    """Return the kata in which the process was stopped or died, and how; None outside every kata."""
+    kata = _kata_of(course, ending.step)
+    return (kata, _finding(course, ending, ending.step)) if kata and ending.step else None
+
+
 def _kata_of(course: Course, step: RunStep | None) -> Kata | None:
     if step is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 
 import pytest
 
@@ -26,9 +27,14 @@ class EndOfRun:
         self._run = run
         self._report = report
 
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> Generator[None, tuple[str, str, str], tuple[str, str, str]]:
+        """Print nothing about a kata's test, but let a test explorer report from this hook."""
+        status = yield
         silent = self._run.compact and attached(report) is not None
-        return (_counted_as(report), "", "") if silent else None
+        return (_counted_as(report), "", "") if silent else status
 
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not self._report.collection_errors

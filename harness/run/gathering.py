@@ -44,7 +44,8 @@ class Gathering:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         about = attached(report)
         if about is None:
-            self._report.add_worker_crash(report)  # made by pytest-xdist for a worker that died
+            # pytest-xdist reports a worker that died.
+            self._report.add_worker_crash(report, self._config.rootpath)
             return
         self._report.add(report, about)
         self._stopped = self._stopped or (report.failed and self._stops)

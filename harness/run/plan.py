@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.course.katas import Course
+from harness.course.katas import Course, courses_in, find_root
 from harness.isolation import supervisor
+from harness.isolation.supervisor import Ending
 from harness.progress.ledger import Ledger
 from harness.progress.standing import bare_run
 from harness.run.selection import BadArgument, bare_touches_katas, select
@@ -51,7 +52,9 @@ class RunPlan:
     time_limit: float
     shows_shapes: bool  # before any failure
     interrupts_tests: bool  # let pytest-timeout raise in a test that exceeds the limit
+    for_explorer: bool  # a test explorer shows the results
     flight: Path | None = None  # where to record, in a supervised child
+    death: Ending | None = None  # of the child; this process only reports it
     last_was_killed: bool = False  # the run before this one
 
 
@@ -60,6 +63,15 @@ class ReplacedSources:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.texts = texts
+
+
+def course_root(config: pytest.Config) -> Path | None:
+    """Return the root of the course that a run may be about: around what is typed, or one folder below."""
+    here = config.invocation_params.dir.resolve()
+    typed = [here / arg.split("::")[0] for arg in config.option.file_or_dir]
+    around = (find_root(folder) for folder in (config.rootpath.resolve(), here, *typed))
+    below = (folder for parent in typed or [here] for folder in courses_in(parent))
+    return next(filter(None, around), None) or next(below, None)
 
 
 def plan_run(config: pytest.Config, course: Course) -> RunPlan | None:
@@ -94,16 +106,18 @@ def plan_run(config: pytest.Config, course: Course) -> RunPlan | None:
         time_limit=option.time_limit,
         shows_shapes=option.shapes,
         interrupts_tests=_may_interrupt(config, supervised=bool(flight) or supervise),
+        for_explorer=_in_an_ide(config),
         flight=Path(flight) if flight else None,
     )
 
 
 def _arguments(config: pytest.Config, course: Course) -> list[str] | None:
     here = config.invocation_params.dir.resolve()
-    if not config.option.file_or_dir:
-        return _bare_arguments(config, course, here)
+    typed = config.option.file_or_dir or ([] if here.is_relative_to(course.root) else [str(here)])
+    if all((here / arg).resolve() == course.root for arg in typed):
+        return _bare_arguments(config, course, course.root if typed else here)
     try:
-        selection = select(course, config.option.file_or_dir, here)
+        selection = select(course, typed, here)
     except BadArgument as error:
         raise pytest.UsageError(str(error)) from None
     return list(selection.args) if selection.touches_katas else None
@@ -130,8 +144,8 @@ def _may_interrupt(config: pytest.Config, *, supervised: bool) -> bool:
 
 
 def _may_be_supervised(config: pytest.Config) -> bool:
-    wanted_here = any(getattr(config.option, name, False) for name in ("usepdb", "trace", "collectonly"))
-    return not wanted_here and not _in_an_ide(config) and not _is_debugged()
+    wanted_here = any(getattr(config.option, name, False) for name in ("usepdb", "trace"))
+    return not wanted_here and not _is_debugged()
 
 
 def _is_debugged() -> bool:

@@ -91,10 +91,10 @@ class RunReport:
         if self.records and case.shipped:
             self.ledger.record(case, passed=passed)
 
-    def add_worker_crash(self, report: pytest.TestReport) -> None:
+    def add_worker_crash(self, report: pytest.TestReport, rootdir: Path) -> None:
         """Add a failure that no test reported: the process that ran it died."""
         file, _, test = report.nodeid.partition("::")
-        kata = self.course.kata_of((self.course.root / file).resolve())
+        kata = self.course.kata_of((rootdir / file).resolve())
         if not report.failed or kata is None:
             return
         name, _, arguments = test.removesuffix("]").partition("[")

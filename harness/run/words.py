@@ -30,16 +30,19 @@ def failure_block(
 ) -> list[Line]:
     """Return the block: position, requirement, what happened, the learner's line, what to type next."""
     lines = [Line(f"kata {kata.title} · {passed}/{total}", "title"), *_newly(newly_passed)]
-    lines += [Line(), *paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line()]
-    lines += explanation(finding)
+    lines += [Line(), *what_failed(case, finding)]
+    return [*lines, Line(), *_next_after_failure(kata, finding)]
+
+
+def what_failed(case: TestCase, finding: Finding) -> list[Line]:
+    """Return what a failed test requires, what happened, and the learner's line."""
+    lines = [*paragraph(case.requirement, "✗ ", "bad"), *_test_and_case(case), Line(), *explanation(finding)]
     if finding.diagnoses:
         lines += [Line(text) for text in diagnosis_lines(finding.diagnoses)]
     else:
         lines += [_indented(line) for line in shape_trace(finding.steps)]
     lines += printed_lines(finding.printed)
-    if finding.place:
-        lines += [Line(), *_where(finding.place)]
-    return [*lines, Line(), *_next_after_failure(kata, finding)]
+    return [*lines, Line(), *_where(finding.place)] if finding.place else lines
 
 
 def _where(place: Place) -> list[Line]:
@@ -58,16 +61,25 @@ def other_failures(failures: Sequence[tuple[str, Finding]]) -> list[Line]:
     return lines + [Line(f"  ✗ {test}: {headline(finding)}") for test, finding in failures]
 
 
-def complete_line(kata: Kata, total: int, newly_passed: Sequence[str] = ()) -> list[Line]:
-    """Say that a kata is complete."""
-    return [Line(f"kata {kata.title} · {total}/{total} complete ✓", "good"), *_newly(newly_passed)]
+def complete_line(progress: KataProgress, newly_passed: Sequence[str] = ()) -> list[Line]:
+    """Say that a kata is complete, or that it has passed other tests than the original ones."""
+    total = len(progress.tests)
+    counted = f"kata {progress.kata.title} · {total}/{total}"
+    first = (
+        Line(f"{counted} complete ✓", "good")
+        if progress.proven
+        else Line(f"{counted} pass, but not of the original tests", "title")
+    )
+    return [first, *_newly(newly_passed)]
 
 
-def after_completion(following: KataProgress | None, done: str, *, unlocked: bool) -> list[Line]:
+def after_completion(
+    following: KataProgress | None, done: str, *, unlocked: bool, proven: bool = True
+) -> list[Line]:
     """Say what to do next when every selected kata is complete; `unlocked`: this run completed `done`."""
     notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
     if following is None:
-        return [Line(), *notebook, *course_complete()]
+        return [Line(), *notebook, *course_complete(proven)]
     is_later = following.kata.name > done  # or it is one that was edited since it passed
     news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked and is_later else []
     reading = "" if following.passed else f"read katas/{following.kata.name}/README.md, then run  "
@@ -212,6 +224,14 @@ def changes_the_process(path: str, line: int, setting: str) -> Line:
         " undo that.",
         "dim",
     )
+
+
+def no_terminal(command: str) -> str:
+    return f"breakpoint() needs a terminal to type in, which there is not here. In one, run  {command}"
+
+
+def listed_without(path: str) -> Line:
+    return Line(f"Note: Python ended while it imported {path}; the tests are listed without it.", "bad")
 
 
 IMPORTING_TORCH = "importing torch …"

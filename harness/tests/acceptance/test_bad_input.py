@@ -215,9 +215,21 @@ def test_a_deleted_stub_is_reported(mini: Miniature) -> None:
     assert_one_block(mini.pytest("katas/00"), "doubles.py is missing; `harness reset` restores the original.")
 
 
-def test_a_stub_in_another_encoding_is_reported(mini: Miniature) -> None:
-    mini.doubles.stub.write_bytes("# caf\u00e9\n".encode("latin-1"))
-    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", "SyntaxError")
+def test_a_stub_in_another_encoding_is_named_with_the_remedy(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    source = mini.doubles.stub.read_text()
+    for encoding, text in (("utf-16", "doubles.py is saved as UTF-16"), ("latin-1", "perhaps as Latin-1")):
+        mini.doubles.stub.write_bytes(f"{source}# caf\u00e9\n".encode(encoding))
+        assert_one_block(mini.pytest("katas/00"), text, "Save it as", "doubles.py:")
+
+
+def test_a_merge_conflict_is_named_with_the_remedy(mini: Miniature) -> None:
+    mini.write_doubles(double="<<<<<<< HEAD\nreturn 2 * x\n=======\nreturn x + x\n>>>>>>> theirs")
+    source = mini.doubles.stub.read_text()
+    mini.doubles.stub.write_text(re.sub(r"^    ([<=>]{7})", r"\1", source, flags=re.MULTILINE))
+    assert_one_block(
+        mini.pytest("katas/00"), "doubles.py holds a merge conflict", "Keep one", "doubles.py:13"
+    )
 
 
 def test_a_crash_of_a_parallel_worker_is_reported(mini: Miniature) -> None:
@@ -307,10 +319,24 @@ def test_a_comparison_that_should_fail_is_not_shown(mini: Miniature) -> None:
     assert "expected  2" not in result.out
 
 
+@pytest.mark.parametrize("call", ["breakpoint()", "import pdb; pdb.set_trace()"])
+def test_a_breakpoint_where_nobody_can_type_says_where_to_use_it(mini: Miniature, call: str) -> None:
+    mini.write_doubles(double=f"{call}\nreturn 2 * x")
+    result = mini.pytest("katas/00")
+    assert_one_block(result, "breakpoint() needs a terminal", "pytest katas/00 --pdb", "doubles.py:13")
+    assert "(Pdb)" not in result.text
+
+
 def test_pytest_exit_is_a_failure_of_the_test_that_reached_it(mini: Miniature) -> None:
     mini.write_doubles(outer="import pytest\npytest.exit('bye', returncode=0)")
     result = mini.pytest("katas/00")
     assert_one_block(result, "kata 00 doubles · 3/4", "Your code calls pytest.exit()", "doubles.py:19")
+
+
+def test_an_interrupt_that_the_code_raises_is_a_failure_too(mini: Miniature) -> None:
+    mini.write_doubles(outer="raise KeyboardInterrupt")
+    result = mini.pytest("katas/00")
+    assert_one_block(result, "kata 00 doubles · 3/4", "KeyboardInterrupt", "doubles.py:18")
 
 
 ERROR_THAT_EXITS = "class Broken(Exception):\n    def __str__(self):\n        raise SystemExit\nraise Broken"

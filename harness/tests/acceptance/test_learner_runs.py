@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.progress.receipts import progress_path, read_receipts
-from harness.tests.support.miniature import Miniature
+from harness.tests.support.miniature import Miniature, make_miniature
 
 
 def status(mini: Miniature) -> dict:
@@ -293,6 +294,44 @@ def test_an_edited_test_file_is_reported(mini: Miniature) -> None:
     assert note in mini.harness("status").out
 
 
+def with_empty_tests(mini: Miniature) -> None:
+    """Let every test of kata 00 return at once."""
+    tests = mini.doubles.tests
+    tests.write_text(re.sub(r'(    """.*""")\n', r"\1\n    return\n", tests.read_text()))
+
+
+def test_complete_is_said_of_the_original_tests_only(mini: Miniature) -> None:
+    original = mini.doubles.tests.read_text()
+    mini.solve(mini.layers)
+    with_empty_tests(mini)
+    result = mini.pytest("katas/00")
+    assert result.code == 0
+    assert "complete ✓" not in result.out
+    assert "kata 00 doubles · 4/4 pass, but not of the original tests" in result.out
+    assert "Note: kata 00 doubles has passed other tests than the original ones." in result.out
+    assert "Unlocked: kata 01 layers" in result.out
+    shown = mini.harness("status").out
+    assert "other tests" in shown
+    assert "Note: kata 00 doubles has passed other tests than the original ones." in shown
+    assert not status(mini)["k00_doubles"]["complete"]
+    assert status(mini)["k00_doubles"]["state"] == "other tests"
+    mini.doubles.tests.write_text(original)
+    mini.solve(mini.doubles)
+    assert "kata 00 doubles · 4/4 complete ✓" in mini.pytest("katas/00").out
+    assert status(mini)["k00_doubles"]["complete"]
+
+
+def test_a_course_with_other_tests_is_not_called_complete(mini: Miniature) -> None:
+    with_empty_tests(mini)
+    mini.solve(mini.doubles)
+    mini.solve(mini.layers)
+    result = mini.pytest("katas")
+    assert "All katas are complete" not in result.out
+    assert "Nothing is left to do, but not every kata has passed the original tests." in result.out
+    assert "All katas are complete" not in mini.harness("status").out
+    assert mini.harness("status", "--check").code == 1
+
+
 def test_deleting_a_test_does_not_complete_a_kata(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     source = mini.doubles.tests.read_text()
@@ -410,3 +449,71 @@ def test_an_ascii_terminal_gets_ascii(mini: Miniature) -> None:
 def test_no_color_means_no_escape_codes(mini: Miniature) -> None:
     assert "\x1b[" in mini.pytest("katas/00", FORCE_COLOR="1").out
     assert "\x1b[" not in mini.pytest("katas/00", NO_COLOR="1").out
+
+
+@pytest.mark.parametrize("folder", [".", "katas/.."])
+def test_the_root_as_an_argument_is_like_none(mini: Miniature, folder: str) -> None:
+    mini.solve(mini.doubles)
+    mini.pytest("katas/00")
+    tests = mini.root / "harness" / "tests"
+    tests.mkdir(parents=True)
+    (tests / "test_it.py").write_text("def test_it():\n    assert False\n")
+    assert mini.pytest(folder).out == mini.pytest().out
+    assert "Doubler.forward is not written yet." in mini.pytest(folder).out
+
+
+@pytest.fixture
+def below(tmp_path: Path) -> Miniature:
+    """A miniature course in a folder of another folder, in which the commands are typed."""
+    (tmp_path / "clone").mkdir()
+    make_miniature(tmp_path / "clone")
+    return Miniature(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--rootdir", "."),
+        ("--rootdir", ".", "clone/katas/k00_doubles/test_doubles.py::test_double_of_one"),
+        ("--rootdir", ".", "clone"),
+        ("clone/katas/k00_doubles",),
+    ],
+)
+def test_a_course_is_found_in_the_folder_below(below: Miniature, typed: tuple[str, ...]) -> None:
+    result = below.pytest(*typed)
+    assert result.code == 1
+    assert "kata 00 doubles · 0/4" in result.out
+    assert "double is not written yet." in result.out
+
+
+def test_the_crash_of_a_worker_is_reported_from_the_folder_above(below: Miniature) -> None:
+    clone = Miniature(below.root / "clone")
+    clone.write_doubles(outer="import os; os._exit(0)")
+    result = below.pytest("--rootdir", ".", "clone/katas/k00_doubles", "-n", "1")
+    assert "Python itself crashed (its worker process ended)" in result.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("options", ["-v", "-q"])
+def test_a_pipeline_that_has_read_enough_ends_the_run_without_a_word(mini: Miniature, options: str) -> None:
+    result = mini.run("sh", "-c", f"{sys.executable} -m pytest katas/00 {options} | head -n 1")
+    assert result.err == ""
+    assert len(result.out.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_closed_streams_change_nothing(mini: Miniature) -> None:
+    closed = mini.run("sh", "-c", f"{sys.executable} -m pytest katas/00 >&-")
+    assert (closed.out, closed.err, closed.code) == ("", "", 1)
+    assert "✗ Twice one is two." in mini.run("sh", "-c", f"{sys.executable} -m pytest katas/00 2>&-").out
+
+
+def test_a_compiled_model_passes_the_tests(mini: Miniature) -> None:
+    mini.solve(mini.doubles)
+    mini.layers.stub.write_text(
+        mini.layers.solution.read_text()
+        + "\n\n_Doubler = Doubler\n\n\ndef Doubler():\n    return torch.compile(_Doubler())\n"
+    )
+    result = mini.pytest("katas", "--all")
+    assert result.code == 0, result.text
+    assert "kata 01 layers · 2/2 complete ✓" in result.out

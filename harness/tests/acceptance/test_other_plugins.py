@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import importlib.metadata
 import re
 from pathlib import Path
 
@@ -11,20 +10,14 @@ import pytest
 
 from harness.progress.receipts import progress_path, read_receipts
 from harness.tests.support.miniature import Miniature, Result
-from harness.tests.support.plugins import OTHERS, only
+from harness.tests.support.plugins import OTHERS, needs, only
 
-INSTALLED = {each.name for each in importlib.metadata.entry_points(group="pytest11")}
 AT_SECOND = """
 from pathlib import Path
 again = Path("again").exists()
 Path("again").touch()
 return (2 if again else 3) * x
 """
-
-
-def needs(*names: str) -> pytest.MarkDecorator:
-    missing = set(names) - INSTALLED
-    return pytest.mark.skipif(bool(missing), reason=f"needs the plugins extra: {missing}")
 
 
 def beside(plugin: str, *options: str) -> object:

@@ -1,0 +1,60 @@
+"""Standard streams that are closed, or that nobody reads any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+ENDED_BY_PIPE = -getattr(signal, "SIGPIPE", 0)  # the status of a process that `EndsWithReader` has ended
+
+
+def open_closed_streams() -> None:
+    """Let what is written to a closed stream go nowhere: `pytest >&-`."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # till the end
+
+
+class EndsWithReader:
+    """A stream that ends this process when its reader is gone, as in a pipeline: `pytest | head`."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return int(self._stream.write(text))
+        except BrokenPipeError:
+            _end_quietly()
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            _end_quietly()
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Pipeline:
+    """The plugin of a supervised process that makes pytest's terminal report end with its reader."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        if session.config.pluginmanager.hasplugin("terminalreporter"):
+            writer = session.config.get_terminal_writer()
+            writer._file = EndsWithReader(writer._file)
+
+
+def _end_quietly() -> None:
+    """End by the signal for this; Windows has none."""
+    if ENDED_BY_PIPE:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
