@@ -263,6 +263,7 @@ GET = """
 import sys
 from pathlib import Path
 from harness.corpora import catalogue
+from harness.tests.support.commands import without_coverage
 root, size, sha256, url = sys.argv[1:]
 print(catalogue.get(Path(root), catalogue.Corpus("bottles", "a song", int(size), sha256, url=url)))
 """
@@ -271,7 +272,8 @@ print(catalogue.get(Path(root), catalogue.Corpus("bottles", "a song", int(size),
 def start(root: Path, server: Server, **streams: object) -> subprocess.Popen[bytes]:
     """Another process that gets the corpus."""
     command = [sys.executable, "-c", GET, str(root), str(len(TEXT)), SHA256, server.url]
-    return subprocess.Popen(command, **streams)  # type: ignore[call-overload, no-any-return]
+    environment = without_coverage(os.environ)  # its data would not fit onto a full disk
+    return subprocess.Popen(command, env=environment, **streams)  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
