@@ -160,7 +160,7 @@ def compared_by_torch(message: Sequence[str], subject: str = "", *, is_mask: boo
     by = f"{_short(distance[1])}{f' (allowed: {allowed})' if allowed else ''}"
     if not share:
         return textwrap.wrap(f"{subject or 'The number'} is off by {by}:", WIDTH - 2, subsequent_indent="  ")
-    far = "" if is_mask or distance[1] == "inf" else f", by up to {by}"
+    far = "" if is_mask or distance[1] in ("inf", "nan") else f", by up to {by}"
     return [f"{share[1]} of {share[2]} entries {'differs' if share[1] == '1' else 'differ'}{far}:"]
 
 
