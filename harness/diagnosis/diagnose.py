@@ -138,15 +138,21 @@ def name_mistakes(
         if mine is None or mine.failure is None or not same_place(mine.failure, failure):
             return ()
         trials = Trials(replayer, learners, Reference(kata, compile_source, budget), mine)
-        return _one_mistake(trials, slips) or _two_mistakes(trials, slips)
+        return _mistakes(trials, slips)
 
 
-def _one_mistake(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
-    """Return the one diagnosis of all slips that make the case fail as it does."""
+def _mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
+    """Return the diagnoses of the only slip, or the only two, that explain what the test sees."""
     matching = [slip for slip in slips if trials.fails_alike(slip)]
-    if len({slip.diagnosis for slip in matching}) > 1 or trials.is_ambiguous:
-        matching = trials.alike_in_other_cases(matching)
-    return _only([(slip,) for slip in matching], trials)
+    if not matching:
+        return _two_mistakes(trials, slips)
+    diagnoses = {slip.diagnosis for slip in matching}
+    if len(diagnoses) == 1 and not trials.is_ambiguous:
+        return _if_the_reference_passes(diagnoses, trials)
+    everywhere = {slip.diagnosis for slip in matching if trials.matches_other_cases(slip)}
+    if everywhere:
+        return _if_the_reference_passes(everywhere, trials) if len(everywhere) == 1 else ()
+    return _mistake_beside_another(trials, matching, slips)
 
 
 def _two_mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
@@ -154,13 +160,34 @@ def _two_mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
     if trials.is_ambiguous:
         return ()
     visible = [slip for slip in slips if trials.is_visible(slip)]
-    return _only([pair for pair in itertools.combinations(visible, 2) if trials.fails_alike(*pair)], trials)
+    pairs = [pair for pair in itertools.combinations(visible, 2) if trials.fails_alike(*pair)]
+    diagnoses = {tuple(dict.fromkeys(slip.diagnosis for slip in pair)) for pair in pairs}
+    return _if_the_reference_passes(diagnoses.pop(), trials) if len(diagnoses) == 1 else ()
 
 
-def _only(matching: Sequence[Sequence[Slip]], trials: Trials) -> tuple[str, ...]:
-    """Return the diagnoses that all matching versions share, unless the reference fails as they do."""
-    diagnoses = {tuple(dict.fromkeys(slip.diagnosis for slip in slips)) for slips in matching}
-    return diagnoses.pop() if len(diagnoses) == 1 and trials.reference_passes() else ()
+def _mistake_beside_another(
+    trials: Trials, matching: Sequence[Slip], slips: Sequence[Slip]
+) -> tuple[str, ...]:
+    """Return the one diagnosis that fits this case if a second slip explains the other cases, where it shows.
+
+    The second one is returned, too, if there is only one.
+    """
+    pairs = [
+        (slip, other)
+        for slip in matching
+        for other in slips
+        if other is not slip and trials.fails_alike(slip, other) and trials.matches_other_cases(slip, other)
+    ]
+    firsts = {slip.diagnosis for slip, _ in pairs}
+    seconds = {other.diagnosis for _, other in pairs} - firsts
+    if len(firsts) != 1:
+        return ()
+    return _if_the_reference_passes([*firsts, *(seconds if len(seconds) == 1 else ())], trials)
+
+
+def _if_the_reference_passes(diagnoses: Collection[str], trials: Trials) -> tuple[str, ...]:
+    """Return these diagnoses, unless the reference fails as they do."""
+    return tuple(diagnoses) if trials.reference_passes() else ()
 
 
 @contextlib.contextmanager

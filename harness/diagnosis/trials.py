@@ -50,9 +50,16 @@ class Trials:
         theirs = play(self.replayer, self.reference.module, self.mine.results)
         return theirs is None or theirs.failure is None
 
-    def alike_in_other_cases(self, slips: Sequence[Slip]) -> list[Slip]:
-        """Return the slips that match the learner's version in all other cases of the test, too."""
-        return [slip for slip in slips if self._matches_cases(slip)]
+    def matches_other_cases(self, *slips: Slip) -> bool:
+        """True if the other cases of the test see the same with these slips as with the learner's version."""
+        try:
+            with self.reference.with_slips(*slips) as version, self.replayer.load_tests(version) as tests:
+                return all(
+                    mine is not None and same_outcome(mine, tests.play(choice, mine.results))
+                    for choice, mine in self._other_cases
+                )
+        except UnexpectedResult:
+            return False
 
     def _play_with(self, slips: Sequence[Slip], expected: Sequence[Snapshot]) -> Replay | None:
         with self.reference.with_slips(*slips) as version:
@@ -74,16 +81,6 @@ class Trials:
         # A repeat needs a test file of its own: a case may use its arguments up.
         with self.replayer.load_tests(self.learners) as tests:
             return {choice: tests.play(choice) for choice in tests.other_cases()}
-
-    def _matches_cases(self, slip: Slip) -> bool:
-        try:
-            with self.reference.with_slips(slip) as version, self.replayer.load_tests(version) as tests:
-                return all(
-                    mine is not None and same_outcome(mine, tests.play(choice, mine.results))
-                    for choice, mine in self._other_cases
-                )
-        except UnexpectedResult:
-            return False
 
 
 def reproducible_replay(one: Replay | None, other: Replay | None) -> Replay | None:

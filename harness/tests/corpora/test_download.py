@@ -18,6 +18,7 @@ import requests
 
 from harness.corpora import catalogue, download
 from harness.corpora.catalogue import Corpus, NoCorpus
+from harness.tests.support.commands import without_coverage
 from harness.tests.support.server import Server, serving
 
 TEXT = b"".join(b"%d bottles\n" % number for number in range(20_000))
@@ -263,6 +264,7 @@ GET = """
 import sys
 from pathlib import Path
 from harness.corpora import catalogue
+from harness.tests.support.commands import without_coverage
 root, size, sha256, url = sys.argv[1:]
 print(catalogue.get(Path(root), catalogue.Corpus("bottles", "a song", int(size), sha256, url=url)))
 """
@@ -271,6 +273,7 @@ print(catalogue.get(Path(root), catalogue.Corpus("bottles", "a song", int(size),
 def start(root: Path, server: Server, **streams: object) -> subprocess.Popen[bytes]:
     """Another process that gets the corpus."""
     command = [sys.executable, "-c", GET, str(root), str(len(TEXT)), SHA256, server.url]
+    streams.setdefault("env", without_coverage(os.environ))  # its data would not fit onto a full disk
     return subprocess.Popen(command, **streams)  # type: ignore[call-overload, no-any-return]
 
 

@@ -219,6 +219,40 @@ def test_two_mistakes_are_not_named_on_few_numbers(known: Miniature) -> None:
     assert TOGETHER not in known.pytest("katas/00").out
 
 
+TWO_BY_CASES = """
+[[slip]]
+id = "one-half"
+find = "    return 2 * x"
+replace = "    return 2 * torch.where(x == 0.5, x + 1, x)"
+diagnosis = "You add one to one half."
+caught_by = "test_double_of_any"
+
+[[slip]]
+id = "below-zero"
+find = "Formula: 2 x.\\n    \\"\\"\\"\\n"
+replace = "Formula: 2 x.\\n    \\"\\"\\"\\n    x = torch.where(x < 0, x - 1, x)\\n"
+diagnosis = "You take one from what is below zero."
+caught_by = "test_double_of_any"
+"""
+HALF = "return torch.where(x == 0.5, 2 * x + 2, torch.where(x < 0, {below}, 2 * x))"
+
+
+def test_a_second_mistake_that_shows_in_another_case_does_not_hide_the_first(known: Miniature) -> None:
+    write_slips(known, TWO_BY_CASES)
+    known.write_doubles(double=HALF.format(below="2 * x - 2"))
+    found = diagnosis(known.pytest("katas/00").out, TOGETHER)
+    assert found == "1. You add one to one half. 2. You take one from what is below zero."
+
+
+def test_a_mistake_is_not_named_if_nothing_known_explains_another_case(known: Miniature) -> None:
+    write_slips(known, TWO_BY_CASES)
+    known.write_doubles(double=HALF.format(below="2 * x - 3"))
+    out = known.pytest("katas/00").out
+    assert "(case value=0.5)" in out
+    assert OPENING not in out
+    assert TOGETHER not in out
+
+
 # --- nothing is named ---
 
 SILENT = {
