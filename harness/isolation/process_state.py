@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
+_UNKNOWN = object()
 Names = tuple[str, ...]  # of functions that change one setting, as one types them
 
 
@@ -43,7 +44,7 @@ class ProcessState:
     """A snapshot of the process."""
 
     def __init__(self) -> None:
-        self._settings = [(setting, setting.read()) for setting in _settings()]
+        self._settings = [(setting, _value_of(setting)) for setting in _settings()]
         self._modules = (sys.modules, dict(sys.modules))
         self._finders = (sys.meta_path, list(sys.meta_path))
         self._path = (sys.path, list(sys.path))
@@ -53,8 +54,8 @@ class ProcessState:
         undone = [names for names in (self._restore_modules(), self._restore_finders()) if names]
         self._restore_path()
         for setting, before in self._settings:
-            now = setting.read()
-            if now != before:
+            now = _value_of(setting)
+            if now != before and _UNKNOWN not in (now, before):
                 setting.write(before)
                 undone.append(setting.names)
         return undone
@@ -88,6 +89,14 @@ class ProcessState:
         if missing or sys.path is not folders:
             folders[:] = [*before, *kept]
             sys.path = folders
+
+
+def _value_of(setting: Setting) -> Any:
+    """Return a setting's value; _UNKNOWN if torch refuses to say it, since it was set in a newer way."""
+    try:
+        return setting.read()
+    except Exception:
+        return _UNKNOWN
 
 
 def changes_in(paths: Sequence[Path], undone: Iterable[Names]) -> list[Change]:

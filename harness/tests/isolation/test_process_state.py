@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.isolation.process_state import Change, ProcessState, changes_in
+from harness.isolation import process_state
+from harness.isolation.process_state import Change, ProcessState, Setting, changes_in
 
 
 class Finder:
@@ -64,6 +65,15 @@ def test_what_is_changed_is_restored_and_named(name: str) -> None:
 
 
 def test_nothing_is_named_if_nothing_has_changed() -> None:
+    assert ProcessState().restore() == []
+
+
+def test_a_setting_that_torch_refuses_to_say_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("set in a newer way")
+
+    mine = Setting(("mine",), refuse, lambda _: pytest.fail("it was written"))
+    monkeypatch.setattr(process_state, "_settings", lambda: iter([mine]))
     assert ProcessState().restore() == []
 
 

@@ -51,10 +51,13 @@ Path("facts.json").write_text(json.dumps([before, after]))
 """
 
 
+IN_ONE_PROCESS = ("--co", "-q", "--pdb")  # a debugger needs the process, so nothing runs in a child
+
+
 def facts(mini: Miniature, **environment: str) -> list:
     """What a command sees of itself."""
     (mini.root / "conftest.py").write_text(FACTS)
-    listed = mini.pytest("--co", "-q", folder="katas", **environment)
+    listed = mini.pytest(*IN_ONE_PROCESS, folder="katas", **environment)
     assert listed.code == 0, listed.text
     return json.loads((mini.root / "katas" / "facts.json").read_text())
 
@@ -98,7 +101,7 @@ def test_nothing_is_carried_from_one_command_to_the_next(mini: Miniature) -> Non
         "assert not hasattr(builtins, 'seen') and 'SEEN' not in os.environ and not hasattr(torch, 'seen')\n"
         "builtins.seen = torch.seen = os.environ['SEEN'] = 'yes'\n"
     )
-    assert [mini.pytest("--co", "-q").code for _ in range(2)] == [0, 0]
+    assert [mini.pytest(*IN_ONE_PROCESS).code for _ in range(2)] == [0, 0]
 
 
 def test_a_command_that_takes_too_long_is_ended(mini: Miniature) -> None:
@@ -115,7 +118,7 @@ def test_what_a_command_leaves_running_is_waited_for_while_it_can_print(mini: Mi
         "import atexit, subprocess\natexit.register(subprocess.Popen, ['sh', '-c', 'sleep 1; echo late'])\n"
     )
     (mini.root / "conftest.py").write_text(late)
-    assert mini.pytest("--co", "-q").out.endswith("late\n")
+    assert mini.pytest(*IN_ONE_PROCESS).out.endswith("late\n")
 
 
 def test_no_two_commands_draw_the_same_numbers(mini: Miniature) -> None:
@@ -126,7 +129,7 @@ def test_no_two_commands_draw_the_same_numbers(mini: Miniature) -> None:
         "    print(random.random(), numpy.random.rand(), torch.rand(1).item(), file=file)\n"
     )
     for _ in range(2):
-        mini.pytest("--co", "-q")
+        mini.pytest(*IN_ONE_PROCESS)
     assert len(set(drawn.read_text().split())) == 6
 
 
