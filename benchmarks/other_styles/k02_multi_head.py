@@ -64,7 +64,7 @@ def merge_heads(x):
 
 # %% residual-dropout-too
 # idiom = "minGPT"
-# slips = ["dropout-on-the-output"]
+# slips = ["dropout-on-the-output", "dropout-on-the-output-too"]
 # wrong = "The output is dropped besides the attention weights."
 class MultiHeadAttention:
     def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
@@ -226,6 +226,7 @@ class MultiHeadAttention:
 # %% dropout-made-in-forward
 # idiom = "CS336 students"
 # wrong = "A new nn.Dropout is made in each call, which is always in training mode."
+# slips = ["dropout-in-evaluation", "dropout-made-in-forward"]
 class MultiHeadAttention:
     def forward(self, x, mask=None):
         weights = nn.Dropout(self.dropout.p)(self.attention_weights(x, mask))

@@ -32,7 +32,7 @@ def gelu(x, approximate="none"):
 
 # %% std-plus-eps
 # idiom = "annotated transformer"
-# slips = ["norm-unbiased-variance", "norm-eps-outside-the-root"]
+# slips = ["norm-unbiased-variance", "norm-eps-outside-the-root", "norm-unbiased-and-eps-outside-the-root"]
 # wrong = "Two mistakes: the standard deviation divides by n - 1, and eps is added to it, outside the root."
 class LayerNorm:
     def forward(self, x):
@@ -98,6 +98,7 @@ class LayerNorm:
 # %% root-of-the-std
 # idiom = "CS336 students"
 # wrong = "The standard deviation stands where the variance belongs, so another root is taken of it."
+# slips = ["norm-std-for-the-variance"]
 class LayerNorm:
     def forward(self, x):
         mu = x.mean(-1, keepdim=True)
@@ -110,6 +111,7 @@ class LayerNorm:
 # %% relu-between
 # idiom = "d2l"
 # wrong = "The network has a ReLU between its two maps, not a GELU."
+# slips = ["feedforward-by-relu"]
 class FeedForward:
     def forward(self, x):
         return self.dropout(self.down_proj(torch.relu(self.up_proj(x))))
@@ -161,6 +163,7 @@ class FeedForward:
 # %% dropout-after-both
 # idiom = "x-transformers"
 # wrong = "Hidden features are dropped besides the output."
+# slips = ["feedforward-drops-hidden-features-too"]
 class FeedForward:
     def forward(self, x):
         hidden = self.dropout(gelu(self.up_proj(x)))
@@ -226,7 +229,7 @@ class TransformerBlock:
 
 # %% shortcut-taken-too-late
 # idiom = "rasbt"
-# slips = ["norm-on-the-stream"]
+# slips = ["norm-on-the-stream", "always-post-norm"]
 # wrong = "The shortcut is taken after the norm, so the normalised x is added to."
 class TransformerBlock:
     def forward(self, x, mask=None):

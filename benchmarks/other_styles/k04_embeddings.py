@@ -121,6 +121,7 @@ class TokenEmbedding:
 # %% drawn-small
 # idiom = "nanoGPT"
 # wrong = "The entries are drawn from N(0, 0.02), not from N(0, 1)."
+# slips = ["tokens-drawn-small"]
 class TokenEmbedding:
     def __init__(self, vocab_size, d_model):
         super().__init__()

@@ -592,7 +592,7 @@ class TransformerLM(nn.Module):
 
 # %% weight-copied-with-data
 # idiom = "CS336 students"
-# slips = ["tied-by-copy", "never-tied"]
+# slips = ["tied-by-copy", "never-tied", "tied-by-its-data"]
 # wrong = "The values are copied, so the head has a weight of its own."
 class TransformerLM(nn.Module):
     def __init__(self, config):

@@ -153,6 +153,7 @@ def check(it, max_lr, min_lr, warmup_iters, lr_decay_iters):
 # %% step-plus-one
 # idiom = "build-nanogpt"
 # wrong = "The warm-up is (step + 1) / warmup_steps, so step 0 has a rate above zero."
+# slips = ["warm-up-counted-from-one"]
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0:
         raise ValueError(f"step {step}")
@@ -206,6 +207,7 @@ def clip_grad_norm_(parameters, max_norm):
 # %% new-gradients-assigned
 # idiom = "CS336 students"
 # wrong = "Each gradient is replaced by a new tensor instead of being changed in place."
+# slips = ["gradients-replaced", "long-gradients-replaced"]
 def clip_grad_norm_(parameters, max_norm):
     if not max_norm > 0:
         raise ValueError(f"max_norm {max_norm}")
