@@ -472,7 +472,7 @@ class TransformerLM(nn.Module):
 
 # %% apply-and-then-the-projections
 # idiom = "nanoGPT"
-# slips = ["biases-left-as-they-were"]
+# slips = ["biases-left-as-they-were", "drawn-by-torchs-classes"]
 # wrong = "isinstance never meets the katas' own classes, so only out_proj and down_proj are drawn again."
 class TransformerLM(nn.Module):
     def _draw_parameters(self):

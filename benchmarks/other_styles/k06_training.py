@@ -239,6 +239,7 @@ def clip_grad_norm_(parameters, max_norm):
 # %% whitelist-of-modules
 # idiom = "minGPT"
 # wrong = "Only weights of nn.Linear decay: embeddings and other matrices do not."
+# slips = ["only-torchs-linear-maps-decay"]
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     decay, seen = [], set()
     for module in model.modules():

@@ -479,6 +479,7 @@ def top_p_filter(logits, p):
 # %% at-least-the-first-is-kept
 # idiom = "CS336 students"
 # wrong = "The token with which the sum crosses p is taken out, unless it is the first."
+# slips = ["top-p-keeps-only-what-fits"]
 def top_p_filter(logits, p):
     if not (p > 0 and p <= 1):
         raise ValueError(f"p = {p} is not in (0, 1]")
@@ -606,6 +607,7 @@ def sample_next(logits, generator=None):
 # %% temperature-of-at-least-epsilon
 # idiom = "CS336 students"
 # wrong = "A temperature that is not positive is replaced by 1e-5 instead of refused."
+# slips = ["temperature-raised-to-a-minimum"]
 def apply_temperature(logits, temperature):
     return logits / max(temperature, 1e-5)
 
