@@ -13,6 +13,7 @@ from harness.diagnosis.snapshots import OPAQUE, Snapshot, message_snapshot, repr
 from harness.explain.comparisons import refused_by_assert_close
 from harness.explain.places import frames_of
 from harness.explain.type_errors import checking_frame, read_type_error
+from harness.isolation.causes import causes_of
 from harness.isolation.standins import text_of
 
 _RAISE = "RAISE_VARARGS"
@@ -62,7 +63,8 @@ def observe_message(error: BaseException, case: Case) -> Snapshot:
         problem = read_type_error(error.__traceback__)
         subject = [problem.function, problem.argument, problem.got] if problem else []
         return ("many", [snapshot(subject), *_refused_result(error)])
-    message, causes = _own_message(error, case), _causes(error)
+    # A contract may demand the same error for many causes: only the cause tells them apart.
+    message, causes = _own_message(error, case), list(causes_of(error))
     if not causes:
         return message
     return ("many", [message, *(_cause_snapshot(cause, case) for cause in causes)])
@@ -70,19 +72,6 @@ def observe_message(error: BaseException, case: Case) -> Snapshot:
 
 def _own_message(error: BaseException, case: Case) -> Snapshot:
     return message_snapshot(text_of(error), by_author=_is_raised_by_kata(error, case))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return the errors that led to this one, the latest first, even if `raise … from None` hides them.
-
-    A contract may demand the same error for many causes: only the cause tells them apart.
-    """
-    found: list[BaseException] = []
-    cause = error.__cause__ or error.__context__
-    while cause is not None and cause not in found:
-        found.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return found
 
 
 def _cause_snapshot(cause: BaseException, case: Case) -> Snapshot:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.course.katas import Course
 from harness.explain.places import learner_place
+from harness.isolation.causes import causes_of
 from harness.isolation.standins import text_of
 
 _MOST = 3
@@ -21,20 +21,10 @@ class Cause:
     line: int
 
 
-def causes_of(course: Course, error: BaseException) -> tuple[Cause, ...]:
+def causes_in_katas(course: Course, error: BaseException) -> tuple[Cause, ...]:
     """Return the causes of an error in which the learner's code was running, the nearest first."""
     found = []
-    for cause in _chain(error):
+    for cause in causes_of(error):
         if place := learner_place(course, cause.__traceback__):
             found.append(Cause(type(cause).__name__, text_of(cause), place.line))
     return tuple(found[:_MOST])
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the causes, those too that `from None` hides: the learner looks for the first error."""
-    seen = {id(error)}
-    cause = error.__cause__ or error.__context__
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or cause.__context__

@@ -13,7 +13,7 @@ from harness.course.katas import Course, Kata
 from harness.course.stubs import Signature, declaration, read_contract
 from harness.explain import comparisons
 from harness.explain.call_text import batch_axes, call_lines, failed_call
-from harness.explain.causes import causes_of
+from harness.explain.causes import causes_in_katas
 from harness.explain.failures import (
     Failure,
     NameMissing,
@@ -164,7 +164,7 @@ def _raised(test: FailedTest, *, in_test: bool) -> Raised:
         statement,
         tuple(call_lines(call)) if call else _last_call(test) if by_test else (),
         batch_axes(call) if call else None,
-        causes_of(test.course, test.error),
+        causes_in_katas(test.course, test.error),
         _values_compared(test.comparison) if in_test and test.comparison else "",
     )
 
@@ -210,7 +210,7 @@ def _wrong_message(test: FailedTest, refusal: BaseException, place: Place | None
         text_of(refusal),
         lacks,
         tuple(call_lines(call)) if call else (),
-        causes_of(test.course, refusal),
+        causes_in_katas(test.course, refusal),
     )
     return Finding(failure, learner_place(test.course, refusal.__traceback__) or place)
 

@@ -13,6 +13,7 @@ from _pytest import outcomes
 
 from harness.course.katas import Course, Kata
 from harness.explain.places import is_learners
+from harness.isolation.causes import causes_of
 from harness.isolation.importer import KataImporter
 from harness.isolation.process_state import ProcessState, changes_in
 from harness.run.items import KataItems
@@ -100,18 +101,15 @@ def _is_raised_by_statement(error: BaseException) -> bool:
     return innermost.tb_frame.f_code.co_code[innermost.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
-def _can_be_shown(error: BaseException | None) -> bool:
+def _can_be_shown(error: BaseException) -> bool:
     """True if the texts of an error and its causes can be read; pytest survives an Exception."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    for each in (error, *causes_of(error)):
         try:
-            str(error), repr(error)
+            str(each), repr(each)
         except Exception:
             pass
         except BaseException:  # a learner's own __str__ that calls sys.exit()
             return False
-        error = error.__cause__ or error.__context__
     return True
 
 

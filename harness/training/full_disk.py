@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+
+from harness.isolation.causes import causes_of
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy gives no number
@@ -16,15 +17,9 @@ def no_room(error: BaseException) -> str | None:
 
     torch and learners' code raise another error on top, so the errors before it are searched.
     """
-    for each in _causes(error):
+    for each in (error, *causes_of(error)):
         if isinstance(each, OSError) and each.errno in _NO_ROOM:
             return each.strerror
         if isinstance(each, OSError) and _SHORT_WRITE.search(str(each)):
             return os.strerror(errno.ENOSPC)
     return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
