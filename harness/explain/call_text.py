@@ -15,7 +15,7 @@ from typing import Any
 from harness.course.katas import Course
 from harness.explain.places import frames_of, is_learners
 from harness.explain.side_by_side import is_tensor
-from harness.explain.type_errors import tensor_types
+from harness.explain.type_errors import axis_tokens
 from harness.explain.words import values_up_to
 from harness.isolation import calls
 from harness.isolation.calls import Call
@@ -178,15 +178,10 @@ def batch_axes(call: Call) -> tuple[str, str, Sequence[int]] | None:
     with contextlib.suppress(TypeError, NameError, ValueError):  # annotations that cannot be evaluated
         annotations: Mapping[str, Any] = inspect.get_annotations(function, eval_str=True)
         for name, value in _arguments(call):
-            tokens = _tokens(annotations.get(name))
+            tokens = axis_tokens(annotations.get(name))
             variadic = [each for each in tokens if each.lstrip("#?").startswith("*")]
             spread = len(getattr(value, "shape", ())) - (len(tokens) - 1)
             if len(variadic) == 1 and hasattr(value, "shape") and spread >= 0:
                 first = tokens.index(variadic[0])
                 return name, variadic[0].lstrip("#?"), tuple(value.shape)[first : first + spread]
     return None
-
-
-def _tokens(annotation: Any) -> list[str]:
-    found = tensor_types(annotation)
-    return found[0].dim_str.split() if len(found) == 1 else []

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 from harness.explain.axes import Binding, compare
 from harness.explain.call_text import is_remarkable
-from harness.explain.type_errors import tensor_types
+from harness.explain.type_errors import axis_tokens
 from harness.isolation.calls import Call
 
 
@@ -84,7 +84,7 @@ def _origin(call: Call, position: int | None, value: Any, calls: Sequence[Call])
     code = inspect.unwrap(call.function).__code__
     try:
         annotation = inspect.signature(call.function, eval_str=True).return_annotation
-        axes = _names(_tokens(_member(annotation, position)), value.dim())
+        axes = _names(axis_tokens(_member(annotation, position)), value.dim())
         own = _sizes(call)
     except (TypeError, NameError):  # annotations that cannot be evaluated here
         return Origin(code, call=call)
@@ -117,14 +117,9 @@ def _numbers_of(call: Call) -> dict[str, int]:
 def _bind(
     annotation: Any, value: Any, source: str, bindings: dict[str, Binding], arguments: Mapping[str, Any]
 ) -> None:
-    tokens = _tokens(annotation)
+    tokens = axis_tokens(annotation)
     if tokens and hasattr(value, "shape"):
         compare(tokens, tuple(value.shape), source, bindings, arguments)
-
-
-def _tokens(annotation: Any) -> list[str]:
-    found = tensor_types(annotation)
-    return found[0].dim_str.split() if len(found) == 1 else []
 
 
 def _member(annotation: Any, position: int | None) -> Any:

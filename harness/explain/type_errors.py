@@ -138,6 +138,12 @@ def tensor_types(annotation: Any) -> list[Any]:
     return [member for member in members if hasattr(member, "dim_str")]
 
 
+def axis_tokens(annotation: Any) -> list[str]:
+    """Return the axes of the only jaxtyping annotation in `annotation`; nothing if there is not just one."""
+    found = tensor_types(annotation)
+    return found[0].dim_str.split() if len(found) == 1 else []
+
+
 def _fits(value: Any, annotation: Any) -> bool:
     """True if beartype accepts `value` for a type without axes."""
     if annotation is inspect.Parameter.empty or annotation is Any:
