@@ -500,10 +500,11 @@ def publish_solutions(base: str) -> None:
     """
     from harness.authoring import publish
     from harness.authoring import publish_words as words
+    from harness.commands.repository import GitFailed, GitMissing
 
     try:
         _print(words.published(publish.publish(_course().root, base, words.commit_message)))
-    except publish.CannotPublish as error:
+    except (publish.CannotPublish, GitMissing, GitFailed) as error:
         raise click.ClickException(words.cannot_publish(error)) from None
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.commands.repository import GitFailed, Repository
 
 BRANCH = "solutions"
 _HEADS = "refs/heads/"  # a tag may have the name of a branch, and git prefers the tag
@@ -22,20 +23,13 @@ _SOLUTION = re.compile(r"solutions/(k\d\d_([a-z0-9_]+))/\2\.py")
 _MODE = "100644"  # a file that is not executable
 _SETTINGS = (
     *("-c", "i18n.commitEncoding=UTF-8"),
-    *("-c", "core.quotePath=false"),
     *("-c", f"core.hooksPath={os.devnull}"),  # hooks are for the user's own commands
     *("-c", "core.fsmonitor=false"),  # it may be a program too
 )
-# They would point git to another repository, or to an index that is in use.
-_NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
 class CannotPublish(Exception):
     """The branch cannot be built, for one of the reasons below."""
-
-
-class NoGit(CannotPublish):
-    """git is not installed."""
 
 
 @dataclass(eq=False)
@@ -80,14 +74,6 @@ class NoKatas(CannotPublish):
     base: str
 
 
-@dataclass(eq=False)
-class GitFailed(CannotPublish):
-    """A git command failed."""
-
-    command: str
-    output: str
-
-
 @dataclass(frozen=True)
 class Published:
     """The branch after publishing."""
@@ -101,14 +87,14 @@ class Published:
 
 
 def publish(root: Path, base: str, message: Callable[[str], str]) -> Published:
-    """Build the branch on the commit that `base` names. Raises CannotPublish.
+    """Build the branch on the commit that `base` names. Raises CannotPublish, GitMissing or GitFailed.
 
     `message` returns the commit message for the name of a kata's folder.
     """
     git = _Git(root)
     git.check_place()
     name = git.full_name(base)
-    start = git.commit(name)
+    start = git.id_of(name)
     before = git.tip()
     solutions = dict(_solutions(git, start))
     if not solutions:
@@ -125,11 +111,11 @@ def _check_made_here(git: _Git, tip: str, message: Callable[[str], str]) -> None
     if not tip:
         return
     refused = OwnCommits(tip)
-    if git.run("for-each-ref", "--format=%(symref)", _REF):  # another name for a branch of theirs
+    if git.line("for-each-ref", "--format=%(symref)", _REF):  # another name for a branch of theirs
         raise refused
     solutions = dict(_solutions(git, tip))  # the base's, as only stubs differ
     try:
-        base = git.commit(f"{tip}~{len(solutions)}")
+        base = git.id_of(f"{tip}~{len(solutions)}")
     except NoCommit:
         raise refused from None
     if not solutions or _commits(git, base, dict(_solutions(git, base)), message) != tip:
@@ -138,7 +124,7 @@ def _check_made_here(git: _Git, tip: str, message: Callable[[str], str]) -> None
 
 def _solutions(git: _Git, commit: str) -> Iterator[tuple[str, str]]:
     """Yield each kata with a stub and a solution in that commit, and the solution's blob."""
-    files = dict(_files(git.run("ls-tree", "-r", "-z", commit, "katas", "solutions")))
+    files = dict(_files(git.line("ls-tree", "-r", "-z", commit, "katas", "solutions")))
     for path, blob in sorted(files.items()):
         match = _SOLUTION.fullmatch(path)
         if match and _stub(match[1]) in files:
@@ -161,50 +147,31 @@ def _commits(git: _Git, start: str, solutions: Mapping[str, str], message: Calla
     parent = start
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git.run("read-tree", start, **index)
+        git.run("read-tree", start, variables=index)
         for kata, blob in solutions.items():
-            git.run("update-index", "--add", "--cacheinfo", f"{_MODE},{blob},{_stub(kata)}", **index)
-            tree = git.run("write-tree", **index)
-            parent = git.run("commit-tree", tree, "-p", parent, "-m", message(kata), **signature)
+            git.run("update-index", "--add", "--cacheinfo", f"{_MODE},{blob},{_stub(kata)}", variables=index)
+            tree = git.line("write-tree", variables=index)
+            parent = git.line("commit-tree", tree, "-p", parent, "-m", message(kata), variables=signature)
     return parent
 
 
-class _Git:
-    """git in one folder; its errors become CannotPublish."""
+class _Git(Repository):
+    """The repository of the course, and what publishing asks of it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def run(self, *arguments: str, **environment: str) -> str:
-        """Return the output of a git command without the last line end."""
-        inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        command = ["git", *_SETTINGS, *arguments]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=self.root,
-                env={**inherited, "LC_ALL": "C", **environment},
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-            )
-        except FileNotFoundError:
-            raise NoGit from None
-        if done.returncode:
-            raise GitFailed(arguments[0], done.stderr.strip())
-        return done.stdout.removesuffix("\n")
+        super().__init__(root, _SETTINGS)
 
     def check_place(self) -> None:
         """Check that the course is a repository and no working tree has the branch checked out."""
         try:
-            inside = self.run("rev-parse", "--show-prefix")
+            inside = self.line("rev-parse", "--show-prefix")
         except GitFailed as error:
-            if "not a git repository" in error.output:
+            if "not a git repository" in str(error):
                 raise NotARepository(str(self.root)) from None
             raise
         if inside:
             raise PartOfARepository(str(self.root))
-        for tree in self.run("worktree", "list", "--porcelain").split("\n\n"):
+        for tree in self.line("worktree", "list", "--porcelain").split("\n\n"):
             path, *facts = tree.splitlines()
             if f"branch {_REF}" in facts:
                 raise CheckedOut(path.removeprefix("worktree "))
@@ -212,23 +179,23 @@ class _Git:
     def tip(self) -> str:
         """Return the id of the branch's last commit; empty if there is no branch."""
         try:
-            return self.run("rev-parse", "--verify", "--quiet", _REF)
+            return self.line("rev-parse", "--verify", "--quiet", _REF)
         except GitFailed:
             return ""
 
     def full_name(self, name: str) -> str:
         """Return the full name of a branch; another name as it is."""
         branch = f"{_HEADS}{name}"
-        return branch if branch in self.run("for-each-ref", "--format=%(refname)", branch).split() else name
+        return branch if branch in self.line("for-each-ref", "--format=%(refname)", branch).split() else name
 
     def short_name(self, name: str) -> str:
         """Return the shortest name that git takes for the same branch; another name as it is."""
-        return self.run("for-each-ref", "--format=%(refname:short)", name) or name
+        return self.line("for-each-ref", "--format=%(refname:short)", name) or name
 
-    def commit(self, name: str) -> str:
+    def id_of(self, name: str) -> str:
         """Return the full id of the commit that a branch, a tag or an id names."""
         try:
-            return self.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+            return self.line("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         except GitFailed:
             raise NoCommit(name) from None
 
@@ -236,7 +203,7 @@ class _Git:
         """Return the author and committer of a commit, with their dates, as variables for another commit."""
         names = ["AUTHOR_NAME", "AUTHOR_EMAIL", "AUTHOR_DATE"]
         names += [name.replace("AUTHOR", "COMMITTER") for name in names]
-        values = self.run("log", "-1", "--no-show-signature", "--date=raw", _SIGNATURE, commit).split("\n")
+        values = self.line("log", "-1", "--no-show-signature", "--date=raw", _SIGNATURE, commit).split("\n")
         return {f"GIT_{name}": value for name, value in zip(names, values, strict=True)}
 
 

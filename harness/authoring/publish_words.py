@@ -8,15 +8,14 @@ from harness.authoring.publish import (
     BRANCH,
     CannotPublish,
     CheckedOut,
-    GitFailed,
     NoCommit,
-    NoGit,
     NoKatas,
     NotARepository,
     OwnCommits,
     PartOfARepository,
     Published,
 )
+from harness.commands.repository import GitFailed, GitMissing
 from harness.terminal.lines import Line, plural
 
 _ANOTHER_BASE = "Name another: harness publish-solutions --from REF"
@@ -40,10 +39,10 @@ def commit_message(kata: str) -> str:
     return f"Kata {kata[1:3]} {title}: the solution\n\nsolutions/{kata}/{kata[4:]}.py replaces the stub."
 
 
-def cannot_publish(error: CannotPublish) -> str:
+def cannot_publish(error: CannotPublish | GitMissing | GitFailed) -> str:
     """Return why the branch cannot be built, and what to type."""
     match error:
-        case NoGit():
+        case GitMissing():
             return "git is not installed. Install it (https://git-scm.com), then try again."
         case NotARepository(folder):
             return f"{folder} is not a git repository, so it cannot have a branch. Go to a clone."
@@ -60,7 +59,9 @@ def cannot_publish(error: CannotPublish) -> str:
             return f"There is no commit {base!r} to start from. {_ANOTHER_BASE}"
         case NoKatas(base):
             return f"The commit {base!r} has no kata with a solution. {_ANOTHER_BASE}"
-        case GitFailed(command, output):
-            return f"git {command} failed:\n  {output}\nThe branch is unchanged. Fix this, then try again."
+        case GitFailed():
+            return (
+                f"git {error.command} failed:\n  {error}\nThe branch is unchanged. Fix this, then try again."
+            )
         case _:
             raise TypeError(f"no message for {type(error).__name__}")

@@ -30,17 +30,21 @@ class GitFailed(Exception):
 
 
 class Repository:
-    """A clone, and the git commands that work in it. Every method raises GitMissing and GitFailed."""
+    """A clone, and the git commands that work in it. Every method raises GitMissing and GitFailed.
 
-    def __init__(self, root: Path) -> None:
+    `settings` are git's options for each of them, such as ("-c", "core.fsmonitor=false").
+    """
+
+    def __init__(self, root: Path, settings: Sequence[str] = ()) -> None:
         self.root = root
+        self._settings = settings
 
     def run(
         self, *arguments: str, given: bytes | None = None, variables: Mapping[str, str] = MappingProxyType({})
     ) -> bytes:
         """Return the output of a git command."""
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        command = ["git", "-c", "core.quotePath=false", *arguments]
+        command = ["git", "-c", "core.quotePath=false", *self._settings, *arguments]
         try:
             done = subprocess.run(
                 command,
@@ -57,8 +61,8 @@ class Repository:
         return done.stdout
 
     def line(self, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Return the only line that a git command prints."""
-        return self.run(*arguments, variables=variables).decode().rstrip("\n")
+        """Return what a git command prints, usually one line, without the last line end."""
+        return self.run(*arguments, variables=variables).decode(errors="replace").removesuffix("\n")
 
     def paths(self, *arguments: str) -> list[str]:
         """Return the paths that a git command prints with -z."""
