@@ -108,7 +108,7 @@ class Updated:
 
 
 @dataclass(frozen=True)
-class Version:
+class FileVersions:
     """One file in three versions; None where it does not exist."""
 
     path: str
@@ -221,7 +221,9 @@ def _merge(repository: Repository, base: str, head: str, source: str, outcomes: 
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         repository.run("read-tree", "-i", "-m", "--aggressive", base, head, source, variables=index)
         for path, mode in _unmerged(repository, index):
-            version = Version(path, *(repository.content(commit, path) for commit in (base, head, source)))
+            version = FileVersions(
+                path, *(repository.content(commit, path) for commit in (base, head, source))
+            )
             content = _resolve(repository, version, Path(folder), outcomes)
             if content is None:
                 repository.run("update-index", "--force-remove", "--", path, variables=index)
@@ -246,7 +248,7 @@ def _move(repository: Repository, course: Course, head: str, new: str, outcomes:
     """Move the branch and the files to a commit, around what the learner has not committed."""
     edited = set(repository.differing("HEAD"))
     versions = [
-        Version(
+        FileVersions(
             path, repository.content(head, path), _read(course.root / path), repository.content(new, path)
         )
         for path in repository.differing(head, new)
@@ -271,7 +273,7 @@ def _is_in_the_way(repository: Repository, course: Course, head: str, path: str)
     return os.path.lexists(course.root / path) and repository.content(head, path) is None
 
 
-def _restore(repository: Repository, course: Course, version: Version) -> None:
+def _restore(repository: Repository, course: Course, version: FileVersions) -> None:
     """Make a file for a moment what it is in the learner's last commit, so that git may replace it."""
     if version.base is None:
         repository.run("rm", "--quiet", "--cached", "--ignore-unmatch", "--", version.path)
@@ -281,7 +283,7 @@ def _restore(repository: Repository, course: Course, version: Version) -> None:
 
 
 def _resolve(
-    repository: Repository, version: Version, folder: Path, outcomes: dict[str, str]
+    repository: Repository, version: FileVersions, folder: Path, outcomes: dict[str, str]
 ) -> bytes | None:
     """Return the content of a file after the update, and note in `outcomes` how two changes were resolved."""
     mine = _with_line_ends_of(version.base, version.mine)

@@ -54,7 +54,7 @@ class Truncated:
 
 
 @dataclass(frozen=True)
-class TooSlow:
+class SlowServer:
     """The next CHUNK bytes, or the answer, took longer than `seconds`."""
 
     received: int
@@ -73,7 +73,7 @@ class WrongDigest:
 class DownloadFailed(Exception):
     """A file was not downloaded; `failure` holds the reason."""
 
-    def __init__(self, failure: Offline | Refused | Truncated | TooSlow | WrongDigest) -> None:
+    def __init__(self, failure: Offline | Refused | Truncated | SlowServer | WrongDigest) -> None:
         super().__init__(failure)
         self.failure = failure
 
@@ -158,7 +158,7 @@ def _open(source: Source, start: int) -> Response:
     except requests.RequestException as error:
         raise DownloadFailed(Offline(error)) from None
     except TimeoutError:
-        raise DownloadFailed(TooSlow(start, source.size, _limit())) from None
+        raise DownloadFailed(SlowServer(start, source.size, _limit())) from None
 
 
 def _receive(source: Source, part: Path, response: Response, start: int) -> None:
@@ -177,7 +177,7 @@ def _receive(source: Source, part: Path, response: Response, start: int) -> None
     except requests.RequestException:
         pass  # the connection broke; `received` shows where
     except TimeoutError:
-        raise DownloadFailed(TooSlow(received, source.size, _limit())) from None
+        raise DownloadFailed(SlowServer(received, source.size, _limit())) from None
     if received < _announced_size(source, response, start):
         raise DownloadFailed(Truncated(received, source.size))
 

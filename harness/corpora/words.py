@@ -13,7 +13,7 @@ from harness.corpora.download import (
     READ_TIMEOUT,
     Offline,
     Refused,
-    TooSlow,
+    SlowServer,
     Truncated,
     WrongDigest,
 )
@@ -92,7 +92,7 @@ def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
 
 
 def not_downloaded(
-    failure: Offline | Refused | Truncated | TooSlow | WrongDigest, name: str, url: str
+    failure: Offline | Refused | Truncated | SlowServer | WrongDigest, name: str, url: str
 ) -> str:
     """Explain why a download failed and what to do."""
     match failure:
@@ -107,7 +107,7 @@ def not_downloaded(
                 f"The connection broke. {received:,} of {size:,} bytes of {name} were downloaded and kept.",
                 f"Next: harness data {name}   (it requests only the rest)",
             )
-        case TooSlow(received, size, seconds):
+        case SlowServer(received, size, seconds):
             return _join(
                 f"The connection is too slow: fewer than {CHUNK:,} bytes arrived within {seconds:g} s.",
                 f"{received:,} of {size:,} bytes of {name} were downloaded and kept.",

@@ -40,7 +40,7 @@ def candidates(slips: Sequence[Slip], order: Sequence[str], test: str, passed: C
 
 
 @dataclass(frozen=True)
-class Question:
+class _Question:
     """Which known mistakes fit this failure?"""
 
     kata: Kata
@@ -57,7 +57,7 @@ class Diagnoses:
         self.left = BUDGET
         self._passed: set[tuple[str, str]] = set()
         self._failed: set[tuple[str, str]] = set()
-        self._open: Question | None = None  # the first for which there was not enough time
+        self._open: _Question | None = None  # the first for which there was not enough time
 
     def add_report(self, kata: Kata, test: str, when: str, *, passed: bool) -> None:
         """Remember whether a phase of a case of a test passed."""
@@ -79,10 +79,10 @@ class Diagnoses:
         self.left = budget.left
         return found
 
-    def _question(self, item: Item, kata: Kata, error: BaseException) -> Question:
+    def _question(self, item: Item, kata: Kata, error: BaseException) -> _Question:
         passed = frozenset(test for name, test in self._passed - self._failed if name == kata.name)
         case = case_of(item, kata)
-        return Question(kata, case, observe_failure(error, case), passed)
+        return _Question(kata, case, observe_failure(error, case), passed)
 
     @property
     def is_unfinished(self) -> bool:
@@ -94,7 +94,7 @@ class Diagnoses:
         question, self._open = self._open, None
         return self._answer(question, TimeBudget(LATE_BUDGET)) if question else ()
 
-    def _answer(self, question: Question, budget: TimeBudget) -> tuple[str, ...]:
+    def _answer(self, question: _Question, budget: TimeBudget) -> tuple[str, ...]:
         try:
             return name_mistakes(
                 question.kata, question.case, question.failure, self._importer, question.passed, budget

@@ -24,7 +24,7 @@ from harness.course.kata_tests import digest
 from harness.course.katas import Course, Kata
 from harness.course.stubs import read_contract
 from harness.isolation.calls import CallLog, log_calls
-from harness.isolation.process_state import Change, ProcessState, changes_in
+from harness.isolation.process_state import ProcessChange, ProcessState, changes_in
 from harness.isolation.recorder import Recorder
 from harness.isolation.sources import check_source
 from harness.isolation.standins import CannotImport, MissingName, stand_in
@@ -125,7 +125,7 @@ class KataImporter(MetaPathFinder):
         self.sources = sources  # by module, text to execute instead of its file
         self.stub_digests: dict[str, str] = {}  # of the very bytes that were executed
         self.notes = CallLog()  # on the calls of a test
-        self.changes: list[Change] = []  # of the whole process, all undone
+        self.changes: list[ProcessChange] = []  # of the whole process, all undone
         self._katas = {
             f"{kata.package}.{path.stem}": kata for kata in course.katas for path in _modules(kata)
         }

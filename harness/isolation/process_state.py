@@ -23,7 +23,7 @@ Names = tuple[str, ...]  # of functions that change one setting, as one types th
 
 
 @dataclass(frozen=True)
-class Change:
+class ProcessChange:
     """A change of the whole process by a learner's file, which was undone."""
 
     path: Path
@@ -99,15 +99,15 @@ def _value_of(setting: Setting) -> Any:
         return _UNKNOWN
 
 
-def changes_in(paths: Sequence[Path], undone: Iterable[Names]) -> list[Change]:
+def changes_in(paths: Sequence[Path], undone: Iterable[Names]) -> list[ProcessChange]:
     """Return where the files change what was undone; nothing for a setting that none of them mentions."""
     found = (_first_change(paths, names) for names in undone)
     return [change for change in found if change]
 
 
-def _first_change(paths: Sequence[Path], names: Names) -> Change | None:
+def _first_change(paths: Sequence[Path], names: Names) -> ProcessChange | None:
     places = ((name, path, _line_of(path, name)) for name in names for path in paths)
-    return next((Change(path, line, name) for name, path, line in places if line), None)
+    return next((ProcessChange(path, line, name) for name, path, line in places if line), None)
 
 
 def _line_of(path: Path, name: str) -> int:

@@ -14,7 +14,7 @@ from harness.course.katas import Course, Kata
 from harness.course.test_case import TestCase
 from harness.explain.failures import Crashed
 from harness.explain.findings import Finding
-from harness.isolation.process_state import Change
+from harness.isolation.process_state import ProcessChange
 from harness.progress.ledger import Ledger
 from harness.progress.words import lock_reason
 from harness.run.words import WORKER_ENDED
@@ -27,7 +27,7 @@ class CaseReport:
     case: TestCase
     locked: bool = False
     finding: Finding | None = None
-    changes: tuple[Change, ...] = ()  # of the whole process so far
+    changes: tuple[ProcessChange, ...] = ()  # of the whole process so far
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RunReport:
     locked: list[str] = field(default_factory=list)  # katas of which a test was skipped as locked
     skipped: list[str] = field(default_factory=list)  # tests that skipped themselves
     collection_errors: list[tuple[str, str]] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)  # of the whole process, by a learner's file
+    changes: list[ProcessChange] = field(default_factory=list)  # of the whole process, by a learner's file
     _called: set[str] = field(default_factory=set)  # cases whose call has passed
     _process: int = field(default_factory=os.getpid)
 

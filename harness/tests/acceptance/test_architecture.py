@@ -40,6 +40,15 @@ def test_the_tree_lists_every_file_and_no_other() -> None:
     assert sorted(files_in_the_tree()) == sorted(modules)
 
 
+def test_no_two_public_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for file in files_in_the_tree():
+        for node in ast.parse((PACKAGE / file).read_bytes()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(file)
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
 @pytest.mark.parametrize("line", TREE.splitlines(), ids=lambda line: line.split()[0])
 def test_every_line_of_the_tree_says_it_in_few_words(line: str) -> None:
     assert 1 <= len(line.split()[1:]) <= 7

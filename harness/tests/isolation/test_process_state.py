@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harness.isolation import process_state
-from harness.isolation.process_state import Change, ProcessState, Setting, changes_in
+from harness.isolation.process_state import ProcessChange, ProcessState, Setting, changes_in
 
 
 class Finder:
@@ -98,8 +98,8 @@ def test_the_line_of_a_change_is_the_first_that_mentions_it(tmp_path: Path) -> N
     near.write_text("import torch\nwith torch.no_grad():\n    pass\n")
     far.write_text("from torch import set_grad_enabled\n\nset_grad_enabled(False)\n")
     names = ("torch.set_grad_enabled", "torch.no_grad")
-    assert changes_in([near, far], [names]) == [Change(far, 3, "torch.set_grad_enabled")]
-    assert changes_in([near], [names, ("os.chdir",)]) == [Change(near, 2, "torch.no_grad")]
+    assert changes_in([near, far], [names]) == [ProcessChange(far, 3, "torch.set_grad_enabled")]
+    assert changes_in([near], [names, ("os.chdir",)]) == [ProcessChange(near, 2, "torch.no_grad")]
 
 
 def test_a_file_that_cannot_be_read_names_no_line(tmp_path: Path) -> None:
