@@ -20,6 +20,7 @@ from harness.commands.reset import BACKUPS
 from harness.course.definitions import Definition, Function
 from harness.course.kata_tests import digest, parse_tests
 from harness.course.katas import Course, Kata, load_course
+from harness.course.whole_files import write_whole
 
 BRANCH = "main"
 REMOTES = ("upstream", "origin")  # a fork has both; the course is the first
@@ -333,7 +334,7 @@ def _write(path: Path, content: bytes | None) -> None:
         path.unlink(missing_ok=True)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_whole(path, content)
 
 
 def _news(repository: Repository, course: Course, base: str, source: str) -> Iterator[KataNews]:
