@@ -2,7 +2,8 @@
 
 A line is written by a single `write` in append mode, between newlines, so a process that is killed damages
 only its own line. On Windows and network disks appending is not atomic between processes, so writers take
-turns, if the file system knows locks; they wait for a while, never for ever.
+turns, if the file system knows locks; they wait for a while, never for ever. A file is rewritten only where
+there are locks, and another file takes its place as a whole.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.course.whole_files import write_whole
 
 _POLL = 0.02
 _MOST_BYTES = 1 << 28  # far more than any learner's facts; more would not fit into memory
@@ -50,13 +53,25 @@ def append_line(path: Path, fact: dict[str, object]) -> None:
     Raises OSError (read-only folder, full disk, no regular file) after at most a torn line.
     """
     # The leading newline separates the line from whatever a killed writer left.
-    line = b"\n" + json.dumps(fact, ensure_ascii=True).encode() + b"\n"
+    line = b"\n" + to_json(fact) + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _no_alarm(), _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
-        _wait_for_turn(descriptor)  # closing the file ends it
+    with _no_alarm(), _own_turn(path) as descriptor:
         written = os.write(descriptor, line)
     if written < len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def rewrite(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Replace the lines by what `change` makes of them. Raises OSError; the file is then as it was.
+
+    That includes a file that another process is writing, and a file system without locks.
+    """
+    with _no_alarm(), _opened(path, os.O_RDWR | os.O_APPEND) as descriptor:
+        _lock(descriptor)
+        data = read_bytes(path)
+        changed = b"\n".join(change(data.split(b"\n"))) + b"\n"
+        if os.fstat(descriptor).st_size == len(data):  # else a process that waited too long has written
+            write_whole(path, changed)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -78,6 +93,11 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     return [fact for line in lines if isinstance(fact := parse_json(line), dict)]
 
 
+def to_json(fact: dict[str, object]) -> bytes:
+    """Return the line for a fact."""
+    return json.dumps(fact, ensure_ascii=True).encode()
+
+
 def parse_json(line: bytes) -> object:
     """Return the value that a line holds; None if it is not JSON."""
     try:
@@ -96,6 +116,25 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _own_turn(path: Path) -> Iterator[int]:
+    """Open the file for appending, when no other process writes. Raises OSError."""
+    while True:
+        with _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
+            _wait_for_turn(descriptor)  # closing the file ends it
+            if _is_at(path, descriptor):  # else it has been rewritten meanwhile
+                yield descriptor
+                return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """True if the open file is still the one that the path leads to."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for_turn(descriptor: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from harness.course.katas import Course
-from harness.progress.line_file import append_line, parse_json, read_bytes
+from harness.progress.line_file import append_line, parse_json, read_bytes, to_json
 
 FILE = "progress.jsonl"
 
@@ -50,7 +50,7 @@ def read_receipts(path: Path) -> Receipts:
         return Receipts(path)
     except OSError as error:
         return Receipts(path, problem=error.strerror or str(error))
-    parsed = [(number, _parse(line)) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    parsed = [(number, parse(line)) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     return Receipts(
         path,
         tuple(receipt for _, receipt in parsed if receipt),
@@ -58,12 +58,17 @@ def read_receipts(path: Path) -> Receipts:
     )
 
 
+def line_of(receipt: Receipt) -> bytes:
+    return to_json(asdict(receipt))
+
+
 def append_receipt(path: Path, receipt: Receipt) -> None:
     """Append a receipt. Raises OSError (read-only folder, full disk) after at most a torn line."""
     append_line(path, asdict(receipt))
 
 
-def _parse(line: bytes) -> Receipt | None:
+def parse(line: bytes) -> Receipt | None:
+    """Return the receipt that a line holds; None if it holds something else."""
     match parse_json(line):
         case {
             "kata": str(kata),

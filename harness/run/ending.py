@@ -9,6 +9,7 @@ import pytest
 
 from harness.isolation.supervisor import Ending
 from harness.pairing import commands
+from harness.progress.compaction import compact
 from harness.run import words
 from harness.run.closing import closing_lines
 from harness.run.death import lines_after
@@ -41,12 +42,19 @@ class EndOfRun:
         if self._run.learning and not self._run.lists_only and exitstatus != pytest.ExitCode.USAGE_ERROR:
             write(self._config, [*closing_lines(self._report, interrupted=interrupted), *self._notes()])
             write(self._config, [] if interrupted else self._pair_lines())
+            self._compact()
 
     def write_after_death(self, ending: Ending) -> None:
         """Print the block in the supervising process, whose child was stopped or died."""
         goes_on = not self._run.stops_at_first_failure
         lines = lines_after(self._report, ending, self._captured(), goes_on=goes_on)
         write(self._config, [*lines, *self._notes(), *self._pair_lines()])
+        self._compact()
+
+    def _compact(self) -> None:
+        """Keep the next runs fast, now that everything has been said."""
+        if self._run.records:
+            compact(self._report.ledger.stored)
 
     def _captured(self) -> str:
         """Return what the child has printed since its last report; nobody else prints it afterwards."""
