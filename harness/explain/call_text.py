@@ -126,13 +126,6 @@ def _remark(value: Any) -> str:
     return f" with {', '.join(odd)}" if odd else ""
 
 
-def is_remarkable(call: Call) -> bool:
-    """True if an argument has NaN, infinities, or numbers far larger than its others."""
-    with contextlib.suppress(Exception):  # values whose own methods fail
-        return any(is_tensor(value) and _remark(value) for _, value in _arguments(call))
-    return False
-
-
 def failed_call(course: Course, traceback: TracebackType | None) -> Call | None:
     """Return the call of the learner's function that raised, with its arguments as they were given."""
     found: Call | None = None

@@ -110,11 +110,8 @@ def _call(compared: ComparedValues, source: Origin | None, calls: Sequence[Call]
     """Return the call whose arguments help to understand the value, in words."""
     value = first_wrong(compared.expected, compared.actual)
     known = source.call if source else None
-    call = call_to_show(value, known, calls)
-    if call is None:
-        return ()
-    returned = call is known or type(value) in (int, float)
-    return tuple(call_lines(call, RETURNED_BY if returned else LAST_CALL))
+    call, returned_it = call_to_show(value, known, calls)
+    return tuple(call_lines(call, RETURNED_BY if returned_it else LAST_CALL)) if call else ()
 
 
 def _table(compared: ComparedValues) -> Sequence[str]:

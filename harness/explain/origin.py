@@ -10,7 +10,6 @@ from types import CodeType
 from typing import Any, get_args, get_origin
 
 from harness.explain.axes import Binding, compare
-from harness.explain.call_text import is_remarkable
 from harness.explain.type_errors import axis_tokens
 from harness.isolation.calls import Call
 
@@ -35,17 +34,10 @@ def origin(value: Any, calls: Sequence[Call]) -> Origin:
     return Origin()
 
 
-def call_to_show(actual: Any, known: Call | None, calls: Sequence[Call]) -> Call | None:
-    """Return the call whose arguments help to understand a wrong value.
-
-    That is the call that returned it, if it is not the only one of its function; else the last one, if its
-    arguments decide something.
-    """
+def call_to_show(actual: Any, known: Call | None, calls: Sequence[Call]) -> tuple[Call | None, bool]:
+    """Return the call that returned a wrong value, and True; else the last call, and False."""
     found = known or (_returning(actual, calls) if type(actual) in (int, float) else None)
-    if found is not None and (_is_one_of_several(found, calls) or is_remarkable(found)):
-        return found
-    last = calls[-1] if calls else None
-    return last if found is None and last is not None and is_remarkable(last) else None
+    return (found, True) if found else (calls[-1] if calls else None, False)
 
 
 def _returning(number: float, calls: Sequence[Call]) -> Call | None:
@@ -55,10 +47,6 @@ def _returning(number: float, calls: Sequence[Call]) -> Call | None:
 
 def _is_number(result: Any, number: float) -> bool:
     return type(result) is type(number) and result == number
-
-
-def _is_one_of_several(call: Call, calls: Sequence[Call]) -> bool:
-    return sum(each.function is call.function for each in calls) > 1
 
 
 def _is_it(value: Any, result: Any) -> bool:

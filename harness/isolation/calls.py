@@ -44,14 +44,15 @@ class CallLog:
 
 
 def log_calls(module: ModuleType, names: Iterable[str], log: CallLog) -> None:
-    """Make a module's public functions and methods log their calls and the arguments they modify.
+    """Make a module's public functions, methods and constructors log their calls.
 
-    The log explains failures; only the tests decide what is wrong. Functions whose names end in an
-    underscore are not logged, since the name declares that they modify their arguments.
+    The log explains failures; only the tests decide what is wrong.
     """
     for owner, name, function in public_functions(module, names, module.__name__):
-        if not name.endswith("_"):
-            setattr(owner, name, _wrap(function, log))
+        setattr(owner, name, _logged(function, log))
+    for owner in _classes(module, names, module.__name__):
+        if inspect.isfunction(constructor := vars(owner).get("__init__")):
+            owner.__init__ = _logged_constructor(constructor, log)  # type: ignore[misc]  # the learner's class
 
 
 def public_functions(
@@ -62,21 +63,25 @@ def public_functions(
     Of classes only those count whose module starts with `defined_in`: the versions of a kata that a
     diagnosis tries have names that continue its own.
     """
-    found: list[tuple[Any, str, FunctionType]] = []
-    for name in names:
-        value = getattr(module, name, None)
-        if inspect.isfunction(value):
-            found.append((module, name, value))
-        elif inspect.isclass(value) and value.__module__.startswith(defined_in):
-            public = [(key, each) for key, each in vars(value).items() if not key.startswith("_")]
-            found += [(value, key, each) for key, each in public if inspect.isfunction(each)]
+    found: list[tuple[Any, str, FunctionType]] = [
+        (module, name, value) for name in names if inspect.isfunction(value := getattr(module, name, None))
+    ]
+    for owner in _classes(module, names, defined_in):
+        public = [(key, each) for key, each in vars(owner).items() if not key.startswith("_")]
+        found += [(owner, key, each) for key, each in public if inspect.isfunction(each)]
     return found
 
 
-def _wrap(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
+def _classes(module: ModuleType, names: Iterable[str], defined_in: str) -> list[type]:
+    values = [getattr(module, name, None) for name in names]
+    return [each for each in values if inspect.isclass(each) and each.__module__.startswith(defined_in)]
+
+
+def _logged(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
     names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
     rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
+    declares_changes = function.__name__.endswith("_")
 
     @functools.wraps(function)
     def logged(*args: Any, **kwargs: Any) -> Any:
@@ -84,7 +89,7 @@ def _wrap(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
         if not log.depth:
             log.called.append((function.__module__, function.__qualname__))
         log.depth += 1
-        before = [(name, value, _version(value)) for name, value in arguments]
+        before = [] if declares_changes else [(name, value, _version(value)) for name, value in arguments]
         try:
             result = function(*args, **kwargs)
             log.calls.append(Call(function, args, kwargs, result))
@@ -96,6 +101,15 @@ def _wrap(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
                 for name, value, version in before
                 if version is not None and _version(value) != version
             )
+
+    return logged
+
+
+def _logged_constructor(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def logged(*args: Any, **kwargs: Any) -> None:
+        function(*args, **kwargs)
+        log.calls.append(Call(function, args, kwargs, None))
 
     return logged
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, jaxtyped
 from torch import Tensor, nn
 
-from harness.explain.call_text import batch_axes, call_lines, call_text, failed_call, is_remarkable
+from harness.explain.call_text import batch_axes, call_lines, call_text, failed_call
 from harness.isolation.calls import Call, CallLog, log_calls
 from harness.tests.support.miniature import Miniature
 
@@ -85,9 +85,10 @@ def test_a_call_that_cannot_be_shown_is_not() -> None:
     assert call_lines(Call(object(), (), {}, None)) == []  # type: ignore[arg-type]
 
 
-def test_numbers_that_are_all_large_are_not_remarkable() -> None:
-    assert not is_remarkable(Call(split_heads, (1e6 * torch.ones(5, 7),), {}, None))
-    assert is_remarkable(Call(split_heads, (far(1e6),), {}, None))
+def test_only_numbers_far_larger_than_the_others_are_remarked() -> None:
+    assert call_lines(Call(split_heads, (1e6 * torch.ones(5, 7),), {}, None)) == ["in split_heads(x (5, 7))"]
+    shown = call_lines(Call(split_heads, (far(1e6),), {}, None))
+    assert shown[0].endswith("with values up to 1e+06)")
 
 
 @pytest.mark.parametrize(("shape", "sizes"), [((5, 6), ()), ((2, 5, 6), (2,)), ((2, 3, 5, 6), (2, 3))])

@@ -51,6 +51,9 @@ def count(counter):
 
 
 class Layer:
+    def __init__(self, width=3, fill=None):
+        self.width = width if fill is None else double(fill)
+
     def forward(self, x, mask=None):
         return x if mask is None else x.masked_fill_(mask, 0)
 
@@ -187,6 +190,21 @@ def test_only_outermost_calls_are_logged(logged: Logged) -> None:
     assert logged.notes.called == [("logged", "Layer.forward"), ("logged", "double")]
     logged.notes.clear()
     assert (logged.notes.called, logged.notes.changed) == ([], [])
+
+
+def test_a_call_of_a_constructor_is_logged_with_the_calls_in_it(logged: Logged) -> None:
+    logged.module.Layer(7, fill=x())
+    assert [(call.function.__qualname__, call.args[1:], [*call.kwargs]) for call in logged.notes.calls] == [
+        ("double", (), []),
+        ("Layer.__init__", (7,), ["fill"]),
+    ]
+    assert logged.notes.called == [("logged", "double")]
+
+
+def test_what_the_functions_return_is_logged_even_if_they_modify_their_arguments(logged: Logged) -> None:
+    given = x()
+    logged.module.double_(given)
+    assert logged.notes.calls[-1].result is given
 
 
 def test_a_failed_call_is_logged_and_ends(logged: Logged) -> None:
