@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.course.katas import Course, Kata, find_root, load_course
@@ -24,7 +24,7 @@ from harness.course.words import NOT_A_COURSE
 PICTURE = Path("docs") / "session.svg"
 MISTAKE = "mask-after-softmax"  # a slip of kata 01
 _WRITTEN = ("softmax", "causal_mask", "padding_mask", "attention_weights")
-_COLUMNS = 80
+COLUMNS = 80
 _MARGIN = 4  # columns to the right of the text
 # On a slow machine the diagnosis must not run out of time.
 _PATIENCE = "\nfrom harness.diagnosis import diagnose\n\ndiagnose.BUDGET = 60\n"
@@ -60,33 +60,33 @@ _FORMAT = """\
 """
 
 
-def session(course: Course) -> str:
+def session(course: Course, type_pytest: Callable[[Course], str]) -> str:
     """Return the commands and their output, with the terminal's codes for colours."""
     with tempfile.TemporaryDirectory() as temporary:
         copy = copy_shipped(course.root, Path(temporary))
         with (copy.root / "conftest.py").open("a", encoding="utf-8") as file:
             file.write(_PATIENCE)
-        return "\n".join(_steps(copy))
+        return "\n".join(_steps(copy, type_pytest))
 
 
-def _steps(course: Course) -> Iterator[str]:
+def _steps(course: Course, type_pytest: Callable[[Course], str]) -> Iterator[str]:
     shapes, attention = course.katas[:2]
     shutil.copy(shapes.solution, shapes.stub)
-    _pytest_output(course)
+    type_pytest(course)
     right = attention.solution.read_text(encoding="utf-8")
     slip = next(slip for slip in read_slips(attention) if slip.id == MISTAKE)
     for source in (slip.apply(right), right):
         _write(attention, source)
-        yield f"$ pytest\n{_pytest_output(course)}"
+        yield f"$ pytest\n{type_pytest(course)}"
 
 
 def _write(kata: Kata, source: str) -> None:
     kata.stub.write_text(make_stub(source, solved=_WRITTEN), encoding="utf-8")
 
 
-def _pytest_output(course: Course) -> str:
+def _type_pytest(course: Course) -> str:
     """Return the output of `pytest`."""
-    environment = {**os.environ, "COLUMNS": str(_COLUMNS), "PYTHONUTF8": "1"}
+    environment = {**os.environ, "COLUMNS": str(COLUMNS), "PYTHONUTF8": "1"}
     environment.pop("NO_COLOR", None)
     command = [sys.executable, "-m", "pytest", "--color=yes"]
     done = subprocess.run(
@@ -100,7 +100,7 @@ def as_svg(text: str) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(record=True, width=_COLUMNS + _MARGIN, file=io.StringIO())
+    console = Console(record=True, width=COLUMNS + _MARGIN, file=io.StringIO())
     console.print(Text.from_ansi(text), soft_wrap=True)
     return console.export_svg(title="", code_format=_FORMAT, unique_id="session")
 
@@ -111,7 +111,7 @@ def main() -> None:
     if root is None:
         sys.exit(NOT_A_COURSE)
     path = root / PICTURE
-    path.write_text(as_svg(session(load_course(root))), encoding="utf-8", newline="\n")
+    path.write_text(as_svg(session(load_course(root), _type_pytest)), encoding="utf-8", newline="\n")
     print(PICTURE.as_posix())
 
 

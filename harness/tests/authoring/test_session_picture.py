@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.authoring.session_picture import PICTURE, as_svg, session
-from harness.course.katas import load_course
+from harness.authoring.session_picture import COLUMNS, PICTURE, as_svg, session
+from harness.course.katas import Course, load_course
+from harness.tests.support.miniature import Miniature
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +21,12 @@ def words(svg: str) -> list[str]:
     return [html.unescape(text).strip() for text in texts]
 
 
+def type_pytest(course: Course) -> str:
+    return Miniature(course.root).pytest("--color=yes", COLUMNS=str(COLUMNS)).out
+
+
 def test_the_picture_shows_the_output_of_pytest(repository: Path) -> None:
-    text = session(load_course(repository))
+    text = session(load_course(repository), type_pytest)
     assert "You mask after the softmax" in text  # the mistake is named
     shown = (repository / PICTURE).read_text(encoding="utf-8")
     assert words(shown) == words(as_svg(text)), "regenerate it:  python -m harness.authoring.session_picture"
