@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,22 +30,30 @@ def limit_file_sizes() -> None:
 @contextmanager
 def orphans_ended() -> Iterator[None]:
     """Adopt the processes that the block's child leaves behind, and kill them afterwards, on Linux."""
-    if sys.platform != "linux":
-        yield
-        return
-    before = _children()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    before = children()
+    adopt_orphans()
     try:
         yield
     finally:
-        while orphans := _children() - before:
-            for pid in orphans:
-                _end(pid)
+        end_orphans(before)
 
 
-def _children() -> set[int]:
-    """Return the process numbers of this process's children."""
+def adopt_orphans() -> None:
+    """Become the parent of what this process's children leave behind, on Linux."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_orphans(others: Set[int]) -> None:
+    """Kill all children of this process except `others`, on Linux."""
+    while orphans := children() - others:
+        for pid in orphans:
+            _end(pid)
+
+
+def children() -> set[int]:
+    """Return the process numbers of this process's children; on Linux, elsewhere none."""
     found: set[int] = set()
     for listing in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):

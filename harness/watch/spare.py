@@ -13,16 +13,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.isolation.bounds import adopt_orphans, children, end_orphans
 from harness.isolation.supervisor import Ending, Supervision
 
 READY = "ready"  # a file that the spare creates in its folder once it is warm
 _MOST_EARLY_DEATHS = 3
+_SPARES: set[int] = set()  # the process numbers of those that live: a run must not end the next one
 _STEP_LIMIT = 300.0  # seconds until the first step of a run, as for a cold one
 
 
@@ -45,6 +47,8 @@ class Spare:
         self._flight = Path(tempfile.mkdtemp(prefix="harness-"))
         self._process = _start(root, self._flight)
         self._supervision: Supervision | None = None
+        self._others: Set[int] = set()
+        _SPARES.add(self.pid)
 
     @property
     def pid(self) -> int:
@@ -62,6 +66,7 @@ class Spare:
         """Start the run. If the process has died meanwhile, `look` returns that."""
         assert self._process.stdin is not None
         self._supervision = Supervision(self, self._flight, _STEP_LIMIT)
+        self._others = children()
         with suppress(OSError):
             self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
             self._process.stdin.flush()
@@ -82,9 +87,12 @@ class Spare:
         self._process.kill()
 
     def discard(self) -> None:
-        """Kill it if it still runs, and delete its folder."""
+        """Kill it if it still runs, and what its run has started; delete its folder."""
         self.kill()
         self._process.wait()
+        _SPARES.discard(self.pid)
+        if self._supervision:
+            end_orphans(self._others | _SPARES)
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
@@ -112,6 +120,7 @@ class SparePool:
     """Keeps one spare warm for the next run."""
 
     def __init__(self, root: Path) -> None:
+        adopt_orphans()
         self._root = root
         self._next: Spare | None = None
         self._early_deaths = 0  # in a row, before they were ready

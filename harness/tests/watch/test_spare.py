@@ -70,6 +70,28 @@ def test_a_spare_prints_and_records_the_same_as_pytest(mini: Miniature, body: st
     assert receipts(mini) == earned
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_a_process_in_a_session_of_its_own_ends_with_the_run_and_the_next_spare_does_not(
+    mini: Miniature,
+) -> None:
+    start = "child = subprocess.Popen(['sleep', '300'], start_new_session=True)"
+    mini.write_doubles(
+        double=f"import os, subprocess\n{start}\nopen('pid', 'w').write(str(child.pid))\nos._exit(1)"
+    )
+    watcher = (
+        "import time\nfrom pathlib import Path\nfrom harness.watch.spare import RunOrder, SparePool\n"
+        "def warm():\n"
+        "    while not (spare := pool.take()): pool.tend(), time.sleep(0.01)\n"
+        "    return spare\n"
+        "pool = SparePool(Path.cwd())\nspare = warm()\nspare.give(RunOrder(('katas/00',), 'out'))\n"
+        "following = warm()\n"
+        "while not spare.look(): time.sleep(0.01)\n"
+        "spare.discard()\nassert not following.dead\nfollowing.discard()\n"
+    )
+    subprocess.run([sys.executable, "-c", watcher], cwd=mini.root, check=True)
+    assert _gone(int((mini.root / "pid").read_text()))
+
+
 def test_the_learners_code_cannot_read_the_order(mini: Miniature) -> None:
     mini.write_doubles(double="import os\nassert os.read(0, 1) == b''\nreturn 2 * x")
     with warm_spare(mini.root) as spare:
