@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from harness.authoring import forks
-from harness.authoring.reach import ENTERED, Difference, codes, difference, looks_at_code, marked
+from harness.authoring.reach import ENTERED, Difference, codes, difference, looks_at_code, marked, only
 from harness.authoring.variant_run import Listener, Verdict, arguments, run, test_name
 from harness.course.katas import Course, Kata
 from harness.isolation.importer import katas_forgotten
@@ -94,7 +94,7 @@ class _Trunk:
 
     def verdicts(self) -> dict[Version, Verdict]:
         """Return the verdicts of the children."""
-        listener = Listener()
+        listener = Listener(self.kata)
         with tempfile.TemporaryDirectory(prefix="harness-") as self.folder, katas_forgotten():
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
@@ -102,7 +102,7 @@ class _Trunk:
                     pytest.main([*arguments(self.kata, self.time_limit), *_OPTIONS], plugins=plugins)
             finally:
                 if self.forks.key is not None:
-                    self.forks.leave(Outcome(listener.verdict(self.kata), set(ENTERED), _imported_by_now()))
+                    self.forks.leave(Outcome(listener.verdict(), set(ENTERED), _imported_by_now()))
             self.forks.wait(self.versions)
         silent = Verdict(problem=listener.problem or "its process ended early")
         found = {version: self._verdict(version, silent) for version in self.versions}
@@ -194,7 +194,7 @@ class _Trunk:
             verdict = run(self.course, self.kata, texts, stop=True, time_limit=self.time_limit)
             self.forks.leave(Outcome(verdict))
         hooks: Any = session.config.pluginmanager.get_plugin("katas")
-        code = hooks.importer.compiler(self.kata)(version.text)
+        code = hooks.importer.compiler(self.kata)(only(version.text, changed.names))
         change(sys.modules[self.kata.module], code, changed)
         session.items[:] = [item for name in names for item in self.cases[name]]
         session.config.option.maxfail = 1

@@ -9,8 +9,9 @@ the names that they need for it.
 from __future__ import annotations
 
 import ast
+import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType
 
@@ -43,26 +44,67 @@ def marked(source: str) -> str:
 
 def difference(solution: str, version: str) -> Difference | None:
     """Return the difference from the solution; None if not only function bodies differ."""
-    ours, theirs = ast.parse(solution), ast.parse(version)
-    added = theirs.body[len(ours.body) :]
-    del theirs.body[len(ours.body) :]
+    ours, theirs = _original(solution), ast.parse(version)
+    added = theirs.body[ours.length :]
+    del theirs.body[ours.length :]
     functions, imports = _split(added)
     if functions is None or any(_shadows(node, ours) for node in imports):
         return None
     changed = {node.name for node in functions}
-    bodies, others = _take_bodies(ours), _take_bodies(theirs)
-    headers = {getattr(node, "name", ""): ast.dump(node) for node in ours.body}
+    others = _take_bodies(theirs)
     _take_bodies(ast.Module(list(functions), []))
-    as_declared = all(headers.get(node.name) == ast.dump(node) for node in functions)
-    if not as_declared or ast.dump(ours) != ast.dump(theirs):
+    as_declared = all(ours.headers.get(node.name) == ast.dump(node) for node in functions)
+    if not as_declared or ours.frame != ast.dump(theirs):
         return None
-    changed |= {name for name in bodies if bodies[name] != others[name]}
-    if changed - bodies.keys() or not _fit(solution, version, changed):
+    changed |= {name for name in ours.bodies if ours.bodies[name] != others[name]}
+    if changed - ours.bodies.keys() or not _fit(solution, version, frozenset(changed)):
         return None
     return Difference(frozenset(changed), "\n".join(ast.unparse(node) for node in imports))
 
 
-def codes(module: CodeType, names: frozenset[str] | set[str]) -> dict[str, CodeType]:
+@dataclass(frozen=True)
+class _Original:
+    """What every version of a solution is compared with."""
+
+    length: int  # in statements
+    bodies: Mapping[str, str]  # of its functions
+    headers: Mapping[str, str]  # of its definitions
+    frame: str  # the module without the bodies
+    imported: frozenset[tuple[str, ...]]
+    used: frozenset[str]
+
+
+@functools.cache
+def _original(solution: str) -> _Original:
+    tree = ast.parse(solution)
+    used = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    bodies = _take_bodies(tree)
+    return _Original(
+        len(tree.body),
+        bodies,
+        {getattr(node, "name", ""): ast.dump(node) for node in tree.body},
+        ast.dump(tree),
+        frozenset(each for statement in tree.body for each in _imported(statement)),
+        used,
+    )
+
+
+def only(source: str, names: frozenset[str]) -> str:
+    """Return the module without the definitions that hold none of these functions, each line in its place.
+
+    To compile the whole of it for each version of one function would take longer than to test that.
+    """
+    kept: set[int] = set()
+    owners = {name.partition(".")[0] for name in names}
+    for node in ast.parse(source).body:
+        if getattr(node, "name", "") in owners or _is_from_future(node):
+            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+            kept.update(range(first, (node.end_lineno or first) + 1))
+    lines = enumerate(source.split("\n"), 1)
+    return "\n".join(line if number in kept else "" for number, line in lines)
+
+
+def codes(module: CodeType, names: frozenset[str]) -> dict[str, CodeType]:
     """Return the code of these functions in a compiled module, the last one of each name."""
     found: dict[str, CodeType] = {}
     for constant in module.co_consts:
@@ -73,10 +115,14 @@ def codes(module: CodeType, names: frozenset[str] | set[str]) -> dict[str, CodeT
     return found
 
 
-def _fit(solution: str, version: str, names: set[str]) -> bool:
+def _is_from_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _fit(solution: str, version: str, names: frozenset[str]) -> bool:
     """True if the functions' code can replace the solution's."""
-    before = codes(compile(solution, "solution", "exec"), names)
-    after = codes(compile(version, "version", "exec"), names)
+    before = codes(compile(only(solution, names), "solution", "exec"), names)
+    after = codes(compile(only(version, names), "version", "exec"), names)
     return names == before.keys() == after.keys() and all(
         _kind(before[each]) == _kind(after[each]) for each in names
     )
@@ -120,11 +166,9 @@ def _split(nodes: list[ast.stmt]) -> tuple[list[_Function] | None, list[ast.Impo
     return (functions if len(imports) + len(functions) == len(nodes) else None), imports
 
 
-def _shadows(node: ast.Import | ast.ImportFrom, solution: ast.Module) -> bool:
+def _shadows(node: ast.Import | ast.ImportFrom, solution: _Original) -> bool:
     """True if an import changes the meaning of a name that the solution uses."""
-    own = {each for statement in solution.body for each in _imported(statement)}
-    used = {name.id for name in ast.walk(solution) if isinstance(name, ast.Name)}
-    return any(each not in own and each[-1] in used for each in _imported(node))
+    return any(each not in solution.imported and each[-1] in solution.used for each in _imported(node))
 
 
 def _imported(node: ast.stmt) -> Iterator[tuple[str, ...]]:

@@ -39,9 +39,10 @@ class Verdict:
 
 
 class Listener:
-    """Collects the verdict from pytest's reports."""
+    """Collects the verdict on a kata from pytest's reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, kata: Kata) -> None:
+        self._names = [test.name for test in read_tests(kata)]  # read once, before many are forked
         self.passed: set[str] = set()
         self.failed: set[str] = set()
         self.problem = ""
@@ -65,12 +66,11 @@ class Listener:
         self.problem = excinfo.exconly()
         return True  # it is the verdict's problem, and is not printed
 
-    def verdict(self, kata: Kata) -> Verdict:
+    def verdict(self) -> Verdict:
         """Return the results, in the order of the kata's tests."""
-        names = [test.name for test in read_tests(kata)]
         return Verdict(
-            [name for name in names if name in self.passed - self.failed],
-            [name for name in names if name in self.failed],
+            [name for name in self._names if name in self.passed - self.failed],
+            [name for name in self._names if name in self.failed],
             self.problem,
         )
 
@@ -90,7 +90,7 @@ def run(
     `listeners` are further plugins; where there are any, failing assertions keep their values.
     With `only_collect` the tests are collected and not run.
     """
-    listener = Listener()
+    listener = Listener(kata)
     options = ["--assert=rewrite"] if listeners else []
     options += ["--collect-only"] if only_collect else []
     options += ["-x"] if stop else []
@@ -98,7 +98,7 @@ def run(
         pytest.main(
             [*arguments(kata, time_limit), *options], plugins=[listener, ReplacedSources(sources), *listeners]
         )
-    return listener.verdict(kata)
+    return listener.verdict()
 
 
 def arguments(kata: Kata, time_limit: float) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import traceback
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,17 @@ class EndedRun(Exception):
 
 
 class Containing:
-    """The plugin around the three phases of each test of a kata."""
+    """The plugin around the three phases of each test of a kata.
 
-    def __init__(self, course: Course, items: KataItems, importer: KataImporter) -> None:
+    The state of the process is restored in a learner's run only: the solutions leave it alone, and a snapshot
+    makes each of the gate's many forks copy much of its memory.
+    """
+
+    def __init__(
+        self, course: Course, items: KataItems, importer: KataImporter, *, restores_state: bool
+    ) -> None:
         self._course = course
+        self._restores_state = restores_state
         self._items = items
         self._importer = importer
 
@@ -41,14 +48,8 @@ class Containing:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         kata = self._items.kata(item)
-        if kata is None:
+        with self._contained(), self._restored(kata) if kata and self._restores_state else nullcontext():
             return (yield)
-        state = ProcessState()
-        try:
-            with self._contained():
-                return (yield)
-        finally:
-            self._importer.changes += changes_in(self._files(kata), state.restore())
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -68,6 +69,14 @@ class Containing:
         """The files of the kata and of those that it may use, the nearest first."""
         before = [each for each in self._course.katas if each.name <= kata.name]
         return [each.stub for each in reversed(before)]
+
+    @contextmanager
+    def _restored(self, kata: Kata) -> Iterator[None]:
+        state = ProcessState()
+        try:
+            yield
+        finally:
+            self._importer.changes += changes_in(self._files(kata), state.restore())
 
     @contextmanager
     def _contained(self) -> Iterator[None]:

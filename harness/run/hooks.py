@@ -74,7 +74,7 @@ class KataRun:
             Explaining(run, items, self.importer, diagnoses),
             LateDiagnosis(config, diagnoses),
             Debugging(items),
-            Containing(run.course, items, self.importer),
+            Containing(run.course, items, self.importer, restores_state=run.learning),
             Breakdown(config, items, self._report, compact=run.compact),
         ]
         plugins += [Retries()] if run.learning else []

@@ -26,6 +26,7 @@ class KataItems:
         # Needed at every hook of every test, and slow to find out.
         self._kata_of = functools.cache(lambda path: run.course.kata_of(path.resolve()))
         self._tests_digest = functools.cache(lambda kata: file_digest(kata.tests))
+        self._arguments = functools.cache(_arguments)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
@@ -74,7 +75,7 @@ class KataItems:
             kata.name,
             name,
             item.nodeid,
-            arguments=_arguments(item),
+            arguments=self._arguments(item),
             cases=self._cases.get((item.path, name), 1),
             shipped=item.path.resolve() == kata.tests,
             requirement=requirement(getattr(getattr(item, "function", None), "__doc__", None), name),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.authoring.reach import ENTERED, difference, looks_at_code, marked
+from harness.authoring.reach import ENTERED, codes, difference, looks_at_code, marked, only
 
 SOLUTION = '''
 """A module."""
@@ -100,6 +100,15 @@ def test_a_function_may_be_redefined_below(text: str, names: set[str] | None) ->
 def test_a_function_defined_twice_cannot_be_changed_alone() -> None:
     twice = SOLUTION + "\ndef double(x, by=TWO):\n    return x\n"
     assert difference(twice, twice.replace("return x", "return 5")) is None
+
+
+def test_only_the_definitions_of_the_functions_are_compiled_each_in_its_place() -> None:
+    names = frozenset({"Linear.forward"})
+    whole, part = (codes(compile(text, "", "exec"), names) for text in (SOLUTION, only(SOLUTION, names)))
+    assert whole == part  # the lines too
+    assert "double(x, by" not in only(SOLUTION, names)
+    decorated = "from __future__ import annotations\n@property\ndef double():\n    return 1"
+    assert only(decorated, frozenset({"double"})) == decorated
 
 
 def test_marked_functions_record_that_they_are_entered() -> None:
