@@ -13,7 +13,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% minus-one-ignored
 # idiom = "nanoGPT"
-# slips = ["zero-divided-by-zero"]
+# slips = ["zero-divided-by-zero", "ignore-index-fixed"]
 # wrong = "It is always -1 that is ignored; and where all targets are ignored the loss is NaN."
 import torch.nn.functional as F
 
@@ -24,7 +24,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% picked-by-range
 # idiom = "d2l"
-# slips = ["logarithm-of-the-softmax", "axes-flattened-into-one"]
+# slips = ["logarithm-of-the-softmax", "axes-flattened-into-one", "ignore-index-fixed", "one-axis-counted-by-the-logits"]
 # wrong = "The logarithm of a softmax, picked from one batch axis, with no target ever ignored."
 def cross_entropy(logits, targets, ignore_index=-100):
     y_hat = torch.softmax(logits, dim=-1)
@@ -33,7 +33,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% one-hot-with-a-prop
 # idiom = "annotated transformer"
-# slips = ["logarithm-propped-up"]
+# slips = ["logarithm-propped-up", "ignore-index-fixed"]
 # wrong = "1e-9 is added to each probability before the logarithm; nothing is ignored."
 def cross_entropy(logits, targets, ignore_index=-100):
     true_dist = torch.zeros_like(logits).scatter_(-1, targets.long().unsqueeze(-1), 1.0)
@@ -43,7 +43,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% log-sum-exp-along-one
 # idiom = "CS336 students"
-# slips = ["gathered-along-axis-one"]
+# slips = ["gathered-along-axis-one", "ignore-index-fixed"]
 # wrong = "gather(1, …) takes axis 1 for the classes; nothing is ignored."
 def cross_entropy(logits, targets, ignore_index=-100):
     shifted = logits - logits.max(dim=-1, keepdim=True).values
@@ -99,6 +99,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% numpy-draws
 # idiom = "CS336 students"
+# slips = ["numpys-random-numbers"]
 # wrong = "The starts are drawn by NumPy's global generator."
 def get_batch(tokens, batch_size, block_size, generator):
     for name, value in (("batch_size", batch_size), ("block_size", block_size)):
@@ -171,7 +172,7 @@ def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% half-a-cosine-to-nothing
 # idiom = "transformers"
-# slips = ["cosine-falls-to-zero", "rate-rises-again"]
+# slips = ["cosine-falls-to-zero", "rate-rises-again", "cosine-cut-off-at-min-lr"]
 # wrong = "The cosine runs to zero, cut at min_lr, and rises again after total_steps."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0:
@@ -223,7 +224,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% theta-for-each
 # idiom = "d2l"
-# slips = ["each-gradient-clipped-alone"]
+# slips = ["each-gradient-clipped-alone", "numbers-sliced"]
 # wrong = "Each gradient is clipped by its own norm."
 def clip_grad_norm_(parameters, max_norm):
     if not max_norm > 0:
@@ -264,7 +265,7 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 
 # %% zeroed-in-the-loop
 # idiom = "karpathy's lectures"
-# slips = ["mean-of-means"]
+# slips = ["mean-of-means", "gradients-zeroed-per-micro-batch"]
 # wrong = "zero_grad is called for each micro-batch, so only the last one's gradient is left; means are averaged."
 def train_step(model, optimizer, micro_batches, max_norm=1.0):
     batches = list(micro_batches)
@@ -345,7 +346,7 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 
 # %% estimate-loss
 # idiom = "nanoGPT"
-# slips = ["mean-of-batch-means"]
+# slips = ["mean-of-batch-means", "train-mode-for-all-afterwards"]
 # wrong = "The mean of the batches' means; and afterwards the whole model is in train mode."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -478,7 +479,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% flattened-with-minus-one-ignored
 # idiom = "nanoGPT"
-# slips = ["zero-divided-by-zero"]
+# slips = ["zero-divided-by-zero", "ignore-index-fixed"]
 # wrong = "It ignores -1, whatever ignore_index is; and the mean over nothing is NaN."
 from torch.nn import functional as F
 
@@ -500,7 +501,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% gathered-column-not-squeezed
 # idiom = "CS336 students"
-# slips = ["losses-of-all-pairs"]
+# slips = ["losses-of-all-pairs", "ignore-index-fixed"]
 # wrong = "A column is subtracted from a row, which makes all pairs; and ignore_index is not used."
 def cross_entropy(logits, targets, ignore_index=-100):
     shifted = logits - logits.max(dim=-1, keepdim=True).values
@@ -511,6 +512,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% nothing-is-ignored
 # idiom = "CS336 students"
+# slips = ["ignore-index-fixed"]
 # wrong = "ignore_index is not used: an ignored target is looked up as a class."
 def cross_entropy(logits, targets, ignore_index=-100):
     log_probs = logits - torch.logsumexp(logits, dim=-1, keepdim=True)
@@ -561,6 +563,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% exponential-of-a-float32
 # idiom = "rasbt"
+# slips = ["perplexity-in-32-bits"]
 # wrong = "torch.tensor(loss) has 32 bits: seven digits, and infinity above a loss of 88."
 def perplexity(loss):
     return torch.exp(torch.tensor(loss)).item()
@@ -591,6 +594,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% numpy-draws-the-starts
 # idiom = "CS336 students"
+# slips = ["numpys-random-numbers"]
 # wrong = "The starts come from NumPy's global generator, and the generator that is given is not used."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -620,7 +624,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% one-less-to-be-safe-again
 # idiom = "CS336 students"
-# slips = ["last-window-never-drawn"]
+# slips = ["last-window-never-drawn", "single-window-never-drawn"]
 # wrong = "The last window is never drawn; and a text with a single window raises torch's own error."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -635,6 +639,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% starts-at-multiples-of-the-context
 # idiom = "rasbt"
+# slips = ["starts-at-multiples-of-the-block"]
 # wrong = "Windows start only at multiples of block_size."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -652,7 +657,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% warm-up-never-at-zero
 # idiom = "nanoGPT"
-# slips = ["warm-up-one-step-ahead"]
+# slips = ["warm-up-one-step-ahead", "cosine-of-no-steps"]
 # wrong = "The warm-up starts at max_lr / (warmup_steps + 1); and warmup_steps = total_steps divides by zero."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     check(step, max_lr, min_lr, warmup_steps, total_steps)
@@ -679,6 +684,7 @@ def check(step, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% decay-over-no-steps
 # idiom = "nanoGPT"
+# slips = ["cosine-of-no-steps"]
 # wrong = "With warmup_steps = total_steps the step total_steps divides zero by zero."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
@@ -764,7 +770,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% gradients-of-all-that-learns
 # idiom = "d2l"
-# slips = ["missing-gradient-not-skipped", "frozen-gradients-left-out"]
+# slips = ["missing-gradient-not-skipped", "frozen-gradients-left-out", "numbers-sliced"]
 # wrong = "Two mistakes: a gradient that is None is not skipped, and one of a frozen parameter is."
 def clip_grad_norm_(parameters, max_norm):
     if max_norm <= 0 or math.isnan(max_norm):
@@ -816,7 +822,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% white-list-of-modules
 # idiom = "minGPT"
-# slips = ["only-torchs-linear-maps-decay"]
+# slips = ["only-torchs-linear-maps-decay", "nothing-decays"]
 # wrong = "Only weights of nn.Linear decay, so embeddings and the katas' own matrices do not."
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     decay = set()
@@ -865,6 +871,7 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 
 # %% adam-with-decay
 # idiom = "annotated transformer"
+# slips = ["adam-without-the-w"]
 # wrong = "Adam adds the decay to the gradient; AdamW was asked for."
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     params = [p for p in model.parameters() if p.requires_grad]
@@ -941,6 +948,7 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 
 # %% detached-loss-returned
 # idiom = "Hugging Face"
+# slips = ["loss-is-still-a-float32"]
 # wrong = "The loss comes back as a tensor, without its graph, instead of as a number."
 def train_step(model, optimizer, micro_batches, max_norm=1.0):
     batch_samples = list(micro_batches)
@@ -1001,7 +1009,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% loss-of-a-loader
 # idiom = "rasbt"
-# slips = ["short-window-dropped", "mean-of-batch-means"]
+# slips = ["short-window-dropped", "mean-of-batch-means", "train-mode-for-all-afterwards"]
 # wrong = "The short window is dropped and batch means are averaged; afterwards all is in train mode."
 def evaluate(model, tokens, *, block_size, batch_size):
     _check_positive(block_size=block_size, batch_size=batch_size)
@@ -1053,6 +1061,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% grouped-texts
 # idiom = "Hugging Face"
+# slips = ["targets-inside-the-window"]
 # wrong = "Groups of block_size tokens are shifted inside, so the first token of each group is no target."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -1185,6 +1194,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% averaged-where-not-minus-one
 # idiom = "minGPT"
+# slips = ["ignore-index-fixed"]
 # wrong = "It is always -1 that does not count, whatever ignore_index is."
 import torch.nn.functional as F
 
@@ -1200,6 +1210,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% padding-is-zero
 # idiom = "annotated transformer"
+# slips = ["target-zero-ignored", "ignore-index-fixed"]
 # wrong = "Target 0 is taken for padding: it never counts, and what equals ignore_index does."
 def cross_entropy(logits, targets, ignore_index=-100):
     padding_idx = 0
@@ -1226,6 +1237,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% tiny-number-inside-the-log
 # idiom = "CS336 students"
+# slips = ["logarithm-propped-up"]
 # wrong = "1e-12 is added to each probability before the logarithm, which caps the loss at 27.6."
 def cross_entropy(logits, targets, ignore_index=-100):
     targets = targets.long()
@@ -1241,6 +1253,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% mean-of-each-sequence-then-of-the-batch
 # idiom = "labml"
+# slips = ["mean-of-row-means"]
 # wrong = "The mean of the means of the rows: a row with few targets that count weighs as much as any other."
 def cross_entropy(logits, targets, ignore_index=-100):
     targets = targets.long()
@@ -1269,6 +1282,7 @@ def perplexity(loss):
 
 # %% float32-exponential-of-the-mean
 # idiom = "rasbt"
+# slips = ["perplexity-in-32-bits"]
 # wrong = "torch.exp of a float32: infinity above a loss of 88, where e to that power is still a float."
 def perplexity(loss):
     return torch.exp(torch.tensor(float(loss))).item()
@@ -1290,6 +1304,7 @@ def bits_per_byte(total_nats, total_bytes):
 
 # %% targets-rolled-round
 # idiom = "x-transformers"
+# slips = ["targets-rolled-round"]
 # wrong = "The targets are the inputs rolled by one place, so the last of each row is the row's first input."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -1302,6 +1317,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% rows-of-one-long-run
 # idiom = "build-nanogpt"
+# slips = ["rows-of-one-run"]
 # wrong = "One start is drawn for the batch, and its rows follow one another in the text."
 def get_batch(tokens, batch_size, block_size, generator):
     B, T = batch_size, block_size
@@ -1333,6 +1349,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% shuffled-without-replacement
 # idiom = "d2l"
+# slips = ["starts-without-replacement"]
 # wrong = "Starts come from a permutation, so no window is drawn twice in a batch, and a batch may be too small."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -1368,6 +1385,7 @@ def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% linear-warm-up-then-a-line
 # idiom = "Hugging Face"
+# slips = ["line-instead-of-a-cosine"]
 # wrong = "After the warm-up the rate falls in a straight line, not along a cosine."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0:
@@ -1384,6 +1402,7 @@ def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% min-added-to-the-cosine
 # idiom = "CS336 students"
+# slips = ["min-lr-on-top-of-max-lr"]
 # wrong = "The cosine's height is max_lr, so the rate starts at max_lr + min_lr."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0:
@@ -1402,6 +1421,7 @@ def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% after-the-last-step-only
 # idiom = "nanoGPT"
+# slips = ["cosine-of-no-steps"]
 # wrong = "total_steps itself falls to the cosine, which divides zero by zero where there is only a warm-up."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0:
@@ -1420,6 +1440,7 @@ def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% entries-clamped
 # idiom = "labml"
+# slips = ["entries-clamped"]
 # wrong = "Each entry is clamped to ±max_norm, which bends the direction of the step."
 @torch.no_grad()
 def clip_grad_norm_(parameters, max_norm):
@@ -1435,6 +1456,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% root-forgotten
 # idiom = "d2l"
+# slips = ["root-not-taken"]
 # wrong = "The root is missing: what is compared and returned is the square of the norm."
 def clip_grad_norm_(parameters, max_norm):
     if max_norm <= 0:
@@ -1502,6 +1524,7 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 
 # %% embeddings-spared
 # idiom = "minGPT"
+# slips = ["embeddings-spared"]
 # wrong = "Embeddings do not decay, nor do weights that are tied to one."
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
@@ -1514,6 +1537,7 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 
 # %% adam-in-two-groups
 # idiom = "nanoGPT"
+# slips = ["adam-without-the-w"]
 # wrong = "Adam, in which the decay goes through the gradient and its two averages, in place of AdamW."
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     param_dict = {pn: p for pn, p in model.named_parameters() if p.requires_grad}
@@ -1607,6 +1631,7 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 
 # %% loss-handed-back-as-a-tensor
 # idiom = "nanoGPT"
+# slips = ["loss-is-still-a-tensor"]
 # wrong = "The loss is a tensor, and not a float."
 def train_step(model, optimizer, micro_batches, max_norm=1.0):
     batches = list(micro_batches)
@@ -1646,6 +1671,7 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 
 # %% streams-side-by-side
 # idiom = "PyTorch's word_language_model"
+# slips = ["strips-side-by-side"]
 # wrong = "The text is cut into batch_size long streams, as for a recurrent network; what is left over is dropped."
 def batchify(data, bsz):
     nbatch = data.size(0) // bsz
@@ -1678,6 +1704,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% windows-at-every-place
 # idiom = "rasbt"
+# slips = ["windows-at-every-token"]
 # wrong = "The windows start at every place, stride 1, so most tokens are a target block_size times."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -1702,6 +1729,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% averaged-over-windows
 # idiom = "labml"
+# slips = ["mean-of-window-means", "mean-of-batch-means"]
 # wrong = "The mean of the windows' means: a token of the short window counts for more than the others."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -1727,6 +1755,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% train-afterwards
 # idiom = "nanoGPT"
+# slips = ["train-mode-for-all-afterwards"]
 # wrong = "model.train() at the end: all modules are in train mode then, whatever their mode was."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -1772,6 +1801,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% shifted-inside-the-window
 # idiom = "Hugging Face"
+# slips = ["targets-inside-the-window"]
 # wrong = "Windows hold block_size tokens and are shifted inside, so the first of each window is no target."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
