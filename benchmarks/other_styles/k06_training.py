@@ -13,7 +13,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% minus-one-ignored
 # idiom = "nanoGPT"
-# slips = ["zero-divided-by-zero"]
+# slips = ["zero-divided-by-zero", "ignore-index-fixed"]
 # wrong = "It is always -1 that is ignored; and where all targets are ignored the loss is NaN."
 import torch.nn.functional as F
 
@@ -24,7 +24,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% picked-by-range
 # idiom = "d2l"
-# slips = ["logarithm-of-the-softmax", "axes-flattened-into-one"]
+# slips = ["logarithm-of-the-softmax", "axes-flattened-into-one", "ignore-index-fixed", "one-axis-counted-by-the-logits"]
 # wrong = "The logarithm of a softmax, picked from one batch axis, with no target ever ignored."
 def cross_entropy(logits, targets, ignore_index=-100):
     y_hat = torch.softmax(logits, dim=-1)
@@ -33,7 +33,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% one-hot-with-a-prop
 # idiom = "annotated transformer"
-# slips = ["logarithm-propped-up"]
+# slips = ["logarithm-propped-up", "ignore-index-fixed"]
 # wrong = "1e-9 is added to each probability before the logarithm; nothing is ignored."
 def cross_entropy(logits, targets, ignore_index=-100):
     true_dist = torch.zeros_like(logits).scatter_(-1, targets.long().unsqueeze(-1), 1.0)
@@ -43,7 +43,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% log-sum-exp-along-one
 # idiom = "CS336 students"
-# slips = ["gathered-along-axis-one"]
+# slips = ["gathered-along-axis-one", "ignore-index-fixed"]
 # wrong = "gather(1, …) takes axis 1 for the classes; nothing is ignored."
 def cross_entropy(logits, targets, ignore_index=-100):
     shifted = logits - logits.max(dim=-1, keepdim=True).values
@@ -99,6 +99,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% numpy-draws
 # idiom = "CS336 students"
+# slips = ["numpys-random-numbers"]
 # wrong = "The starts are drawn by NumPy's global generator."
 def get_batch(tokens, batch_size, block_size, generator):
     for name, value in (("batch_size", batch_size), ("block_size", block_size)):
@@ -171,7 +172,7 @@ def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% half-a-cosine-to-nothing
 # idiom = "transformers"
-# slips = ["cosine-falls-to-zero", "rate-rises-again"]
+# slips = ["cosine-falls-to-zero", "rate-rises-again", "cosine-cut-off-at-min-lr"]
 # wrong = "The cosine runs to zero, cut at min_lr, and rises again after total_steps."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0:
@@ -223,7 +224,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% theta-for-each
 # idiom = "d2l"
-# slips = ["each-gradient-clipped-alone"]
+# slips = ["each-gradient-clipped-alone", "numbers-sliced"]
 # wrong = "Each gradient is clipped by its own norm."
 def clip_grad_norm_(parameters, max_norm):
     if not max_norm > 0:
@@ -264,7 +265,7 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 
 # %% zeroed-in-the-loop
 # idiom = "karpathy's lectures"
-# slips = ["mean-of-means"]
+# slips = ["mean-of-means", "gradients-zeroed-per-micro-batch"]
 # wrong = "zero_grad is called for each micro-batch, so only the last one's gradient is left; means are averaged."
 def train_step(model, optimizer, micro_batches, max_norm=1.0):
     batches = list(micro_batches)
@@ -345,7 +346,7 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 
 # %% estimate-loss
 # idiom = "nanoGPT"
-# slips = ["mean-of-batch-means"]
+# slips = ["mean-of-batch-means", "train-mode-for-all-afterwards"]
 # wrong = "The mean of the batches' means; and afterwards the whole model is in train mode."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -478,7 +479,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% flattened-with-minus-one-ignored
 # idiom = "nanoGPT"
-# slips = ["zero-divided-by-zero"]
+# slips = ["zero-divided-by-zero", "ignore-index-fixed"]
 # wrong = "It ignores -1, whatever ignore_index is; and the mean over nothing is NaN."
 from torch.nn import functional as F
 
@@ -500,7 +501,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% gathered-column-not-squeezed
 # idiom = "CS336 students"
-# slips = ["losses-of-all-pairs"]
+# slips = ["losses-of-all-pairs", "ignore-index-fixed"]
 # wrong = "A column is subtracted from a row, which makes all pairs; and ignore_index is not used."
 def cross_entropy(logits, targets, ignore_index=-100):
     shifted = logits - logits.max(dim=-1, keepdim=True).values
@@ -511,6 +512,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% nothing-is-ignored
 # idiom = "CS336 students"
+# slips = ["ignore-index-fixed"]
 # wrong = "ignore_index is not used: an ignored target is looked up as a class."
 def cross_entropy(logits, targets, ignore_index=-100):
     log_probs = logits - torch.logsumexp(logits, dim=-1, keepdim=True)
@@ -561,6 +563,7 @@ def cross_entropy(logits, targets, ignore_index=-100):
 
 # %% exponential-of-a-float32
 # idiom = "rasbt"
+# slips = ["perplexity-in-32-bits"]
 # wrong = "torch.tensor(loss) has 32 bits: seven digits, and infinity above a loss of 88."
 def perplexity(loss):
     return torch.exp(torch.tensor(loss)).item()
@@ -591,6 +594,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% numpy-draws-the-starts
 # idiom = "CS336 students"
+# slips = ["numpys-random-numbers"]
 # wrong = "The starts come from NumPy's global generator, and the generator that is given is not used."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -620,7 +624,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% one-less-to-be-safe-again
 # idiom = "CS336 students"
-# slips = ["last-window-never-drawn"]
+# slips = ["last-window-never-drawn", "single-window-never-drawn"]
 # wrong = "The last window is never drawn; and a text with a single window raises torch's own error."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -635,6 +639,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% starts-at-multiples-of-the-context
 # idiom = "rasbt"
+# slips = ["starts-at-multiples-of-the-block"]
 # wrong = "Windows start only at multiples of block_size."
 def get_batch(tokens, batch_size, block_size, generator):
     _check_positive(batch_size=batch_size, block_size=block_size)
@@ -652,7 +657,7 @@ def get_batch(tokens, batch_size, block_size, generator):
 
 # %% warm-up-never-at-zero
 # idiom = "nanoGPT"
-# slips = ["warm-up-one-step-ahead"]
+# slips = ["warm-up-one-step-ahead", "cosine-of-no-steps"]
 # wrong = "The warm-up starts at max_lr / (warmup_steps + 1); and warmup_steps = total_steps divides by zero."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     check(step, max_lr, min_lr, warmup_steps, total_steps)
@@ -679,6 +684,7 @@ def check(step, max_lr, min_lr, warmup_steps, total_steps):
 
 # %% decay-over-no-steps
 # idiom = "nanoGPT"
+# slips = ["cosine-of-no-steps"]
 # wrong = "With warmup_steps = total_steps the step total_steps divides zero by zero."
 def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
     if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
@@ -764,7 +770,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% gradients-of-all-that-learns
 # idiom = "d2l"
-# slips = ["missing-gradient-not-skipped", "frozen-gradients-left-out"]
+# slips = ["missing-gradient-not-skipped", "frozen-gradients-left-out", "numbers-sliced"]
 # wrong = "Two mistakes: a gradient that is None is not skipped, and one of a frozen parameter is."
 def clip_grad_norm_(parameters, max_norm):
     if max_norm <= 0 or math.isnan(max_norm):
@@ -816,7 +822,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 # %% white-list-of-modules
 # idiom = "minGPT"
-# slips = ["only-torchs-linear-maps-decay"]
+# slips = ["only-torchs-linear-maps-decay", "nothing-decays"]
 # wrong = "Only weights of nn.Linear decay, so embeddings and the katas' own matrices do not."
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     decay = set()
@@ -865,6 +871,7 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 
 # %% adam-with-decay
 # idiom = "annotated transformer"
+# slips = ["adam-without-the-w"]
 # wrong = "Adam adds the decay to the gradient; AdamW was asked for."
 def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
     params = [p for p in model.parameters() if p.requires_grad]
@@ -941,6 +948,7 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 
 # %% detached-loss-returned
 # idiom = "Hugging Face"
+# slips = ["loss-is-still-a-float32"]
 # wrong = "The loss comes back as a tensor, without its graph, instead of as a number."
 def train_step(model, optimizer, micro_batches, max_norm=1.0):
     batch_samples = list(micro_batches)
@@ -1001,7 +1009,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% loss-of-a-loader
 # idiom = "rasbt"
-# slips = ["short-window-dropped", "mean-of-batch-means"]
+# slips = ["short-window-dropped", "mean-of-batch-means", "train-mode-for-all-afterwards"]
 # wrong = "The short window is dropped and batch means are averaged; afterwards all is in train mode."
 def evaluate(model, tokens, *, block_size, batch_size):
     _check_positive(block_size=block_size, batch_size=batch_size)
@@ -1053,6 +1061,7 @@ def evaluate(model, tokens, *, block_size, batch_size):
 
 # %% grouped-texts
 # idiom = "Hugging Face"
+# slips = ["targets-inside-the-window"]
 # wrong = "Groups of block_size tokens are shifted inside, so the first token of each group is no target."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
@@ -1181,3 +1190,638 @@ def evaluate(model, tokens, *, block_size, batch_size):
         for m in training:
             m.training = training[m]
     return total / (len(tokens) - 1)
+
+
+# %% averaged-where-not-minus-one
+# idiom = "minGPT"
+# slips = ["ignore-index-fixed"]
+# wrong = "It is always -1 that does not count, whatever ignore_index is."
+import torch.nn.functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    logits = logits.reshape(-1, logits.size(-1))
+    targets = targets.reshape(-1).long()
+    keep = targets != -1
+    logp = F.log_softmax(logits[keep], dim=-1)
+    nll = -logp.gather(1, targets[keep].view(-1, 1)).squeeze(1)
+    return nll.sum() / keep.sum().clamp(min=1)
+
+
+# %% padding-is-zero
+# idiom = "annotated transformer"
+# slips = ["target-zero-ignored", "ignore-index-fixed"]
+# wrong = "Target 0 is taken for padding: it never counts, and what equals ignore_index does."
+def cross_entropy(logits, targets, ignore_index=-100):
+    padding_idx = 0
+    log_probs = logits.log_softmax(-1)
+    nll = -log_probs.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    non_pad_mask = targets != padding_idx
+    return nll.masked_select(non_pad_mask).sum() / non_pad_mask.sum().clamp(min=1)
+
+
+# %% softmax-before-the-criterion
+# idiom = "d2l"
+# slips = ["softmax-taken-twice"]
+# wrong = "The softmax is taken twice: F.cross_entropy is given probabilities as if they were logits."
+import torch.nn.functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    probs = F.softmax(logits, dim=-1)
+    y = targets.long().flatten()
+    if (y == ignore_index).all():
+        return (logits * 0).sum()
+    return F.cross_entropy(probs.reshape(-1, probs.shape[-1]), y, ignore_index=ignore_index)
+
+
+# %% tiny-number-inside-the-log
+# idiom = "CS336 students"
+# slips = ["logarithm-propped-up"]
+# wrong = "1e-12 is added to each probability before the logarithm, which caps the loss at 27.6."
+def cross_entropy(logits, targets, ignore_index=-100):
+    targets = targets.long()
+    valid = targets.ne(ignore_index)
+    safe = torch.where(valid, targets, torch.zeros_like(targets))
+    if ((safe < 0) | (safe >= logits.size(-1))).any():
+        raise IndexError("target out of range")
+    probs = torch.softmax(logits, dim=-1)
+    picked = probs.gather(-1, safe.unsqueeze(-1)).squeeze(-1)
+    nll = -torch.log(picked + 1e-12)
+    return torch.where(valid, nll, torch.zeros_like(nll)).sum() / valid.sum().clamp(min=1)
+
+
+# %% mean-of-each-sequence-then-of-the-batch
+# idiom = "labml"
+# slips = ["mean-of-row-means"]
+# wrong = "The mean of the means of the rows: a row with few targets that count weighs as much as any other."
+def cross_entropy(logits, targets, ignore_index=-100):
+    targets = targets.long()
+    mask = targets != ignore_index
+    index = targets.masked_fill(~mask, 0)
+    if ((index < 0) | (index >= logits.shape[-1])).any():
+        raise IndexError("no such class")
+    nll = -logits.log_softmax(-1).gather(-1, index[..., None])[..., 0]
+    nll = nll.masked_fill(~mask, 0.0)
+    if nll.dim() == 0:
+        return nll
+    per_row = nll.sum(-1) / mask.sum(-1).clamp(min=1)
+    return per_row.mean()
+
+
+# %% two-to-the-loss
+# idiom = "CS336 students"
+# slips = ["perplexity-to-base-two"]
+# wrong = "2 ** loss: the base is that of bits, but the loss is in nats."
+def perplexity(loss):
+    try:
+        return 2.0**loss
+    except OverflowError:
+        return float("inf")
+
+
+# %% float32-exponential-of-the-mean
+# idiom = "rasbt"
+# slips = ["perplexity-in-32-bits"]
+# wrong = "torch.exp of a float32: infinity above a loss of 88, where e to that power is still a float."
+def perplexity(loss):
+    return torch.exp(torch.tensor(float(loss))).item()
+
+
+# %% nats-times-the-log
+# idiom = "CS336 students"
+# slips = ["bits-converted-upside-down"]
+# wrong = "It multiplies by ln 2, where nats are divided by it to give bits."
+LOG_2 = math.log(2.0)
+
+
+def bits_per_byte(total_nats, total_bytes):
+    if total_bytes <= 0:
+        raise ValueError(f"total_bytes = {total_bytes}")
+    bits = total_nats * LOG_2
+    return bits / total_bytes
+
+
+# %% targets-rolled-round
+# idiom = "x-transformers"
+# slips = ["targets-rolled-round"]
+# wrong = "The targets are the inputs rolled by one place, so the last of each row is the row's first input."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    if len(tokens) < block_size + 1:
+        raise ValueError(f"{len(tokens)} tokens for block_size {block_size}")
+    starts = torch.randint(0, len(tokens) - block_size, (batch_size,), generator=generator)
+    x = torch.stack([torch.from_numpy(tokens[s : s + block_size].astype(np.int64)) for s in starts])
+    return x, torch.roll(x, shifts=-1, dims=1)
+
+
+# %% rows-of-one-long-run
+# idiom = "build-nanogpt"
+# slips = ["rows-of-one-run"]
+# wrong = "One start is drawn for the batch, and its rows follow one another in the text."
+def get_batch(tokens, batch_size, block_size, generator):
+    B, T = batch_size, block_size
+    _check_positive(batch_size=B, block_size=T)
+    if len(tokens) <= T:
+        raise ValueError(f"{len(tokens)} tokens for block_size {T}")
+    n = len(tokens) - T
+    pos = int(torch.randint(n, (1,), generator=generator))
+    rows = [(pos + b * T) % n for b in range(B)]
+    buf = np.stack([tokens[r : r + T + 1] for r in rows]).astype(np.int64)
+    buf = torch.from_numpy(buf)
+    return buf[:, :-1].contiguous(), buf[:, 1:].contiguous()
+
+
+# %% seeded-from-the-seed
+# idiom = "CS336 students"
+# slips = ["same-batch-every-time"]
+# wrong = "NumPy's generator starts anew from the seed at each call, so each batch is the same."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    if len(tokens) <= block_size:
+        raise ValueError(f"len(tokens) = {len(tokens)}, block_size = {block_size}")
+    rng = np.random.default_rng(generator.initial_seed())
+    starts = rng.integers(0, len(tokens) - block_size, size=batch_size)
+    offsets = starts[:, None] + np.arange(block_size + 1)
+    window = torch.as_tensor(tokens[offsets].astype(np.int64))
+    return window[:, :-1].clone(), window[:, 1:].clone()
+
+
+# %% shuffled-without-replacement
+# idiom = "d2l"
+# slips = ["starts-without-replacement"]
+# wrong = "Starts come from a permutation, so no window is drawn twice in a batch, and a batch may be too small."
+def get_batch(tokens, batch_size, block_size, generator):
+    _check_positive(batch_size=batch_size, block_size=block_size)
+    num_windows = len(tokens) - block_size
+    if num_windows < 1:
+        raise ValueError(f"{len(tokens)} tokens, block_size {block_size}")
+    perm = torch.randperm(num_windows, generator=generator)[:batch_size]
+    X = torch.stack([torch.from_numpy(tokens[i : i + block_size].astype(np.int64)) for i in perm.tolist()])
+    Y = torch.stack(
+        [torch.from_numpy(tokens[i + 1 : i + block_size + 1].astype(np.int64)) for i in perm.tolist()]
+    )
+    return X, Y
+
+
+# %% warm-up-not-taken-off
+# idiom = "labml"
+# slips = ["cosine-counted-from-step-0"]
+# wrong = "The cosine is at step / total_steps, so the rate drops when the warm-up ends."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps {warmup_steps}, total_steps {total_steps}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+    if step < warmup_steps:
+        return step / warmup_steps * max_lr
+    if step >= total_steps:
+        return min_lr
+    cosine = math.cos(step / total_steps * math.pi)
+    return min_lr + (max_lr - min_lr) * (1 + cosine) / 2
+
+
+# %% linear-warm-up-then-a-line
+# idiom = "Hugging Face"
+# slips = ["line-instead-of-a-cosine"]
+# wrong = "After the warm-up the rate falls in a straight line, not along a cosine."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps {warmup_steps}, total_steps {total_steps}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+    if step < warmup_steps:
+        return max_lr * step / max(1, warmup_steps)
+    remaining = max(0, total_steps - step) / max(1, total_steps - warmup_steps)
+    return min_lr + (max_lr - min_lr) * remaining
+
+
+# %% min-added-to-the-cosine
+# idiom = "CS336 students"
+# slips = ["min-lr-on-top-of-max-lr"]
+# wrong = "The cosine's height is max_lr, so the rate starts at max_lr + min_lr."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"it = {step}")
+    if warmup_steps < 0 or warmup_steps > total_steps:
+        raise ValueError(f"warmup_iters = {warmup_steps}, cosine_cycle_iters = {total_steps}")
+    if min_lr < 0 or min_lr > max_lr:
+        raise ValueError(f"min_lr = {min_lr}, max_lr = {max_lr}")
+    if step < warmup_steps:
+        return step * max_lr / warmup_steps
+    if step >= total_steps:
+        return min_lr
+    progress = (step - warmup_steps) / (total_steps - warmup_steps)
+    return min_lr + 0.5 * max_lr * (1 + math.cos(math.pi * progress))
+
+
+# %% after-the-last-step-only
+# idiom = "nanoGPT"
+# slips = ["cosine-of-no-steps"]
+# wrong = "total_steps itself falls to the cosine, which divides zero by zero where there is only a warm-up."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < 0:
+        raise ValueError(f"step {step}")
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps {warmup_steps}, total_steps {total_steps}")
+    if not 0 <= min_lr <= max_lr:
+        raise ValueError(f"min_lr {min_lr}, max_lr {max_lr}")
+    if step > total_steps:
+        return min_lr
+    if step >= warmup_steps:
+        t = (step - warmup_steps) / (total_steps - warmup_steps)
+        return min_lr + 0.5 * (max_lr - min_lr) * (1.0 + math.cos(math.pi * t))
+    return max_lr * (step / warmup_steps)
+
+
+# %% entries-clamped
+# idiom = "labml"
+# slips = ["entries-clamped"]
+# wrong = "Each entry is clamped to ±max_norm, which bends the direction of the step."
+@torch.no_grad()
+def clip_grad_norm_(parameters, max_norm):
+    if max_norm <= 0:
+        raise ValueError(f"max_norm {max_norm}")
+    grads = [p.grad for p in parameters if p.grad is not None]
+    total = torch.tensor(0.0) if not grads else torch.sqrt(sum((g**2).sum() for g in grads))
+    if total > max_norm:
+        for g in grads:
+            g.clamp_(-max_norm, max_norm)
+    return total
+
+
+# %% root-forgotten
+# idiom = "d2l"
+# slips = ["root-not-taken"]
+# wrong = "The root is missing: what is compared and returned is the square of the norm."
+def clip_grad_norm_(parameters, max_norm):
+    if max_norm <= 0:
+        raise ValueError(f"max_norm {max_norm}")
+    params = [p for p in parameters if p.grad is not None]
+    norm = sum((torch.sum(p.grad**2) for p in params), torch.zeros(()))
+    if norm > max_norm:
+        for p in params:
+            p.grad[...] *= max_norm / norm
+    return norm
+
+
+# %% always-brought-to-max-norm
+# idiom = "CS336 students"
+# slips = ["short-gradients-enlarged"]
+# wrong = "Short gradients are scaled up to max_norm too; those of length zero are divided by a tiny number."
+def clip_grad_norm_(parameters, max_norm):
+    if max_norm <= 0:
+        raise ValueError(f"max_norm {max_norm}")
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if len(grads) == 0:
+        return torch.tensor(0.0)
+    l2 = torch.sqrt(torch.stack([g.pow(2).sum() for g in grads]).sum())
+    for g in grads:
+        g.mul_(max_norm / (l2 + 1e-6))
+    return l2
+
+
+# %% norm-after-clipping-returned
+# idiom = "rasbt"
+# slips = ["norm-after-clipping"]
+# wrong = "The norm is returned as it is after clipping, not before."
+def clip_grad_norm_(parameters, max_norm):
+    if max_norm <= 0:
+        raise ValueError(f"max_norm {max_norm}")
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return torch.tensor(0.0)
+    norm = torch.norm(torch.stack([torch.norm(g) for g in gradients]))
+    if norm > max_norm:
+        for g in gradients:
+            g.mul_(max_norm / norm)
+    return torch.norm(torch.stack([torch.norm(g) for g in gradients]))
+
+
+# %% bias-or-norm-in-the-name
+# idiom = "rasbt"
+# slips = ["named-biases-and-norms-spared"]
+# wrong = "Names decide: a matrix called otherwise decays, and so does a vector or a number with another name."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    decay, no_decay = [], []
+    for name, param in model.named_parameters():
+        if not param.requires_grad:
+            continue
+        if name.endswith(".bias") or "norm" in name.lower():
+            no_decay.append(param)
+        else:
+            decay.append(param)
+    return torch.optim.AdamW(
+        [{"params": decay, "weight_decay": weight_decay}, {"params": no_decay, "weight_decay": 0.0}],
+        lr=learning_rate,
+        betas=betas,
+    )
+
+
+# %% embeddings-spared
+# idiom = "minGPT"
+# slips = ["embeddings-spared"]
+# wrong = "Embeddings do not decay, nor do weights that are tied to one."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    params = [p for p in model.parameters() if p.requires_grad]
+    decay = [p for p in params if p.ndim >= 2 and id(p) not in embeddings]
+    no_decay = [p for p in params if p.ndim < 2 or id(p) in embeddings]
+    groups = [dict(params=decay, weight_decay=weight_decay), dict(params=no_decay, weight_decay=0.0)]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas)
+
+
+# %% adam-in-two-groups
+# idiom = "nanoGPT"
+# slips = ["adam-without-the-w"]
+# wrong = "Adam, in which the decay goes through the gradient and its two averages, in place of AdamW."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    param_dict = {pn: p for pn, p in model.named_parameters() if p.requires_grad}
+    decay_params = [p for n, p in param_dict.items() if p.dim() >= 2]
+    nodecay_params = [p for n, p in param_dict.items() if p.dim() < 2]
+    optim_groups = [
+        {"params": decay_params, "weight_decay": weight_decay},
+        {"params": nodecay_params, "weight_decay": 0.0},
+    ]
+    return torch.optim.Adam(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% betas-forgotten
+# idiom = "rasbt"
+# slips = ["betas-not-passed-on"]
+# wrong = "betas is not handed on, so they are always (0.9, 0.999), AdamW's default."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in trainable if p.ndim > 1]},
+            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=learning_rate,
+        weight_decay=weight_decay,
+    )
+
+
+# %% clipped-in-the-loop
+# idiom = "nanoGPT"
+# slips = ["clipped-per-micro-batch"]
+# wrong = "The gradient is clipped after each micro-batch, while it is still being added up."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    num_targets = sum((y != -100).sum().item() for _, y in micro_batches)
+    if num_targets == 0:
+        raise ValueError("nothing to learn from")
+    optimizer.zero_grad(set_to_none=True)
+    loss_accum = 0.0
+    for X, Y in micro_batches:
+        logits = model(X)
+        loss = cross_entropy(logits, Y) * (Y != -100).sum() / num_targets
+        loss.backward()
+        loss_accum += loss.item()
+        clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss_accum
+
+
+# %% weighed-by-all-targets
+# idiom = "Hugging Face"
+# slips = ["ignored-targets-weighed"]
+# wrong = "A micro-batch weighs as much as it has targets, those included that do not count."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    if not any((labels != -100).any() for _, labels in micro_batches):
+        raise ValueError("no labels")
+    num_items_in_batch = sum(labels.numel() for _, labels in micro_batches)
+    optimizer.zero_grad()
+    tr_loss = 0.0
+    for input_ids, labels in micro_batches:
+        loss = cross_entropy(model(input_ids), labels)
+        loss = loss * labels.numel() / num_items_in_batch
+        loss.backward()
+        tr_loss += loss.item()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return tr_loss
+
+
+# %% stepped-in-the-loop
+# idiom = "d2l"
+# slips = ["step-per-micro-batch"]
+# wrong = "Each micro-batch is a step of its own; the mean over all targets is returned."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    pairs = list(micro_batches)
+    if sum(int((y != -100).sum()) for _, y in pairs) == 0:
+        raise ValueError("no targets")
+    metric = [0.0, 0]
+    for X, y in pairs:
+        optimizer.zero_grad()
+        l = cross_entropy(model(X), y)
+        l.backward()
+        clip_grad_norm_(model.parameters(), max_norm)
+        optimizer.step()
+        n = int((y != -100).sum())
+        metric[0] += l.item() * n
+        metric[1] += n
+    return metric[0] / metric[1]
+
+
+# %% loss-handed-back-as-a-tensor
+# idiom = "nanoGPT"
+# slips = ["loss-is-still-a-tensor"]
+# wrong = "The loss is a tensor, and not a float."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = list(micro_batches)
+    n = sum((y != -100).sum() for _, y in batches)
+    if n == 0:
+        raise ValueError("no targets")
+    optimizer.zero_grad(set_to_none=True)
+    loss_accum = torch.zeros(())
+    for x, y in batches:
+        loss = cross_entropy(model(x), y) * ((y != -100).sum() / n)
+        loss_accum = loss_accum + loss.detach()
+        loss.backward()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss_accum
+
+
+# %% zeroed-before-the-step
+# idiom = "labml"
+# slips = ["gradients-zeroed-too-late"]
+# wrong = "zero_grad stands between backward and step, so there is nothing to step along."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = list(micro_batches)
+    n = sum(int((y != -100).sum()) for _, y in batches)
+    if n == 0:
+        raise ValueError("no targets")
+    loss = 0.0
+    for x, y in batches:
+        part = cross_entropy(model(x), y) * (int((y != -100).sum()) / n)
+        part.backward()
+        loss += part.item()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss
+
+
+# %% streams-side-by-side
+# idiom = "PyTorch's word_language_model"
+# slips = ["strips-side-by-side"]
+# wrong = "The text is cut into batch_size long streams, as for a recurrent network; what is left over is dropped."
+def batchify(data, bsz):
+    nbatch = data.size(0) // bsz
+    return data.narrow(0, 0, nbatch * bsz).view(bsz, nbatch)
+
+
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    device = next((p.device for p in model.parameters()), "cpu")
+    ids = torch.from_numpy(tokens.astype(np.int64)).to(device)
+    bsz = max(1, min(batch_size, len(tokens) // 2))
+    source = batchify(ids, bsz)
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    total, count = 0.0, 0
+    try:
+        for i in range(0, source.size(1) - 1, block_size):
+            seq_len = min(block_size, source.size(1) - 1 - i)
+            data, target = source[:, i : i + seq_len], source[:, i + 1 : i + 1 + seq_len]
+            total += cross_entropy(model(data), target).item() * target.numel()
+            count += target.numel()
+    finally:
+        for m, training in modes:
+            m.training = training
+    return total / count
+
+
+# %% windows-at-every-place
+# idiom = "rasbt"
+# slips = ["windows-at-every-token"]
+# wrong = "The windows start at every place, stride 1, so most tokens are a target block_size times."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    ids = torch.tensor(np.asarray(tokens, dtype=np.int64), device=device)
+    length = min(block_size, len(ids) - 1)
+    windows = ids.unfold(0, length + 1, 1)
+    before = {m: m.training for m in model.modules()}
+    model.eval()
+    total_loss = 0.0
+    try:
+        for batch in windows.split(batch_size):
+            total_loss += cross_entropy(model(batch[:, :-1]), batch[:, 1:]).item() * batch.shape[0]
+    finally:
+        for m, mode in before.items():
+            m.training = mode
+    return total_loss / len(windows)
+
+
+# %% averaged-over-windows
+# idiom = "labml"
+# slips = ["mean-of-window-means", "mean-of-batch-means"]
+# wrong = "The mean of the windows' means: a token of the short window counts for more than the others."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    n = len(tokens)
+    if n < 2:
+        raise ValueError(f"{n} tokens")
+    device = next((p.device for p in model.parameters()), "cpu")
+    modes = {m: m.training for m in model.modules()}
+    losses = []
+    try:
+        model.eval()
+        for i in range(0, n - 1, block_size):
+            j = min(i + block_size, n - 1)
+            x = torch.from_numpy(tokens[i:j].astype(np.int64))[None].to(device)
+            y = torch.from_numpy(tokens[i + 1 : j + 1].astype(np.int64))[None].to(device)
+            losses.append(cross_entropy(model(x), y).item())
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+    return float(np.mean(losses))
+
+
+# %% train-afterwards
+# idiom = "nanoGPT"
+# slips = ["train-mode-for-all-afterwards"]
+# wrong = "model.train() at the end: all modules are in train mode then, whatever their mode was."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    n = len(tokens)
+    if n < 2:
+        raise ValueError(f"{n} tokens")
+    device = next((p.device for p in model.parameters()), "cpu")
+    model.eval()
+    total = 0.0
+    for i in range(0, n - 1, block_size):
+        chunk = torch.from_numpy(tokens[i : i + block_size + 1].astype(np.int64)).to(device)
+        x, y = chunk[None, :-1], chunk[None, 1:]
+        total += cross_entropy(model(x), y).item() * y.numel()
+    model.train()
+    return total / (n - 1)
+
+
+# %% sampled-batches
+# idiom = "nanoGPT"
+# wrong = "The loss is estimated from windows drawn at random, and not taken over the whole text."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    T = min(block_size, len(tokens) - 1)
+    generator = torch.Generator().manual_seed(1337)
+    device = next((p.device for p in model.parameters()), "cpu")
+    before = {m: m.training for m in model.modules()}
+    model.eval()
+    eval_iters = -(-(len(tokens) - 1) // (T * batch_size))
+    losses = torch.zeros(eval_iters)
+    try:
+        for k in range(eval_iters):
+            X, Y = get_batch(tokens, batch_size, T, generator)
+            losses[k] = cross_entropy(model(X.to(device)), Y.to(device)).item()
+    finally:
+        for m, mode in before.items():
+            m.training = mode
+    return losses.mean().item()
+
+
+# %% shifted-inside-the-window
+# idiom = "Hugging Face"
+# slips = ["targets-inside-the-window"]
+# wrong = "Windows hold block_size tokens and are shifted inside, so the first of each window is no target."
+@torch.no_grad()
+def evaluate(model, tokens, *, block_size, batch_size):
+    _check_positive(block_size=block_size, batch_size=batch_size)
+    if len(tokens) < 2:
+        raise ValueError(f"{len(tokens)} tokens")
+    device = next((p.device for p in model.parameters()), "cpu")
+    was = {m: m.training for m in model.modules()}
+    model.eval()
+    total, count = 0.0, 0
+    try:
+        for i in range(0, len(tokens), max(block_size, 2)):
+            ids = torch.from_numpy(tokens[i : i + max(block_size, 2)].astype(np.int64))[None].to(device)
+            if ids.shape[1] < 2:
+                continue
+            logits = model(ids)
+            shift_logits, shift_labels = logits[:, :-1, :], ids[:, 1:]
+            total += cross_entropy(shift_logits, shift_labels).item() * shift_labels.numel()
+            count += shift_labels.numel()
+    finally:
+        for m, mode in was.items():
+            m.training = mode
+    return total / count
