@@ -126,8 +126,8 @@ def rounded_draws(config, kind):
     """Mean and standard deviation, rounded, of each parameter of this kind, and whether it is flat.
 
     The n = 5184 draws of the smallest matrix let its standard deviation stray by 1 / √(2n) = 1 %, and half a
-    step is 9 %; the mean strays by 0.0003. Of normal draws 68 % are within one standard deviation, of uniform,
-    flat ones 58 %; here that strays by 0.7 %. So all this is the same in whatever order one draws.
+    step is 9 %; the mean strays by 0.0003. Of normal draws 68 % are within one standard deviation, and of
+    uniform, flat ones 58 %; here that strays by 0.7 %. So all this is the same in whatever order one draws.
     """
     with seeded(0):
         state = TransformerLM(config).state_dict()
