@@ -1,5 +1,6 @@
 # %% three-axes-unpacked
 # idiom = "nanoGPT"
+# slips = ["three-axes-unpacked"]
 # wrong = "Exactly three axes are unpacked: it stops at a sequence without a batch axis."
 def split_heads(x, num_heads):
     B, T, C = x.size()
@@ -14,6 +15,7 @@ def check(n_embd, n_head):
 
 # %% heads-behind-the-positions
 # idiom = "labml"
+# slips = ["heads-left-behind-the-positions", "heads-stacked-as-axis-one"]
 # wrong = "The heads stay behind the positions: the result is (*batch, seq, heads, d_head)."
 def split_heads(x, num_heads):
     _check_heads(x.shape[-1], num_heads)
@@ -45,6 +47,7 @@ def split_heads(x, num_heads):
 
 # %% concatenated-for-one-batch-axis
 # idiom = "annotated transformer"
+# slips = ["merge-with-one-batch-axis"]
 # wrong = "The axes are counted from the front, for exactly one batch axis."
 def merge_heads(x):
     nbatches, h, d_k = x.size(0), x.size(1), x.size(-1)
@@ -418,3 +421,217 @@ class MultiHeadAttention:
         keys = self.key_proj(x).chunk(self.num_heads, dim=-1)
         per_head = [attention_weights(q, k, mask) for q, k in zip(queries, keys)]
         return torch.stack(per_head, dim=-3)
+
+
+# %% causal-whatever-the-mask
+# idiom = "nanoGPT"
+# slips = ["always-causal"]
+# wrong = "It is always causal, in forward as in the weights, whatever the mask says."
+import torch
+import torch.nn.functional as F
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        T = x.size(-2)
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        tril = torch.ones(T, T, dtype=torch.bool, device=x.device).tril()
+        if mask is not None:
+            tril = tril & mask.unsqueeze(-3)
+        return attention_weights(q, k, tril)
+
+
+# %% masked-where-true
+# idiom = "labml"
+# slips = ["mask-inverted"]
+# wrong = "True in the mask hides, so what is to be seen is hidden and the other way round."
+import torch
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(mask.unsqueeze(-3), float("-inf"))
+        return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+# %% minus-a-billion
+# idiom = "annotated transformer"
+# slips = ["mask-not-low-enough"]
+# wrong = "Hidden scores are -1e9, so a position that may attend to nothing reads all alike."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        h = self.num_heads
+        query, key = split_heads(self.query_proj(x), h), split_heads(self.key_proj(x), h)
+        d_k = query.size(-1)
+        scores = query @ key.transpose(-2, -1) / d_k**0.5
+        if mask is not None:
+            scores = scores.masked_fill(mask.unsqueeze(-3) == 0, -1e9)
+        return scores.softmax(dim=-1)
+
+
+# %% heads-before-the-three
+# idiom = "GPT-NeoX"
+# slips = ["triples-taken-head-by-head"]
+# wrong = "What is projected as all queries, all keys, all values is read as one triple for each head."
+import torch
+import torch.nn.functional as F
+
+
+class MultiHeadAttention:
+    def _qkv(self, x):
+        projections = (self.query_proj, self.key_proj, self.value_proj)
+        weight = torch.cat([p.weight for p in projections])
+        bias = None if self.query_proj.bias is None else torch.cat([p.bias for p in projections])
+        qkv = F.linear(x, weight, bias)
+        qkv = qkv.view(*x.shape[:-1], self.num_heads, 3 * x.shape[-1] // self.num_heads)
+        return [part.transpose(-3, -2) for part in qkv.chunk(3, dim=-1)]
+
+    def attention_weights(self, x, mask=None):
+        q, k, _ = self._qkv(x)
+        return attention_weights(q, k, mask if mask is None else mask.unsqueeze(-3))
+
+    def forward(self, x, mask=None):
+        _, _, v = self._qkv(x)
+        return self.out_proj(merge_heads(self.dropout(self.attention_weights(x, mask)) @ v))
+
+
+# %% viewed-without-moving-the-heads
+# idiom = "CS336 student"
+# slips = ["heads-flattened-where-they-are"]
+# wrong = "forward flattens the heads without moving them behind the positions."
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        weights = self.dropout(self.attention_weights(x, mask))
+        v = split_heads(self.value_proj(x), self.num_heads)
+        out = (weights @ v).contiguous().view(x.shape)
+        return self.out_proj(out)
+
+
+# %% weights-returned-after-dropout
+# idiom = "labml"
+# slips = ["dropped-weights-shown"]
+# wrong = "attention_weights drops weights in training; they were to be shown whole."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        query = split_heads(self.query_proj(x), self.num_heads)
+        key = split_heads(self.key_proj(x), self.num_heads)
+        attn = attention_weights(query, key, None if mask is None else mask.unsqueeze(-3))
+        return self.dropout(attn)
+
+    def forward(self, x, mask=None):
+        attn = self.attention_weights(x, mask)
+        value = split_heads(self.value_proj(x), self.num_heads)
+        return self.out_proj(merge_heads(attn @ value))
+
+
+# %% dropped-by-hand-and-not-scaled
+# idiom = "d2l"
+# slips = ["kept-weights-not-divided", "kept-weights-not-divided-drawn-alike"]
+# wrong = "The weights that are kept are not divided by 1 - dropout."
+import torch
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        attn = self.attention_weights(x, mask)
+        if self.training:
+            keep = torch.rand(attn.shape, device=attn.device) > self.dropout.p
+            attn = attn * keep
+        v = split_heads(self.value_proj(x), self.num_heads)
+        return self.out_proj(merge_heads(attn @ v))
+
+
+# %% weights-averaged-over-the-heads
+# idiom = "torch.nn.MultiheadAttention"
+# slips = ["weights-averaged-over-heads"]
+# wrong = "The weights are the mean over the heads; each head was to have its own."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        w = attention_weights(q, k, None if mask is None else mask.unsqueeze(-3))
+        return w.mean(dim=-3, keepdim=True).expand_as(w)
+
+
+# %% residual-inside
+# idiom = "d2l"
+# slips = ["input-added"]
+# wrong = "x is added to the output, which is the block's to do."
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        identity = x
+        values = split_heads(self.value_proj(x), self.num_heads)
+        heads = self.dropout(self.attention_weights(x, mask)) @ values
+        return identity + self.out_proj(merge_heads(heads))
+
+
+# %% scaled-before-and-after
+# idiom = "x-transformers"
+# slips = ["scaled-twice"]
+# wrong = "The queries are scaled by 1/√d_head, and the scores once more."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        h, scale = self.num_heads, (x.shape[-1] // self.num_heads) ** -0.5
+        q, k = (split_heads(t, h) for t in (self.query_proj(x), self.key_proj(x)))
+        q = q * scale
+        if mask is not None:
+            mask = mask.unsqueeze(-3)
+        return attention_weights(q, k, mask)
+
+
+# %% one-layer-four-times
+# idiom = "annotated transformer"
+# slips = ["one-projection-under-four-names", "query-and-key-share-a-projection"]
+# wrong = "The four projections are the same layer under four names."
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout = {dropout}")
+        self.num_heads = num_heads
+        linears = clones(Linear(d_model, d_model, bias), 4)
+        self.query_proj, self.key_proj, self.value_proj, self.out_proj = linears
+        self.dropout = nn.Dropout(dropout)
+
+
+def clones(module, N):
+    return [module for _ in range(N)]
+
+
+# %% chunks-stacked-in-front
+# idiom = "rasbt"
+# slips = ["heads-left-behind-the-positions", "heads-stacked-as-axis-one"]
+# wrong = "The heads become axis 1 whatever the batch axes are: right for exactly one of them."
+import torch
+
+
+def split_heads(x, num_heads):
+    _check_heads(x.shape[-1], num_heads)
+    d_head = x.shape[-1] // num_heads
+    heads = [x[..., i * d_head : (i + 1) * d_head] for i in range(num_heads)]
+    return torch.stack(heads, dim=1)
+
+
+# %% merged-as-features-of-heads
+# idiom = "einops"
+# slips = ["merge-takes-turns"]
+# wrong = "The pattern is (d h) in merging, so the features of the heads alternate."
+def merge_heads(x):
+    *batch, h, s, d = x.shape
+    return x.movedim(-3, -1).reshape(*batch, s, d * h)
+
+
+# %% values-dropped
+# idiom = "CS336 student"
+# slips = ["values-dropped"]
+# wrong = "The values are dropped instead of the attention weights."
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        v = self.dropout(split_heads(self.value_proj(x), self.num_heads))
+        return self.out_proj(merge_heads(self.attention_weights(x, mask) @ v))

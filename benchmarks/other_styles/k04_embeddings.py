@@ -87,6 +87,7 @@ class CharTokenizer:
 
 # %% product-with-one-hot
 # idiom = "d2l"
+# slips = ["one-hot-refuses-by-itself"]
 # wrong = "one_hot raises RuntimeError where IndexError is asked for."
 import torch.nn.functional as F
 
@@ -306,3 +307,167 @@ class TokenEmbedding:
         if ids.device.type != "meta" and ids.numel() and (ids.min() < 0 or ids.max() >= self.weight.shape[0]):
             raise IndexError("token id out of range")
         return self.weight[ids]
+
+
+# %% compared-with-all-ids
+# idiom = "Karpathy's lectures"
+# slips = ["unknown-ids-become-zeros"]
+# wrong = "An id out of range meets no row, and silently becomes a vector of zeros."
+class TokenEmbedding:
+    def forward(self, ids):
+        num_classes = self.weight.shape[0]
+        xenc = ids.unsqueeze(-1) == torch.arange(num_classes, device=ids.device)
+        return xenc.to(self.weight.dtype) @ self.weight
+
+
+# %% ten-thousand-in-the-exponential
+# idiom = "annotated transformer"
+# slips = ["base-ignored"]
+# wrong = "The base is always 10000."
+import math
+
+
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2:
+        raise ValueError(f"d_model = {d_model} is odd")
+    pe = torch.zeros(max_len, d_model, dtype=torch.float64, device="cpu")
+    position = torch.arange(0, max_len, dtype=torch.float64, device="cpu").unsqueeze(1)
+    steps = torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu")
+    div_term = torch.exp(steps * -(math.log(10000.0) / d_model))
+    pe[:, 0::2] = torch.sin(position * div_term)
+    pe[:, 1::2] = torch.cos(position * div_term)
+    return pe.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+# %% padding-without-a-gradient
+# idiom = "fairseq"
+# slips = ["token-zero-never-learns"]
+# wrong = "Id 0 is taken for padding: its row gets no gradient."
+import torch.nn.functional as F
+
+
+class TokenEmbedding:
+    def forward(self, ids):
+        return F.embedding(ids.long(), self.weight, padding_idx=0)
+
+
+# %% clamped-into-the-table
+# idiom = "CS336 student"
+# slips = ["ids-clamped"]
+# wrong = "An id out of range reads the nearest row instead of raising IndexError."
+class TokenEmbedding:
+    def forward(self, ids):
+        return self.weight[ids.long().clamp(0, self.weight.size(0) - 1)]
+
+
+# %% two-axes-of-ids
+# idiom = "minGPT"
+# slips = ["two-axes-unpacked"]
+# wrong = "Exactly two axes of ids are expected."
+class TokenEmbedding:
+    def forward(self, ids):
+        b, t = ids.size()
+        return nn.functional.embedding(ids.reshape(-1).long(), self.weight).view(b, t, -1)
+
+
+# %% offset-to-seq-len
+# idiom = "fairseq"
+# slips = ["length-taken-for-the-end"]
+# wrong = "The rows end at seq_len instead of offset + seq_len."
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        n = self.weight.size(0)
+        if seq_len < 0 or offset < 0 or seq_len + offset > n:
+            raise ValueError(f"seq_len {seq_len}, offset {offset}, max_len {n}")
+        return self.weight[offset:seq_len]
+
+
+# %% one-for-the-batch
+# idiom = "nanoGPT"
+# slips = ["positions-with-a-batch-axis"]
+# wrong = "There is a batch axis of size 1."
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        if min(seq_len, offset) < 0 or seq_len + offset > self.weight.size(0):
+            raise ValueError(f"seq_len={seq_len} offset={offset} max_len={self.weight.size(0)}")
+        pos = torch.arange(offset, offset + seq_len, device=self.weight.device).unsqueeze(0)
+        return nn.functional.embedding(pos, self.weight)
+
+
+# %% rows-of-the-data
+# idiom = "labml"
+# slips = ["positions-cut-off-from-autograd"]
+# wrong = "The rows are detached, so the table is never learned."
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        if min(seq_len, offset) < 0 or seq_len + offset > len(self.weight):
+            raise ValueError(f"{seq_len=} {offset=} max_len={len(self.weight)}")
+        return self.weight.data[offset : offset + seq_len]
+
+
+# %% half-minus-one
+# idiom = "fairseq"
+# slips = ["last-wave-is-the-base"]
+# wrong = "The exponents run to 1 with the last wave: k / (d_model / 2 - 1) instead of 2k / d_model."
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2:
+        raise ValueError(f"d_model = {d_model}")
+    half_dim = d_model // 2
+    steps = torch.arange(half_dim, dtype=torch.float64, device="cpu")
+    inv_freq = base ** -(steps / max(half_dim - 1, 1))
+    angles = torch.outer(torch.arange(max_len, dtype=torch.float64, device="cpu"), inv_freq)
+    table = torch.stack((angles.sin(), angles.cos()), dim=-1).view(max_len, d_model)
+    return table.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+# %% multiplied-by-the-wavelength
+# idiom = "d2l"
+# slips = ["waves-get-shorter"]
+# wrong = "The position is multiplied by the power of the base, where it was to be divided by it."
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2 == 1:
+        raise ValueError(f"d_model has to be even: {d_model}")
+    P = torch.zeros((max_len, d_model), dtype=torch.float64, device="cpu")
+    X = torch.arange(max_len, dtype=torch.float64, device="cpu").reshape(-1, 1) * torch.pow(
+        base, torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu") / d_model
+    )
+    P[:, 0::2] = torch.sin(X)
+    P[:, 1::2] = torch.cos(X)
+    return P.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+# %% uniform-rows
+# idiom = "Karpathy's lectures"
+# slips = ["positions-drawn-evenly-from-zero"]
+# wrong = "The entries are drawn from U(0, 1), not from N(0, 1)."
+class LearnedPositionalEmbedding:
+    def __init__(self, max_len, d_model):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(max_len, d_model))
+
+
+# %% wrapped-around
+# idiom = "CS336 student"
+# slips = ["positions-wrap-around"]
+# wrong = "Positions from max_len on start again at row 0 instead of raising ValueError."
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        if seq_len < 0 or offset < 0:
+            raise ValueError(f"{seq_len=} {offset=}")
+        positions = torch.arange(offset, offset + seq_len, device=self.weight.device)
+        return self.weight[positions % self.weight.shape[0]]
+
+
+# %% float32-by-default
+# idiom = "LLaMA"
+# slips = ["float32-by-default"]
+# wrong = "Without a dtype the table is float32, whatever torch's default is."
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2:
+        raise ValueError(f"odd d_model {d_model}")
+    freqs = 1.0 / (base ** (torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu") / d_model))
+    freqs = torch.outer(torch.arange(max_len, dtype=torch.float64, device="cpu"), freqs)
+    out = torch.stack([freqs.sin(), freqs.cos()], dim=-1).reshape(max_len, d_model)
+    if dtype is None:
+        dtype = torch.float32
+    return out.to(dtype=dtype, device=device if device is not None else torch.get_default_device())

@@ -132,7 +132,7 @@ def clones(module, n):
 
 # %% triangle-as-a-buffer
 # idiom = "karpathy's lectures"
-# slips = ["mask-in-the-state-dict"]
+# slips = ["mask-in-the-state-dict", "triangle-in-the-state-dict", "mask-called-bias-in-the-state-dict"]
 # wrong = "The mask is a persistent buffer, so it is in the state dict."
 import torch
 
@@ -170,7 +170,7 @@ class TransformerLM:
 
 # %% only-the-last-in-evaluation
 # idiom = "nanoGPT"
-# slips = ["last-position-only"]
+# slips = ["last-position-in-evaluation"]
 # wrong = "In evaluation only the last position gets logits."
 class TransformerLM:
     def forward(self, ids):
@@ -223,6 +223,7 @@ class TransformerLM:
 
 # %% a-generator-with-log-softmax
 # idiom = "annotated transformer"
+# slips = ["log-softmax-in-forward"]
 # wrong = "Logarithms of probabilities are returned, not logits."
 from torch.nn.functional import log_softmax
 
@@ -256,6 +257,7 @@ class TransformerLM:
 
 # %% without-the-position-table
 # idiom = "nanoGPT"
+# slips = ["tokens-counted"]
 # wrong = "Without embeddings only the position table is left out; the token table still counts."
 def count_parameters(model, include_embeddings=True):
     n_params = sum(p.numel() for p in model.parameters())
@@ -278,7 +280,7 @@ def count_parameters(model, include_embeddings=True):
 
 # %% summed-over-the-modules
 # idiom = "minGPT"
-# slips = ["tied-counted-twice"]
+# slips = ["tied-counted-twice", "counted-module-by-module"]
 # wrong = "The parameters of each module are added up, so a tied weight counts twice."
 def count_parameters(model, include_embeddings=True):
     n_params = 0
@@ -437,7 +439,7 @@ def count_parameters(model, include_embeddings=True):
 
 # %% apply-meets-only-torchs-classes
 # idiom = "nanoGPT"
-# slips = ["not-drawn-again", "biases-left-as-they-were", "vocabulary-not-checked"]
+# slips = ["not-drawn-again-and-tied-to-the-head", "biases-left-as-they-were", "vocabulary-not-checked"]
 # wrong = "isinstance(module, nn.Linear) never meets the katas' own classes, so nothing is drawn again."
 class TransformerLM(nn.Module):
     def __init__(self, config):
@@ -535,6 +537,12 @@ class TransformerLM(nn.Module):
 
 # %% glorot-for-all-matrices
 # idiom = "annotated transformer"
+# slips = [
+#     "glorot-for-all",
+#     "glorot-and-no-biases",
+#     "glorot-cut-off-and-no-biases",
+#     "biases-left-as-they-were",
+# ]
 # wrong = "All matrices are drawn by Glorot's rule, and biases stay as they were."
 class TransformerLM(nn.Module):
     def _draw_parameters(self):
@@ -546,6 +554,11 @@ class TransformerLM(nn.Module):
 
 # %% truncated-by-the-fans
 # idiom = "CS336 students"
+# slips = [
+#     "glorot-for-all",
+#     "glorot-and-no-biases",
+#     "glorot-cut-off-and-no-biases",
+# ]
 # wrong = "The standard deviation of a matrix comes from its sizes, and is not 0.02."
 class TransformerLM(nn.Module):
     def _draw_parameters(self):
@@ -652,7 +665,7 @@ class TransformerLM(nn.Module):
 
 # %% head-on-the-very-last-position
 # idiom = "nanoGPT"
-# slips = ["last-position-only"]
+# slips = ["last-position-only", "last-position-with-its-axis"]
 # wrong = "Only the logits of the last position are computed; the axis is kept."
 class TransformerLM(nn.Module):
     def forward(self, ids):
@@ -690,7 +703,7 @@ import torch
 
 # %% tril-as-a-saved-buffer
 # idiom = "minGPT"
-# slips = ["mask-in-the-state-dict"]
+# slips = ["mask-in-the-state-dict", "triangle-in-the-state-dict", "mask-called-bias-in-the-state-dict"]
 # wrong = "The mask is a buffer that is saved, so the state dict has an entry that is no parameter."
 class TransformerLM(nn.Module):
     def __init__(self, config):
@@ -730,6 +743,7 @@ import torch
 
 # %% a-tensor-of-positions
 # idiom = "nanoGPT"
+# slips = ["positions-as-a-tensor"]
 # wrong = "The position embedding takes a number of positions, and is given a tensor of positions."
 class TransformerLM(nn.Module):
     def forward(self, ids):
@@ -885,6 +899,7 @@ class TransformerLM(nn.Module):
 
 # %% parameters-without-positions
 # idiom = "nanoGPT"
+# slips = ["tokens-counted"]
 # wrong = "Only the position table is left out; the token table counts although it was to be left out."
 def count_parameters(model, include_embeddings=True):
     n_params = sum(p.numel() for p in model.parameters())
@@ -931,7 +946,7 @@ def count_parameters(model, include_embeddings=True):
 
 # %% module-by-module
 # idiom = "minGPT"
-# slips = ["tied-counted-twice"]
+# slips = ["tied-counted-twice", "counted-module-by-module"]
 # wrong = "It adds up module by module, so a tied weight counts twice."
 def count_parameters(model, include_embeddings=True):
     n_params = 0
@@ -1047,3 +1062,387 @@ def count_parameters(model, include_embeddings=True):
         for table in (model.token_embedding, model.position_embedding):
             seen.pop(id(table.weight))
     return sum(p.numel() for p in seen.values())
+
+
+# %% norm-over-the-embeddings
+# idiom = "BERT"
+# slips = ["norm-before-the-blocks"]
+# wrong = "The final norm is applied to the embeddings instead of to what the blocks give."
+class TransformerLM:
+    def forward(self, ids):
+        input_ids = ids
+        batch_size, seq_length = input_ids.size()
+        if seq_length > self.config.block_size:
+            raise ValueError(f"seq {seq_length} > block_size {self.config.block_size}")
+        embeddings = self.token_embedding(input_ids)
+        embeddings += self.position_embedding(seq_length)
+        hidden_states = self.dropout(self.final_norm(embeddings))
+        causal = causal_mask(seq_length, device=input_ids.device)
+        for layer_module in self.blocks:
+            hidden_states = layer_module(hidden_states, causal)
+        return self.lm_head(hidden_states)
+
+
+# %% residual-around-each-block
+# idiom = "x-transformers"
+# slips = ["stream-added-twice"]
+# wrong = "The stream is added once more around each block, which has its residual connections already."
+class TransformerLM:
+    def forward(self, ids):
+        n = ids.shape[1]
+        if n > self.config.block_size:
+            raise ValueError(f"{n} tokens, and block_size is {self.config.block_size}")
+        x = self.token_embedding(ids)
+        x = x + self.position_embedding(n)
+        x = self.dropout(x)
+        mask = causal_mask(n, device=ids.device)
+        for layer in self.blocks:
+            residual = x
+            x = layer(x, mask) + residual
+        x = self.final_norm(x)
+        return self.lm_head(x)
+
+
+# %% each-layer-reads-the-embeddings
+# idiom = "CS336 student"
+# slips = ["only-the-last-block"]
+# wrong = "Every block reads the embeddings, and only what the last one gives is used."
+class TransformerLM:
+    def forward(self, ids):
+        in_indices = ids
+        context_length = in_indices.shape[-1]
+        if context_length > self.config.block_size:
+            raise ValueError(f"{context_length} > {self.config.block_size}")
+        token_embeddings = self.token_embedding(in_indices)
+        token_embeddings = self.dropout(token_embeddings + self.position_embedding(context_length))
+        mask = causal_mask(context_length, device=in_indices.device)
+        for layer in self.blocks:
+            x = layer(token_embeddings, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% drop-rate-for-the-embeddings-only
+# idiom = "rasbt"
+# slips = ["blocks-without-dropout"]
+# wrong = "The blocks are made without dropout; only the embeddings are dropped."
+class TransformerLM:
+    def __init__(self, config):
+        cfg = config
+        super().__init__()
+        if cfg.vocab_size is None:
+            raise ValueError("vocab_size is None")
+        self.config = cfg
+        self.token_embedding = TokenEmbedding(cfg.vocab_size, cfg.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(cfg.block_size, cfg.d_model)
+        self.drop_emb = nn.Dropout(cfg.dropout)
+        self.blocks = nn.Sequential(
+            *[
+                TransformerBlock(cfg.d_model, cfg.num_heads, cfg.d_ff, bias=cfg.bias)
+                for _ in range(cfg.num_layers)
+            ]
+        )
+        self.final_norm = LayerNorm(cfg.d_model, bias=cfg.bias)
+        self.lm_head = Linear(cfg.d_model, cfg.vocab_size, bias=False)
+        if cfg.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def forward(self, ids):
+        in_idx = ids
+        batch_size, seq_len = in_idx.shape
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > block_size {self.config.block_size}")
+        tok_embeds = self.token_embedding(in_idx)
+        pos_embeds = self.position_embedding(seq_len)
+        x = self.drop_emb(tok_embeds + pos_embeds)
+        mask = causal_mask(seq_len, device=in_idx.device)
+        for trf_block in self.blocks:
+            x = trf_block(x, mask)
+        x = self.final_norm(x)
+        return self.lm_head(x)
+
+
+# %% head-wrapped-in-a-parameter
+# idiom = "labml"
+# slips = ["tied-by-copy", "tied-by-its-data", "never-tied"]
+# wrong = "The head gets a Parameter of its own, made of the table's numbers: not the same Parameter."
+class TransformerLM:
+    def __init__(self, config):
+        c = config
+        super().__init__()
+        if c.vocab_size is None:
+            raise ValueError("vocab_size has to be known")
+        self.config = c
+        self.token_embedding = TokenEmbedding(c.vocab_size, c.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(c.block_size, c.d_model)
+        self.dropout = nn.Dropout(c.dropout)
+        self.blocks = nn.ModuleList()
+        for _ in range(c.num_layers):
+            self.blocks.append(TransformerBlock(c.d_model, c.num_heads, c.d_ff, c.dropout, bias=c.bias))
+        self.final_norm = LayerNorm(c.d_model, bias=c.bias)
+        self.lm_head = Linear(c.d_model, c.vocab_size, bias=False)
+        self._draw_parameters()
+        if c.tie_weights:
+            self.lm_head.weight = nn.Parameter(self.token_embedding.weight)
+
+
+# %% everything-from-one-normal
+# idiom = "CS336 student"
+# slips = ["all-drawn-alike", "norms-drawn-too"]
+# wrong = "All parameters are drawn from N(0, 0.02), the weights of norms and the biases as well."
+class TransformerLM:
+    def _draw_parameters(self):
+        for p in self.parameters():
+            nn.init.normal_(p, mean=0.0, std=0.02)
+        scale = 0.02 / math.sqrt(2 * self.config.num_layers)
+        for layer in self.blocks:
+            nn.init.normal_(layer.attention.out_proj.weight, mean=0.0, std=scale)
+            nn.init.normal_(layer.feedforward.down_proj.weight, mean=0.0, std=scale)
+
+
+# %% cut-at-two-deviations
+# idiom = "CS336 student"
+# slips = ["draws-cut-off"]
+# wrong = "The draws are cut at two standard deviations, so that they are no normal ones and narrower."
+class TransformerLM:
+    def _draw_parameters(self):
+        std = 0.02
+        for name, p in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(p)
+            elif p.ndim >= 2:
+                s = std
+                if "out_proj" in name or "down_proj" in name:
+                    s = std / (2 * self.config.num_layers) ** 0.5
+                nn.init.trunc_normal_(p, mean=0.0, std=s, a=-2 * s, b=2 * s)
+
+
+# %% residual-scale-without-the-root
+# idiom = "minGPT"
+# slips = ["root-forgotten"]
+# wrong = "The projections into the stream are drawn with 0.02 / (2 · num_layers), without the root."
+class TransformerLM:
+    def _draw_parameters(self):
+        self.apply(self._init_weights)
+        for pn, p in self.named_parameters():
+            if pn.endswith("out_proj.weight") or pn.endswith("down_proj.weight"):
+                nn.init.normal_(p, mean=0.0, std=0.02 / (2 * self.config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, (Linear, TokenEmbedding, LearnedPositionalEmbedding)):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+        if isinstance(module, Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, LayerNorm):
+            nn.init.ones_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+# %% padding-hidden
+# idiom = "annotated transformer"
+# slips = ["token-zero-hidden"]
+# wrong = "Token 0 is taken for padding and hidden, though here it is a token like the others."
+class TransformerLM:
+    def forward(self, ids):
+        tgt = ids
+        if tgt.size(-1) > self.config.block_size:
+            raise ValueError(f"{tgt.size(-1)} exceeds {self.config.block_size}")
+        x = self.dropout(self.token_embedding(tgt) + self.position_embedding(tgt.size(-1)))
+        mask = make_std_mask(tgt, 0)
+        for layer in self.blocks:
+            x = layer(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+def make_std_mask(tgt, pad):
+    tgt_mask = (tgt != pad).unsqueeze(-2)
+    return tgt_mask & causal_mask(tgt.size(-1), device=tgt.device)
+
+
+# %% dropped-once-more-before-the-head
+# idiom = "labml"
+# slips = ["dropped-before-the-head"]
+# wrong = "What the blocks give is dropped once more, before the final norm."
+class TransformerLM:
+    def forward(self, ids):
+        seq_len = ids.shape[1]
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} tokens > block_size = {self.config.block_size}")
+        x = self.token_embedding(ids) + self.position_embedding(seq_len)
+        x = self.dropout(x)
+        mask = causal_mask(seq_len, device=ids.device)
+        for layer in self.blocks:
+            x = layer(x, mask)
+        x = self.dropout(x)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% sequence-first
+# idiom = "PyTorch tutorial"
+# slips = ["positions-and-blocks-along-the-batch", "positions-along-the-batch"]
+# wrong = "The ids are read as (seq, batch), so that the axes change places."
+class TransformerLM:
+    def forward(self, ids):
+        src = ids
+        seq_len, batch_size = src.shape
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > {self.config.block_size}")
+        pe = self.position_embedding(seq_len).unsqueeze(1)
+        x = self.dropout(self.token_embedding(src) + pe)
+        mask = causal_mask(seq_len, device=src.device)
+        for layer in self.blocks:
+            x = layer(x.transpose(0, 1), mask).transpose(0, 1)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% minus-infinity-above-the-diagonal
+# idiom = "LLaMA"
+# slips = ["mask-to-be-added"]
+# wrong = "The mask is one to be added to the scores, 0 and -inf, not one of booleans."
+import torch
+
+
+class TransformerLM:
+    def forward(self, ids):
+        tokens = ids
+        _bsz, seqlen = tokens.shape
+        if seqlen > self.config.block_size:
+            raise ValueError(f"{seqlen} > {self.config.block_size}")
+        h = self.dropout(self.token_embedding(tokens) + self.position_embedding(seqlen))
+        mask = torch.full((seqlen, seqlen), float("-inf"), device=tokens.device)
+        mask = torch.triu(mask, diagonal=1)
+        for layer in self.blocks:
+            h = layer(h, mask)
+        return self.lm_head(self.final_norm(h))
+
+
+# %% logits-and-a-loss
+# idiom = "nanoGPT"
+# slips = ["logits-in-a-pair"]
+# wrong = "A pair comes back, the logits and a loss that is None."
+class TransformerLM:
+    def forward(self, ids):
+        idx = ids
+        b, t = idx.size()
+        if t > self.config.block_size:
+            raise ValueError(f"Cannot forward sequence of length {t}, block size is {self.config.block_size}")
+        x = self.dropout(self.token_embedding(idx) + self.position_embedding(t))
+        mask = causal_mask(t, device=idx.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        x = self.final_norm(x)
+        logits = self.lm_head(x)
+        loss = None
+        return logits, loss
+
+
+# %% table-transposed-for-a-head
+# idiom = "GPT-2 in TensorFlow"
+# slips = ["always-the-token-table"]
+# wrong = "The logits are always made with the token table, also when the head is not tied to it."
+class TransformerLM:
+    def forward(self, ids):
+        X = ids
+        batch, sequence = X.shape
+        if sequence > self.config.block_size:
+            raise ValueError(f"{sequence} > {self.config.block_size}")
+        wte, wpe = self.token_embedding, self.position_embedding
+        h = self.dropout(wte(X) + wpe(sequence))
+        mask = causal_mask(sequence, device=X.device)
+        for layer in self.blocks:
+            h = layer(h, mask)
+        h = self.final_norm(h)
+        h_flat = h.reshape(batch * sequence, self.config.d_model)
+        logits = h_flat @ wte.weight.t()
+        return logits.reshape(batch, sequence, -1)
+
+
+# %% positions-for-every-block
+# idiom = "DETR"
+# slips = ["positions-for-each-block"]
+# wrong = "The positions are added before each block, not once."
+class TransformerLM:
+    def forward(self, ids):
+        if ids.size(1) > self.config.block_size:
+            raise ValueError(f"{ids.size(1)} > {self.config.block_size}")
+        pos = self.position_embedding(ids.size(1))
+        x = self.dropout(self.token_embedding(ids) + pos)
+        mask = causal_mask(ids.size(1), device=ids.device)
+        for i, layer in enumerate(self.blocks):
+            x = layer(x if i == 0 else x + pos, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% positions-from-zeros
+# idiom = "minGPT"
+# slips = ["positions-start-at-zero"]
+# wrong = "The position table starts as zeros."
+class TransformerLM:
+    def _draw_parameters(self):
+        for module in self.modules():
+            if isinstance(module, (Linear, TokenEmbedding)):
+                module.weight.data.normal_(mean=0.0, std=0.02)
+                if getattr(module, "bias", None) is not None:
+                    module.bias.data.zero_()
+            elif isinstance(module, LayerNorm):
+                module.weight.data.fill_(1.0)
+            elif isinstance(module, LearnedPositionalEmbedding):
+                module.weight.data.zero_()
+        for block in self.blocks:
+            block.attention.out_proj.weight.data.div_(math.sqrt(2 * self.config.num_layers))
+            block.feedforward.down_proj.weight.data.div_(math.sqrt(2 * self.config.num_layers))
+
+
+# %% blocks-in-a-python-list
+# idiom = "CS336 student"
+# slips = ["blocks-in-a-list"]
+# wrong = "The blocks are in a plain list, so that the model does not know their parameters."
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size!")
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = []
+        for _ in range(config.num_layers):
+            self.blocks.append(
+                TransformerBlock(
+                    d_model=config.d_model,
+                    num_heads=config.num_heads,
+                    d_ff=config.d_ff,
+                    dropout=config.dropout,
+                    bias=config.bias,
+                )
+            )
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+
+# %% entries-of-the-state-dict
+# idiom = "Stack Overflow"
+# slips = ["state-dict-counted", "tied-counted-twice"]
+# wrong = "It adds up the state dict: a tied weight counts twice, and buffers count."
+def count_parameters(model, include_embeddings=True):
+    total = 0
+    for name, tensor in model.state_dict().items():
+        if not include_embeddings and "embedding" in name:
+            continue
+        total += tensor.numel()
+    return total
+
+
+# %% blocks-alone
+# idiom = "scaling laws"
+# slips = ["only-the-blocks-counted"]
+# wrong = "Without embeddings only the blocks count; the final norm and an untied head do not."
+def count_parameters(model, include_embeddings=True):
+    if include_embeddings:
+        return sum(p.numel() for p in model.parameters())
+    return sum(p.numel() for block in model.blocks for p in block.parameters())

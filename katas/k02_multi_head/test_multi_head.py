@@ -296,7 +296,9 @@ def test_dropout_drops_attention_weights_in_training_only():
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        first, second = layer.train()(x), layer(x)
+        # The weights that are there to be looked at are whole, in training too.
+        torch.testing.assert_close(layer.train().attention_weights(x), weights, rtol=0, atol=1e-5)
+        first, second = layer(x), layer(x)
     actual = by_heads(first)
     kept = actual[..., :seq] != 0
     expected = torch.where(kept, weights / (1 - p), 0.0)
