@@ -126,7 +126,7 @@ def _tried(kata: Kata, text: str, template: Path, folder: Path) -> Refusal | Non
 def _named_late(kata: Kata, block: str) -> tuple[str, ...]:
     """The diagnoses that a run prints below the block that ends it, because they took long."""
     texts = dict.fromkeys(_plain(slip.diagnosis) for slip in read_slips(kata))
-    return tuple(text for text in texts if text in _plain(block))
+    return tuple(text for text in texts if _squeezed(text) in _squeezed(block))
 
 
 Refused = tuple[Implementation, Refusal]
@@ -215,6 +215,10 @@ class Judge:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())  # a line may have been broken at a hyphen
 
 
 def _sentences(source: str) -> Iterator[str]:
