@@ -274,7 +274,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 
 # %% three-entries-in-a-new-folder
 # idiom = "CS336 students"
-# slips = ["checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# slips = ["no-generator-set-back", "checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
 # wrong = "The states of no generator are saved; and the file is written in place, and not checked."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -979,6 +979,31 @@ def _read_checkpoint(path):
     if not isinstance(checkpoint, dict) or not {"model", "optimizer", "step", "rng"} <= checkpoint.keys():
         raise ValueError(f"{path} is no checkpoint")
     return checkpoint
+
+
+# %% header-instead-of-the-first-row
+# idiom = "CS336 students"
+# slips = []
+# wrong = "The first call writes the header and returns, so the first row is lost."
+class CSVLogger:
+    def log(self, step, **metrics):
+        if self.columns is None:
+            self.columns = ["step", *metrics]
+            _append(self.path, ",".join(self.columns) + "\n")
+            return
+        _append(self.path, _csv_line(_row(self.path, self.columns, step, metrics).values()))
+
+
+# %% file-taken-for-granted
+# idiom = "rasbt"
+# slips = []
+# wrong = "The folder is made, but the file is read whether it is there or not."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, newline="") as f:
+            self.columns = next(csv.reader(f), None)
 
 
 # %% right-asdict-in-the-checkpoint

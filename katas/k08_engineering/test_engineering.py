@@ -375,6 +375,7 @@ def test_run_id_sorts_by_time_and_tells_configurations_apart(monkeypatch):
 @pytest.mark.parametrize("kind", LOGGERS)
 def test_log_gives_back_every_number(kind, tmp_path):
     """After each call the file has the row, with the numbers as they were and the columns of the first."""
+    LOGGERS[kind](tmp_path / f"log.{kind}").log(0, loss=0.5)  # the folder is there, the file is not
     path = tmp_path / "new" / "folder" / f"log.{kind}"
     logger = LOGGERS[kind](path)
     rows = [
@@ -384,8 +385,10 @@ def test_log_gives_back_every_number(kind, tmp_path):
     ]
     for count, row in enumerate(rows):
         logger.log(**row)
+        line_ends = path.read_bytes().count(b"\n")
         found = numbers(read_log(path))
         assert found == numbers(rows[: count + 1])
+        assert line_ends == count + (2 if kind == "csv" else 1), "each row has to have a line of its own"
     logger.log(13, val_loss=1 / 3, loss=2.5)  # in another order, and without tokens
     rows.append({"step": 13, "loss": 2.5, "tokens": None, "val_loss": 1 / 3})
     found = numbers(read_log(path))
