@@ -584,7 +584,7 @@ def make_run_id(config, now):
 # wrong = "timestamp() takes a time without a zone for local time, not for UTC."
 def make_run_id(config, now):
     micros = int(now.timestamp() * 1_000_000)
-    safe = re.sub("[^A-Za-z0-9]+", "_", config.name)[:40]
+    safe = re.sub("[^A-Za-z0-9_-]+", "-", config.name)[:40]
     payload = json.dumps(_plain(config), sort_keys=True).encode()
     return f"{micros:020d}_{safe}_{hashlib.md5(payload).hexdigest()[:8]}"
 
