@@ -37,8 +37,8 @@ def top_k_filter(logits, k):
 
 # %% written-into-the-logits
 # idiom = "minGPT"
+# slips = ["top-k-in-place-by-threshold", "top-k-by-threshold"]
 # wrong = "The caller's logits are overwritten; equals of the k-th highest survive as well."
-# slips = ["top-k-by-threshold"]
 def top_k_filter(logits, k):
     if k < 1:
         raise ValueError(f"k = {k}")
@@ -80,6 +80,7 @@ def top_p_filter(logits, p):
 
 # %% probabilities-renormalised
 # idiom = "llama"
+# slips = ["top-p-returns-probabilities"]
 # wrong = "Probabilities, renormalised, are returned where logits are asked for."
 def top_p_filter(logits, p):
     if not 0 < p <= 1:
@@ -143,6 +144,7 @@ def apply_temperature(logits, temperature):
 
 # %% one-row-per-call
 # idiom = "nanoGPT"
+# slips = ["multinomial-keeps-its-axis", "multinomial-of-many-axes"]
 # wrong = "multinomial takes one batch axis at most, and the extra axis is left on the result."
 def sample_next(logits, generator=None):
     probs = F.softmax(logits, dim=-1)
@@ -175,7 +177,7 @@ def sample_next(logits, generator=None):
 
 # %% cat-in-a-loop
 # idiom = "nanoGPT"
-# slips = ["training-mode-while-generating", "temperature-zero-divides"]
+# slips = ["logits-divided-by-zero", "training-mode-while-generating", "ended-row-goes-on"]
 # wrong = "The model is left in the mode it is in, temperature 0 divides, and eos_id is ignored."
 @torch.no_grad()
 def generate(
@@ -197,7 +199,7 @@ def generate(
 
 # %% stops-when-all-have-ended
 # idiom = "rasbt"
-# slips = ["fewer-columns-when-all-have-ended", "ended-row-goes-on"]
+# slips = ["all-rows-have-to-end-at-once", "ended-row-goes-on", "fewer-columns-when-all-have-ended"]
 # wrong = "A row that has ended goes on, and the loop breaks when all choose eos_id in the same step."
 def generate(
     model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
@@ -374,7 +376,7 @@ def generate(
 
 # %% logits-below-the-last-of-topk
 # idiom = "minGPT"
-# slips = ["top-k-by-threshold", "top-k-beyond-the-vocabulary"]
+# slips = ["top-k-by-threshold-of-two-axes-beyond-the-vocabulary", "top-k-by-threshold", "top-k-beyond-the-vocabulary"]
 # wrong = "It needs two axes (v[:, [-1]]); equals of the k-th survive as well; and topk stops at k > vocab."
 def top_k_filter(logits, k):
     if k < 1:
@@ -399,7 +401,7 @@ def top_k_filter(logits, k):
 
 # %% indices-to-remove-written-into-the-logits
 # idiom = "Hugging Face"
-# slips = ["top-k-by-threshold"]
+# slips = ["top-k-in-place-by-threshold", "top-k-by-threshold"]
 # wrong = "It writes -inf into the caller's logits, and keeps equals of the k-th."
 def top_k_filter(logits, k):
     if k < 1:
@@ -425,6 +427,7 @@ def top_k_filter(logits, k):
 
 # %% probabilities-of-the-others-set-to-zero
 # idiom = "CS336 students"
+# slips = ["top-p-returns-log-probabilities"]
 # wrong = "It returns the logarithms of the renormalised probabilities instead of the logits as they are."
 def top_p_filter(logits, p):
     if p <= 0 or p > 1 or math.isnan(p):
@@ -494,6 +497,7 @@ def top_p_filter(logits, p):
 
 # %% cutoff-of-the-first-row
 # idiom = "CS336 students"
+# slips = ["top-p-cut-where-the-first-row-is"]
 # wrong = "One cutoff, found by nonzero()[0], serves all rows; with a batch axis it is that of the first row."
 def top_p_filter(logits, p):
     if not 0 < p <= 1:
@@ -523,7 +527,7 @@ def top_p_filter(logits, p):
 
 # %% multinomial-of-the-softmax
 # idiom = "nanoGPT"
-# slips = ["generator-ignored"]
+# slips = ["multinomial-of-many-axes-without-generator", "generator-ignored"]
 # wrong = "The generator is not handed on; and multinomial takes no more than one batch axis."
 from torch.nn import functional as F
 
@@ -564,6 +568,7 @@ def gumbel_noise(t):
 
 # %% gumbel-noise-with-a-sign-lost
 # idiom = "x-transformers"
+# slips = ["gumbel-noise-with-the-wrong-sign"]
 # wrong = "One minus is missing, so the noise is log(-log u), a mirrored Gumbel: the shares are wrong."
 def sample_next(logits, generator=None):
     u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
@@ -583,7 +588,7 @@ def sample_next(logits, generator=None):
 
 # %% exponentials-normalised-by-hand
 # idiom = "CS336 students"
-# slips = ["sample-without-softmax"]
+# slips = ["sample-with-exponentials-that-overflow"]
 # wrong = "The exponentials of large logits overflow, those of low ones are all zero: 0/0 or inf/inf."
 def sample_next(logits, generator=None):
     exp_logits = torch.exp(logits)
@@ -644,7 +649,7 @@ def apply_temperature(logits, temperature):
 
 # %% all-in-one-loop
 # idiom = "nanoGPT"
-# slips = ["training-mode-while-generating", "ended-row-goes-on"]
+# slips = ["logits-divided-by-zero", "training-mode-while-generating", "ended-row-goes-on"]
 # wrong = "It divides by a temperature of 0; and neither the mode of the model nor eos_id is looked at."
 @torch.no_grad()
 def generate(
@@ -808,7 +813,7 @@ def generate(
 
 # %% stop-before-the-end-of-text-is-appended
 # idiom = "rasbt"
-# slips = ["ended-row-goes-on", "fewer-columns-when-all-have-ended"]
+# slips = ["all-rows-have-to-end-at-once", "ended-row-goes-on", "fewer-columns-when-all-have-ended"]
 # wrong = "It stops when all rows choose eos_id in one step, before it is appended; a row that ended goes on."
 def generate(
     model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
@@ -1051,3 +1056,313 @@ def sample_next(logits, generator=None):
     cdf = softmax(logits, dim=-1).cumsum(-1).reshape(-1, logits.shape[-1])
     u = 1 - torch.rand(cdf.shape[0], 1, generator=generator, dtype=cdf.dtype, device=cdf.device)
     return torch.searchsorted(cdf, u * cdf[:, -1:]).reshape(lead)
+
+
+# %% argmax-along-axis-one
+# idiom = "CS336 students"
+# slips = ["greedy-over-axis-one"]
+# wrong = "The maximum is taken along axis 1, which is the vocabulary only where there is one batch axis."
+def greedy(logits):
+    return torch.argmax(logits, dim=1)
+
+
+# %% likeliest-with-its-axis-kept
+# idiom = "nanoGPT"
+# slips = ["greedy-keeps-the-axis"]
+# wrong = "The axis of the vocabulary stays in the result, with the length 1."
+def greedy(logits):
+    probs = torch.softmax(logits, dim=-1)
+    return torch.argmax(probs, dim=-1, keepdim=True)
+
+
+# %% top-k-on-a-row-of-zeros
+# idiom = "labml"
+# slips = ["top-k-removed-to-zero"]
+# wrong = "What does not survive gets the logit 0, which is no impossible token."
+def top_k_filter(logits, k):
+    if k < 1:
+        raise ValueError(f"k has to be positive, but is {k}")
+    values, indices = torch.topk(logits, min(k, logits.shape[-1]), dim=-1)
+    return torch.zeros_like(logits).scatter_(-1, indices, values)
+
+
+# %% lowest-finite-number
+# idiom = "x-transformers"
+# slips = ["top-k-removed-to-the-lowest-number"]
+# wrong = "The others get the lowest finite number of the dtype instead of -inf."
+def top_k_filter(logits, k):
+    if k < 1:
+        raise ValueError(f"k is {k}")
+    val, ind = logits.topk(min(k, logits.shape[-1]), dim=-1)
+    probs = torch.full_like(logits, -torch.finfo(logits.dtype).max)
+    return probs.scatter(-1, ind, val)
+
+
+# %% summed-in-the-order-of-the-ids
+# idiom = "CS336 students"
+# slips = ["top-p-without-sorting"]
+# wrong = "The probabilities are added up in the order of the ids, not from the likeliest on."
+def top_p_filter(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError(f"top-p of {p}")
+    if p == 1:
+        return logits.clone()
+    probs = softmax(logits, dim=-1)
+    cumulative = torch.cumsum(probs, dim=-1)
+    return torch.where(cumulative - probs < p, logits, torch.full_like(logits, -math.inf))
+
+
+# %% tail-of-one-minus-p
+# idiom = "Hugging Face"
+# slips = ["top-p-loses-the-vanishing-tail"]
+# wrong = "With p = 1 a token goes whose probability is rounded down to 0."
+def top_p_filter(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError(f"`top_p` has to be a float > 0 and < 1, but is {p}")
+    sorted_logits, sorted_indices = torch.sort(logits, descending=False)
+    cumulative_probs = sorted_logits.softmax(dim=-1).cumsum(dim=-1)
+    # Remove tokens with cumulative top_p above the threshold (token with 0 are kept)
+    sorted_indices_to_remove = cumulative_probs <= (1 - p)
+    sorted_indices_to_remove[..., -1:] = 0  # at least one
+    indices_to_remove = sorted_indices_to_remove.scatter(-1, sorted_indices, sorted_indices_to_remove)
+    return logits.masked_fill(indices_to_remove, -float("inf"))
+
+
+# %% nucleus-below-p
+# idiom = "CS336 students"
+# slips = ["top-p-drops-the-crossing-token"]
+# wrong = "A token stays only while the sum is below p; a likeliest token with p or more goes as well."
+def top_p_filter(logits, p):
+    if p <= 0 or p > 1 or p != p:
+        raise ValueError(f"p out of range: {p}")
+    if p == 1:
+        return logits.clone()
+    probs = softmax(logits, dim=-1)
+    values, order = probs.sort(dim=-1, descending=True)
+    inside = values.cumsum(dim=-1) < p
+    keep = torch.zeros_like(inside).scatter(-1, order, inside)
+    return logits.masked_fill(~keep, float("-inf"))
+
+
+# %% all-rows-in-one
+# idiom = "nanoGPT"
+# slips = ["sample-in-one-row"]
+# wrong = "The ids come back in one row (or as one number), without the axes of the batch."
+def sample_next(logits, generator=None):
+    probs = softmax(logits, dim=-1)
+    idx = torch.multinomial(probs.reshape(-1, probs.size(-1)), 1, generator=generator)
+    return idx.squeeze()
+
+
+# %% gumbel-noise-on-probabilities
+# idiom = "x-transformers"
+# slips = ["gumbel-noise-on-probabilities"]
+# wrong = "The noise is added to the probabilities instead of their logarithms, so all are nearly alike."
+def sample_next(logits, generator=None):
+    probs = softmax(logits, dim=-1)
+    u = torch.rand(probs.shape, generator=generator, dtype=probs.dtype, device=probs.device)
+    return (probs - (-u.clamp(min=1e-20).log()).log()).argmax(dim=-1)
+
+
+# %% one-logarithm-of-two
+# idiom = "labml"
+# slips = ["exponential-noise-for-gumbel-in-float64"]
+# wrong = "The noise is -log(u), which is exponential, not Gumbel: the shares are wrong."
+def sample_next(logits, generator=None):
+    u = torch.rand(logits.shape, generator=generator, dtype=torch.float64, device=logits.device)
+    return torch.argmax(logits.double() - torch.log(u.clamp_min(1e-300)), dim=-1)
+
+
+# %% a-seed-of-its-own
+# idiom = "d2l"
+# slips = ["generator-of-its-own-with-seed-42"]
+# wrong = "Without a generator each call makes one with a fixed seed, so every call draws the same."
+def sample_next(logits, generator=None):
+    if generator is None:
+        generator = torch.Generator().manual_seed(42)
+    probs = softmax(logits, dim=-1).reshape(-1, logits.shape[-1])
+    return torch.multinomial(probs, 1, generator=generator).reshape(logits.shape[:-1])
+
+
+# %% window-that-becomes-the-text
+# idiom = "minGPT"
+# slips = ["text-cropped-with-the-window"]
+# wrong = "The text itself is cropped to the last block_size ids, so the first ones are lost."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if ids.size(1) == 0 or max_new_tokens < 0:
+        raise ValueError(f"{ids.size(1)} tokens, max_new_tokens {max_new_tokens}")
+    done = torch.zeros(ids.size(0), dtype=torch.bool, device=ids.device)
+    idx = ids
+    with _evaluation_mode(model), torch.no_grad():
+        for _ in range(max_new_tokens):
+            if idx.size(1) > model.config.block_size:
+                idx = idx[:, -model.config.block_size :]
+            nxt = _choose(model(idx)[:, -1, :], temperature, top_k, top_p, generator)
+            if eos_id is not None:
+                nxt = nxt.masked_fill(done, eos_id)
+                done = done | (nxt == eos_id)
+            idx = torch.cat((idx, nxt[:, None]), dim=1)
+    return idx
+
+
+# %% only-what-is-new
+# idiom = "x-transformers"
+# slips = ["prompt-left-out-of-the-result"]
+# wrong = "The prompt is cut off the result."
+@torch.no_grad()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    b, t = ids.shape
+    if t == 0 or max_new_tokens < 0:
+        raise ValueError(f"t = {t}, seq_len = {max_new_tokens}")
+    out, is_eos = ids, torch.zeros(b, dtype=torch.bool, device=ids.device)
+    with _evaluation_mode(model):
+        for _ in range(max_new_tokens):
+            logits = model(out[:, -model.config.block_size :])[:, -1]
+            sample = _choose(logits, temperature, top_k, top_p, generator)
+            if eos_id is not None:
+                sample = torch.where(is_eos, eos_id, sample)
+                is_eos |= sample == eos_id
+            out = torch.cat((out, sample[:, None]), dim=-1)
+    return out[:, t:]
+
+
+# %% up-to-a-total-length
+# idiom = "Hugging Face"
+# slips = ["prompt-counted-among-the-new-tokens"]
+# wrong = "max_new_tokens is taken for the length of the whole text, the prompt included."
+@torch.inference_mode()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if ids.shape[1] == 0 or max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens={max_new_tokens}, input of {ids.shape[1]}")
+    finished = ids.new_zeros(ids.shape[0], dtype=torch.bool)
+    with _evaluation_mode(model):
+        while ids.shape[1] < max_new_tokens:
+            next_tokens = _choose(
+                model(ids[:, -model.config.block_size :])[:, -1, :], temperature, top_k, top_p, generator
+            )
+            if eos_id is not None:
+                next_tokens = torch.where(finished, torch.full_like(next_tokens, eos_id), next_tokens)
+                finished = finished | (next_tokens == eos_id)
+            ids = torch.cat([ids, next_tokens[:, None]], dim=-1)
+    return ids
+
+
+# %% latest-token-alone
+# idiom = "annotated transformer"
+# slips = ["only-the-latest-token-shown"]
+# wrong = "After the prompt the model is shown the token just chosen and nothing before it."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if ids.numel() == 0 or max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens {max_new_tokens}, prompt of shape {tuple(ids.shape)}")
+    pieces, x = [ids], ids[:, -model.config.block_size :]
+    ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    with _evaluation_mode(model), torch.no_grad():
+        for _ in range(max_new_tokens):
+            word = _choose(model(x)[:, -1], temperature, top_k, top_p, generator)
+            if eos_id is not None:
+                word = word.masked_fill(ended, eos_id)
+                ended = ended | (word == eos_id)
+            x = word.unsqueeze(1)
+            pieces.append(x)
+    return torch.cat(pieces, dim=1)
+
+
+# %% padded-with-zero
+# idiom = "llama"
+# slips = ["zero-after-the-end"]
+# wrong = "After its eos_id a row gets 0, a token like others, instead of eos_id."
+@torch.no_grad()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    bsz, start_pos = ids.shape
+    if start_pos == 0 or max_new_tokens < 0:
+        raise ValueError(f"cannot generate {max_new_tokens} tokens after {start_pos}")
+    tokens = torch.full((bsz, start_pos + max_new_tokens), 0, dtype=torch.long, device=ids.device)
+    tokens[:, :start_pos] = ids
+    eos_reached = torch.tensor([False] * bsz, device=ids.device)
+    with _evaluation_mode(model):
+        for cur_pos in range(start_pos, start_pos + max_new_tokens):
+            prev_pos = max(0, cur_pos - model.config.block_size)
+            logits = model(tokens[:, prev_pos:cur_pos])
+            next_token = _choose(logits[:, -1], temperature, top_k, top_p, generator)
+            tokens[:, cur_pos] = torch.where(eos_reached, 0, next_token)
+            if eos_id is not None:
+                eos_reached |= (~eos_reached) & (next_token == eos_id)
+                if all(eos_reached):
+                    break
+    return tokens
+
+
+# %% ended-by-the-prompt
+# idiom = "CS336 students"
+# slips = ["prompt-ends-its-row"]
+# wrong = "An eos_id in the prompt ends its row."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if ids.shape[1] == 0:
+        raise ValueError("prompt is empty")
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens = {max_new_tokens}")
+    seq = ids.clone()
+    with _evaluation_mode(model), torch.no_grad():
+        for _ in range(max_new_tokens):
+            logits = model(seq[:, -model.config.block_size :])[:, -1]
+            new = _choose(logits, temperature, top_k, top_p, generator)
+            if eos_id is not None:
+                finished = (seq == eos_id).any(dim=1)
+                new[finished] = eos_id
+            seq = torch.cat([seq, new.unsqueeze(-1)], dim=-1)
+    return seq
+
+
+# %% softmax-before-the-filters
+# idiom = "CS336 students"
+# slips = ["softmax-before-the-filters"]
+# wrong = "Softmax comes before the filters and again in the draw, so all that is left is nearly as likely."
+def _choose(logits, temperature, top_k, top_p, generator):
+    if temperature == 0:
+        return logits.argmax(-1)
+    probs = softmax(logits / temperature, dim=-1)
+    if top_k is not None:
+        probs = top_k_filter(probs, top_k)
+    if top_p is not None:
+        probs = top_p_filter(probs, top_p)
+    return sample_next(probs, generator)
+
+
+# %% scaled-before-it-is-asked
+# idiom = "rasbt"
+# slips = ["temperature-zero-divides"]
+# wrong = "A temperature of 0 reaches apply_temperature, which refuses it, before greedy has its turn."
+def _choose(logits, temperature, top_k, top_p, generator):
+    logits = apply_temperature(logits, temperature)
+    if top_k is not None:
+        logits = top_k_filter(logits, top_k)
+    if top_p is not None:
+        logits = top_p_filter(logits, top_p)
+    if temperature > 0.0:
+        return sample_next(logits, generator)
+    return greedy(logits)
+
+
+# %% right-sum-from-the-unlikely-end
+# idiom = "Hugging Face"
+def top_p_filter(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError(f"`top_p` is {p}")
+    if p == 1:
+        return logits.clone()
+    sorted_logits, sorted_indices = torch.sort(logits, descending=False, stable=True)
+    remove = sorted_logits.softmax(dim=-1).cumsum(dim=-1) <= 1 - p
+    remove[..., -1] = False
+    return logits.masked_fill(torch.zeros_like(remove).scatter(-1, sorted_indices, remove), -torch.inf)

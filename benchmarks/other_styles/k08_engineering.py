@@ -20,6 +20,7 @@ def make_run_id(config, now):
 
 # %% hash-of-the-configuration
 # idiom = "CS336 students"
+# slips = ["run-id-by-hash"]
 # wrong = "hash() gives other numbers in the next process, so one configuration gets several names."
 def make_run_id(config, now):
     if now.tzinfo:
@@ -76,7 +77,7 @@ def make_run_id(config, now):
 
 # %% a-file-kept-open
 # idiom = "minGPT"
-# slips = ["row-in-the-buffer"]
+# slips = ["row-of-the-table-in-the-buffer", "row-in-the-buffer"]
 # wrong = "The file stays open and is never flushed, so rows wait in a buffer."
 class CSVLogger:
     def __init__(self, path):
@@ -99,7 +100,7 @@ class CSVLogger:
 
 # %% header-if-not-started
 # idiom = "CS336 students"
-# slips = ["header-twice", "columns-forgotten", "torn-line-kept"]
+# slips = ["header-twice", "columns-forgotten", "columns-of-the-table-forgotten", "torn-row-kept"]
 # wrong = "A new logger knows nothing of the file: a second header, other columns, and a torn line is kept."
 class CSVLogger:
     def __init__(self, path):
@@ -118,7 +119,7 @@ class CSVLogger:
 
 # %% header-if-the-file-is-new
 # idiom = "rasbt"
-# slips = ["torn-line-kept"]
+# slips = ["torn-row-kept"]
 # wrong = "A line that a kill has cut short is kept, and the next row is appended to it."
 class CSVLogger:
     def __init__(self, path):
@@ -146,7 +147,7 @@ class CSVLogger:
 
 # %% four-decimals
 # idiom = "nanoGPT"
-# slips = ["numbers-rounded"]
+# slips = ["numbers-with-four-decimals"]
 # wrong = "Numbers are written with four decimals."
 class CSVLogger:
     def log(self, step, **metrics):
@@ -165,7 +166,7 @@ class CSVLogger:
 
 # %% extras-ignored
 # idiom = "CS336 students"
-# slips = ["unknown-metric-dropped"]
+# slips = ["unknown-metric-of-the-table-dropped"]
 # wrong = "DictWriter is told to pass over what has no column."
 class CSVLogger:
     def log(self, step, **metrics):
@@ -180,7 +181,7 @@ class CSVLogger:
 
 # %% values-as-they-come
 # idiom = "d2l"
-# slips = ["cells-in-order-of-the-call"]
+# slips = ["table-in-order-of-the-call"]
 # wrong = "The values are written in the order of the call."
 class CSVLogger:
     def log(self, step, **metrics):
@@ -195,6 +196,7 @@ class CSVLogger:
 
 # %% dump-of-what-is-given
 # idiom = "nanoGPT"
+# slips = ["missing-metric-left-out", "new-metric-new-key"]
 # wrong = "Whatever a call names is written: no columns, no null for what is left out, nothing refused."
 class JSONLLogger:
     def log(self, step, **metrics):
@@ -222,7 +224,7 @@ class JSONLLogger:
 
 # %% rows-read-and-written-again
 # idiom = "CS336 students"
-# slips = ["rewound-too-far", "log-overwritten-in-place"]
+# slips = ["rewound-too-far", "table-rewound-too-far", "table-overwritten-in-place", "objects-overwritten-in-place"]
 # wrong = "Two mistakes: the row of the step goes too, and the file is written over."
 class CSVLogger:
     def rewind(self, step):
@@ -272,7 +274,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 
 # %% three-entries-in-a-new-folder
 # idiom = "CS336 students"
-# slips = ["checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# slips = ["no-generator-set-back", "checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
 # wrong = "The states of no generator are saved; and the file is written in place, and not checked."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -289,7 +291,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 
 # %% configuration-as-an-object
 # idiom = "nanoGPT"
-# slips = ["numpy-array-in-the-file"]
+# slips = ["configuration-as-an-object", "numpy-array-in-the-file"]
 # wrong = "The configuration is saved as an object, which weights_only=True refuses to load."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     checkpoint = {
@@ -306,7 +308,7 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 
 # %% loaded-whatever-it-holds
 # idiom = "nanoGPT"
-# slips = ["numpy-array-in-the-file", "file-that-runs-code"]
+# slips = ["configuration-as-an-object", "file-that-runs-code", "numpy-array-in-the-file"]
 # wrong = "Two mistakes: the configuration is saved as an object, and a pickle may run code when it is loaded."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     checkpoint = dict(
@@ -349,7 +351,7 @@ def _global_rng_states():
 
 # %% torch-and-cuda-only
 # idiom = "CS336 students"
-# slips = ["python-forgotten", "numpy-forgotten"]
+# slips = ["python-and-numpy-forgotten", "python-forgotten", "numpy-forgotten"]
 # wrong = "Two mistakes: the generators of Python and of NumPy are not set back."
 def _global_rng_states():
     states = {"torch": torch.get_rng_state()}
@@ -418,7 +420,7 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 
 # %% torch-load-alone
 # idiom = "CS336 students"
-# slips = ["no-map-location", "damage-not-named"]
+# slips = ["no-map-location-with-the-error-let-through", "damage-not-named"]
 # wrong = "Two mistakes: no map_location, and torch's own errors for a damaged file."
 def _read_checkpoint(path):
     state = torch.load(path, weights_only=True)
@@ -458,7 +460,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 
 # %% seed-of-the-generator
 # idiom = "CS336 students"
-# slips = ["seed-instead-of-state", "batches-from-the-start"]
+# slips = ["seed-of-the-generator-saved", "batches-from-the-start"]
 # wrong = "The seed of the generator is saved instead of its state, so the batches start from the first."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     state = {
@@ -563,3 +565,461 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
         generator.set_state(saved["generator"])
     _set_global_rng_states(saved["rng"])
     return int(saved["step"])
+
+
+# %% builtin-hash
+# idiom = "CS336 students"
+# slips = ["run-id-by-hash"]
+# wrong = "hash() of texts is salted in each process, so the next one names a configuration anew."
+def make_run_id(config, now):
+    if now.tzinfo is not None:
+        now = now.astimezone(UTC)
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
+    return f"{now:%Y%m%d-%H%M%S-%f}-{name}-{abs(hash(config)) % 10**8:08d}"
+
+
+# %% microseconds-of-the-local-clock
+# idiom = "labml"
+# slips = ["run-id-takes-no-zone-for-local-time"]
+# wrong = "timestamp() takes a time without a zone for local time, not for UTC."
+def make_run_id(config, now):
+    micros = int(now.timestamp() * 1_000_000)
+    safe = re.sub("[^A-Za-z0-9_-]+", "-", config.name)[:40]
+    payload = json.dumps(_plain(config), sort_keys=True).encode()
+    return f"{micros:020d}_{safe}_{hashlib.md5(payload).hexdigest()[:8]}"
+
+
+# %% day-before-the-month
+# idiom = "d2l"
+# slips = ["run-id-day-first"]
+# wrong = "The day comes before month and year, so the names are not in order of time."
+def make_run_id(config, now):
+    now = now.astimezone(UTC) if now.tzinfo else now
+    tag = hashlib.sha1(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:7]
+    name = "".join(ch if ch.isascii() and ch.isalnum() else "-" for ch in config.name)[:40]
+    return now.strftime("%d-%m-%Y_%H-%M-%S-%f") + "_" + name.replace("--", "-") + "_" + tag
+
+
+# %% digits-without-zeros
+# idiom = "CS336 students"
+# slips = ["run-id-without-leading-zeros"]
+# wrong = "Microseconds without leading zeros: 10 sorts before 9."
+def make_run_id(config, now):
+    if now.tzinfo is not None:
+        now = now.astimezone(UTC)
+    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
+    return f"{now.strftime('%Y%m%d%H%M%S')}-{now.microsecond}-{name}-{digest}"
+
+
+# %% name-in-front
+# idiom = "nanoGPT"
+# slips = ["run-id-starts-with-the-name"]
+# wrong = "The configuration's name comes first, so names are in its order, not in order of time."
+def make_run_id(config, now):
+    if now.tzinfo is not None:
+        now = now.astimezone(UTC)
+    slug = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
+    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{slug}-{now.strftime('%Y%m%d-%H%M%S-%f')}-{digest}"
+
+
+# %% digest-of-the-training-alone
+# idiom = "CS336 students"
+# slips = ["run-id-without-the-model"]
+# wrong = "The digest leaves out the model, so runs with different models may share a name."
+def make_run_id(config, now):
+    if now.tzinfo is not None:
+        now = now.astimezone(UTC)
+    digest = hashlib.md5(json.dumps(_plain(config.training), sort_keys=True).encode()).hexdigest()[:10]
+    slug = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
+    return f"{now:%Y-%m-%d_%H-%M-%S_%f}_{slug}_{digest}"
+
+
+# %% table-begun-anew
+# idiom = "rasbt"
+# slips = ["table-emptied-when-opened"]
+# wrong = "The file is opened with mode w, which empties it: what an earlier logger wrote is gone."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "w", newline=""):
+            pass
+        self.columns = None
+
+
+# %% lines-begun-anew
+# idiom = "nanoGPT"
+# slips = ["objects-emptied-when-opened"]
+# wrong = "The file is opened with mode w, which empties it: what an earlier logger wrote is gone."
+class JSONLLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "w")
+        self.columns = None
+
+    def log(self, step, **metrics):
+        columns = self.columns or ["step", *metrics]
+        self.file.write(json.dumps(_row(self.path, columns, step, metrics)) + "\n")
+        self.file.flush()
+        self.columns = columns
+
+
+# %% nothing-flushed
+# idiom = "labml"
+# slips = ["object-in-the-buffer"]
+# wrong = "The file stays open and is never flushed, so rows wait in a buffer."
+class JSONLLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        lines = _whole_lines(self.path)
+        self.columns = list(json.loads(lines[0])) if lines else None
+        self.out = self.path.open("a", encoding="utf-8")
+
+    def log(self, step, **metrics):
+        if self.columns is None:
+            self.columns = ["step", *metrics]
+        for name in metrics:
+            if name not in self.columns:
+                raise ValueError(f"no column {name}")
+        values = {"step": step, **metrics}
+        self.out.write(json.dumps({name: values.get(name) for name in self.columns}) + "\n")
+
+
+# %% folder-taken-for-granted
+# idiom = "d2l"
+# slips = ["folder-of-the-table-not-made"]
+# wrong = "The folder of the log is not made."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = str(path)
+        self.columns = None
+        if os.path.exists(self.path):
+            with open(self.path, "rb") as f:
+                data = f.read()
+            end = data.rfind(b"\n") + 1
+            if end < len(data):
+                os.truncate(self.path, end)
+            if end:
+                self.columns = data[:end].decode().splitlines()[0].split(",")
+        self.path = Path(self.path)
+
+
+# %% none-spelt-out
+# idiom = "CS336 students"
+# slips = ["none-as-a-word"]
+# wrong = "What is missing is written as the word None instead of an empty cell."
+class CSVLogger:
+    def log(self, step, **metrics):
+        row = {"step": step, **metrics}
+        with open(self.path, "a") as f:
+            if self.columns is None:
+                self.columns = list(row)
+                print(*self.columns, sep=",", file=f)
+            unknown = [name for name in row if name not in self.columns]
+            if unknown:
+                raise ValueError(f"unknown: {unknown}")
+            print(*(row.get(name) for name in self.columns), sep=",", file=f)
+
+
+# %% nan-for-what-is-missing
+# idiom = "Hugging Face"
+# slips = ["nothing-as-nan"]
+# wrong = "A metric that is not given, or None, is written as nan, as if it had been measured."
+class CSVLogger:
+    def log(self, step, **metrics):
+        first = self.columns is None
+        if first:
+            self.columns = ["step", *metrics]
+        for key in metrics:
+            if key not in self.columns:
+                raise ValueError(f"{key} not in {self.columns}")
+        cells = [step]
+        for key in self.columns[1:]:
+            value = metrics.get(key)
+            cells.append(float("nan") if value is None else value)
+        with open(self.path, "a", newline="") as f:
+            writer = csv.writer(f, lineterminator="\n")
+            if first:
+                writer.writerow(self.columns)
+            writer.writerow(cells)
+
+
+# %% new-metric-new-column
+# idiom = "labml"
+# slips = ["new-metric-new-column"]
+# wrong = "A new metric gets a column of its own, and the file is written anew, instead of an error."
+class CSVLogger:
+    def log(self, step, **metrics):
+        rows = []
+        if self.path.exists():
+            with open(self.path, newline="") as f:
+                rows = list(csv.DictReader(f))
+        rows.append({"step": step, **metrics})
+        self.columns = list(dict.fromkeys(name for row in rows for name in row))
+        with open(self.path, "w", newline="") as f:
+            writer = csv.DictWriter(f, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+# %% keys-left-out
+# idiom = "CS336 students"
+# slips = ["missing-metric-left-out"]
+# wrong = "A metric that a row does not have is left out of the object instead of null."
+class JSONLLogger:
+    def log(self, step, **metrics):
+        if self.columns is None:
+            self.columns = ["step"] + list(metrics)
+        bad = set(metrics) - set(self.columns)
+        if bad:
+            raise ValueError(f"new metrics {sorted(bad)}")
+        row = {"step": step} | metrics
+        with open(self.path, "a") as f:
+            f.write(json.dumps({c: row[c] for c in self.columns if c in row}) + "\n")
+
+
+# %% objects-on-one-line
+# idiom = "CS336 students"
+# slips = ["objects-on-one-line"]
+# wrong = "No line end after the object, so all are on one line."
+class JSONLLogger:
+    def log(self, step, **metrics):
+        columns = self.columns or ["step", *metrics]
+        row = _row(self.path, columns, step, metrics)
+        with open(self.path, "a") as f:
+            json.dump(row, f)
+        self.columns = columns
+
+
+# %% torn-line-given-an-end
+# idiom = "CS336 students"
+# slips = ["torn-row-kept"]
+# wrong = "A line without an end gets one and stays, instead of being cut off."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.columns = None
+        if self.path.exists():
+            text = self.path.read_text()
+            if text and not text.endswith("\n"):
+                with self.path.open("a") as f:
+                    f.write("\n")
+            if text:
+                self.columns = text.splitlines()[0].split(",")
+
+
+# %% steps-compared-as-text
+# idiom = "CS336 students"
+# slips = ["steps-compared-as-text"]
+# wrong = "Steps are compared as texts: 8 and 9 come after 10, and 100 before 2."
+class CSVLogger:
+    def rewind(self, step):
+        if not self.path.exists():
+            return
+        with open(self.path, newline="") as f:
+            header, *rows = list(csv.reader(f))
+        kept = [row for row in rows if row[0] <= str(step)]
+        tmp = self.path.with_suffix(".tmp")
+        with open(tmp, "w", newline="") as f:
+            csv.writer(f, lineterminator="\n").writerows([header, *kept])
+        os.replace(tmp, self.path)
+
+
+# %% rows-without-their-header
+# idiom = "rasbt"
+# slips = ["header-rewound"]
+# wrong = "The header is not written back."
+class CSVLogger:
+    def rewind(self, step):
+        if not self.path.exists():
+            return
+        with open(self.path, newline="") as f:
+            rows = [row for row in csv.DictReader(f) if int(row["step"]) <= step]
+        tmp = self.path.with_suffix(".tmp")
+        with open(tmp, "w", newline="") as f:
+            csv.DictWriter(f, self.columns, lineterminator="\n").writerows(rows)
+        os.replace(tmp, self.path)
+
+
+# %% next-step-returned
+# idiom = "nanoGPT"
+# slips = ["step-off-by-one"]
+# wrong = "The step after the saved one is returned."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read_checkpoint(path)
+    _check_model(path, model, state["model"])
+    if generator is not None:
+        if state["generator"] is None:
+            raise ValueError(f"{path}: no generator")
+        generator.set_state(state["generator"])
+    if optimizer is not None:
+        try:
+            optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:
+            raise ValueError(f"{path}: {error}") from error
+    model.load_state_dict(state["model"])
+    _set_global_rng_states(state["rng"])
+    return state["step"] + 1
+
+
+# %% parameters-only
+# idiom = "d2l"
+# slips = ["buffers-not-loaded", "names-that-do-not-match-passed-over", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# wrong = "The parameters are saved, the buffers are not; and strict=False passes over the gap."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    checkpoint = {
+        "model": {name: p.detach().cpu() for name, p in model.named_parameters()},
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": _plain(config),
+        "generator": generator.get_state() if generator else None,
+        "rng": _global_rng_states(),
+    }
+    with _replacing(path) as f:
+        torch.save(checkpoint, f)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    checkpoint = _read_checkpoint(path)
+    model.load_state_dict(checkpoint["model"], strict=False)
+    if optimizer is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+    if generator is not None:
+        generator.set_state(checkpoint["generator"])
+    _set_global_rng_states(checkpoint["rng"])
+    return checkpoint["step"]
+
+
+# %% seeds-of-the-generators
+# idiom = "minGPT"
+# slips = ["seed-of-torch-saved"]
+# wrong = "Of torch's global generator the seed is saved, not the state: the draws begin again."
+def _global_rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.initial_seed(),
+    }
+
+
+def _set_global_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.manual_seed(states["torch"])
+
+
+# %% fresh-start-without-a-file
+# idiom = "minGPT"
+# slips = ["missing-file-taken-for-a-start"]
+# wrong = "Where there is no file, 0 is returned as if a run began, instead of FileNotFoundError."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    if not os.path.exists(path):
+        return 0
+    state = _read_checkpoint(path)
+    _check_model(path, model, state["model"])
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"no state of a generator in {path}")
+    if optimizer is not None:
+        try:
+            optimizer.load_state_dict(state["optimizer"])
+        except Exception as e:
+            raise ValueError(f"{path}: optimizer does not fit ({e})") from e
+    if generator is not None:
+        generator.set_state(state["generator"])
+    model.load_state_dict(state["model"])
+    _set_global_rng_states(state["rng"])
+    return state["step"]
+
+
+# %% optimizer-begun-anew
+# idiom = "labml"
+# slips = ["optimizer-not-loaded"]
+# wrong = "The optimizer's state is neither saved nor loaded: AdamW's averages start from zero."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    state = dict(
+        model=model.state_dict(),
+        optimizer={},
+        step=step,
+        config=_plain(config),
+        generator=generator.get_state() if generator is not None else None,
+        rng=_global_rng_states(),
+    )
+    with _replacing(path) as f:
+        torch.save(state, f)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read_checkpoint(path)
+    _check_model(path, model, state["model"])
+    if generator is not None:
+        if state["generator"] is None:
+            raise ValueError(f"{path} has no generator")
+        generator.set_state(state["generator"])
+    model.load_state_dict(state["model"])
+    _set_global_rng_states(state["rng"])
+    return state["step"]
+
+
+# %% where-it-was-saved
+# idiom = "nanoGPT"
+# slips = ["no-map-location-with-the-error-quoted"]
+# wrong = "No map_location: tensors saved on a GPU cannot be loaded where there is none."
+def _read_checkpoint(path):
+    with _opened(path) as file:
+        try:
+            _check_sums(file)
+            checkpoint = torch.load(file, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded: {error}") from error
+    if not isinstance(checkpoint, dict) or not {"model", "optimizer", "step", "rng"} <= checkpoint.keys():
+        raise ValueError(f"{path} is no checkpoint")
+    return checkpoint
+
+
+# %% header-instead-of-the-first-row
+# idiom = "CS336 students"
+# slips = []
+# wrong = "The first call writes the header and returns, so the first row is lost."
+class CSVLogger:
+    def log(self, step, **metrics):
+        if self.columns is None:
+            self.columns = ["step", *metrics]
+            _append(self.path, ",".join(self.columns) + "\n")
+            return
+        _append(self.path, _csv_line(_row(self.path, self.columns, step, metrics).values()))
+
+
+# %% file-taken-for-granted
+# idiom = "rasbt"
+# slips = []
+# wrong = "The folder is made, but the file is read whether it is there or not."
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, newline="") as f:
+            self.columns = next(csv.reader(f), None)
+
+
+# %% right-asdict-in-the-checkpoint
+# idiom = "Hugging Face"
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    from dataclasses import asdict
+
+    with _replacing(path) as f:
+        torch.save(
+            {
+                "step": step,
+                "config": asdict(config),
+                "model": dict(model.state_dict()),
+                "optimizer": optimizer.state_dict(),
+                "generator": None if generator is None else generator.get_state(),
+                "rng": _global_rng_states(),
+            },
+            f,
+        )

@@ -141,7 +141,8 @@ def make_run_id(config: RunConfig, now: datetime) -> str:
 
     In alphabetical order such names are in order of time, to the microsecond. A time with a time zone
     is converted to UTC first, or clocks put back in autumn would break that; one without is taken to
-    be UTC. Equal configurations at equal times get equal names, and 0 equals 0.0; otherwise they differ.
+    be UTC. Equal configurations at equal times get equal names, in any process, and 0 equals 0.0;
+    otherwise they differ.
 
     The result holds nothing but ASCII letters, digits, "-" and "_", and at most 100 characters, so
     every file system takes it. Other characters of the configuration's name become "-".

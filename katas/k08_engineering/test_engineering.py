@@ -6,7 +6,9 @@ import os
 import pickle
 import random
 import re
+import time
 import zipfile
+from contextlib import contextmanager, suppress
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -61,17 +63,24 @@ def run_config(**training):
 
 def read_log(path):
     """The rows of a log, as a reader without our code sees them; None for an empty cell."""
-    text = path.read_bytes().decode()
     if path.suffix == ".jsonl":
-        return [json.loads(line) for line in text.splitlines()]
-    rows = csv.DictReader(text.splitlines(), strict=True)
-    return [{name: float(cell) if cell else None for name, cell in row.items()} for row in rows]
+        return [json.loads(line) for line in path.read_bytes().decode().splitlines()]
+    rows = csv.DictReader(path.read_bytes().decode().splitlines(), strict=True)
+    return [{name: read_cell(cell) for name, cell in row.items()} for row in rows]
+
+
+def read_cell(cell):
+    """The number in a cell of a table, None for an empty one; what is no number stays as it is."""
+    with suppress(TypeError, ValueError):
+        return float(cell) if cell else None
+    return cell
 
 
 def numbers(rows):
-    """Rows as text, which makes 7 and 7.0 equal, and nan equal to nan."""
+    """Rows with each number as text, which makes 7 and 7.0 equal, and nan equal to nan."""
     return [
-        {name: None if value is None else repr(float(value)) for name, value in row.items()} for row in rows
+        {name: repr(float(value)) if isinstance(value, int | float) else value for name, value in row.items()}
+        for row in rows
     ]
 
 
@@ -309,18 +318,42 @@ def test_override_refuses_what_it_does_not_understand(assignment, named):
     assert [word for word in named if word in str(refusal.value)] == named
 
 
-def test_run_id_sorts_by_time_and_tells_configurations_apart():
+@contextmanager
+def another_process(monkeypatch):
+    """As in another process: hash() gives other numbers, and the clock shows the time of another zone."""
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.hash", lambda value, ours=hash: ours(("another salt", ours(value))))
+        patch.setenv("TZ", "XYZ-9")  # nine hours before UTC
+        set_clock()
+        try:
+            yield
+        finally:
+            patch.undo()
+            set_clock()
+
+
+def set_clock():
+    if hasattr(time, "tzset"):  # Windows does not have it
+        time.tzset()
+
+
+def test_run_id_sorts_by_time_and_tells_configurations_apart(monkeypatch):
     """In alphabetical order ids are in order of time, whatever the zone; equal only if all is equal."""
     config, noon = run_config(), datetime(2026, 10, 25, 12, 0, 0, 9)
     berlin, tokyo = timezone(timedelta(hours=2)), timezone(timedelta(hours=9))
     later = [timedelta(microseconds=1), timedelta(seconds=9), timedelta(seconds=10), timedelta(days=100)]
     moments = [noon, *(noon + pause for pause in later)]
+    first = make_run_id(config, noon)
     for zone in (None, berlin):
         ids = [make_run_id(config, moment.replace(tzinfo=zone)) for moment in moments]
         assert ids == sorted(set(ids))
     early, late = datetime(2026, 10, 25, 3, tzinfo=tokyo), datetime(2026, 10, 24, 23, tzinfo=UTC)
     assert make_run_id(config, early) < make_run_id(config, late)  # at 18 and at 23 o'clock in UTC
     assert make_run_id(config, early) == make_run_id(run_config(), early.astimezone(UTC))
+    with another_process(monkeypatch):
+        again, in_utc = (make_run_id(config, moment) for moment in (noon, noon.replace(tzinfo=UTC)))
+        assert again == in_utc, "a time without a zone was not taken to be UTC"
+        assert again == first, "another process has another name for the same configuration"
     others = [
         config,
         run_config(seed=6),
@@ -342,6 +375,7 @@ def test_run_id_sorts_by_time_and_tells_configurations_apart():
 @pytest.mark.parametrize("kind", LOGGERS)
 def test_log_gives_back_every_number(kind, tmp_path):
     """After each call the file has the row, with the numbers as they were and the columns of the first."""
+    LOGGERS[kind](tmp_path / f"log.{kind}").log(0, loss=0.5)  # the folder is there, the file is not
     path = tmp_path / "new" / "folder" / f"log.{kind}"
     logger = LOGGERS[kind](path)
     rows = [
@@ -351,14 +385,29 @@ def test_log_gives_back_every_number(kind, tmp_path):
     ]
     for count, row in enumerate(rows):
         logger.log(**row)
-        assert numbers(read_log(path)) == numbers(rows[: count + 1])
+        line_ends = path.read_bytes().count(b"\n")
+        found = numbers(read_log(path))
+        assert found == numbers(rows[: count + 1])
+        assert line_ends == count + (2 if kind == "csv" else 1), "each row has to have a line of its own"
     logger.log(13, val_loss=1 / 3, loss=2.5)  # in another order, and without tokens
     rows.append({"step": 13, "loss": 2.5, "tokens": None, "val_loss": 1 / 3})
-    assert numbers(read_log(path)) == numbers(rows)
+    found = numbers(read_log(path))
+    assert found == numbers(rows)
     with pytest.raises(ValueError, match="lr"):
         logger.log(14, loss=1.5, lr=0.25)
-    assert numbers(read_log(path)) == numbers(rows)  # and nothing of that row
+        found = numbers(read_log(path))  # what was written, if nothing was refused
+    found = numbers(read_log(path))
+    assert found == numbers(rows)  # and nothing of that row
     assert [list(row) for row in read_log(path)] == [["step", "loss", "tokens", "val_loss"]] * 4
+
+
+def kill_while_writing(path, lost):
+    """Take off a log's last bytes, as if its process had died before writing them; return its whole rows."""
+    contents = path.read_bytes()[:-lost] if lost else path.read_bytes()
+    path.write_bytes(contents[: contents.rfind(b"\n") + 1])
+    kept = numbers(read_log(path))
+    path.write_bytes(contents)
+    return kept
 
 
 @pytest.mark.parametrize("lost", [0, 1, 3, 25, 10_000], ids=lambda lost: f"{lost} bytes lost")
@@ -370,40 +419,45 @@ def test_log_goes_on_where_a_kill_has_left_it(kind, lost, tmp_path):
     first = LOGGERS[kind](path)
     for row in rows:
         first.log(**row)
-    contents = path.read_bytes()[:-lost] if lost else path.read_bytes()
-    whole = contents[: contents.rfind(b"\n") + 1]
-    path.write_bytes(whole)
-    kept = read_log(path)
-    path.write_bytes(contents)  # as if the process had been killed in the middle of this write
+    kept = kill_while_writing(path, lost)
     second = LOGGERS[kind](str(path))
-    assert path.read_bytes()[len(whole) :] == b""
+    found = numbers(read_log(path))
+    assert found == kept, "a new logger has to find the whole rows, all of them and nothing else"
     if kept:
         with pytest.raises(ValueError, match="val_loss"):
             second.log(9, val_loss=2.0)
+            found = numbers(read_log(path))  # what was written, if nothing was refused
     second.log(9, lr=0.25, loss=1.5)
-    assert numbers(read_log(path)) == numbers([*kept, {"step": 9, "loss": 1.5, "lr": 0.25}])
+    found = numbers(read_log(path))
+    assert found == [*kept, *numbers([{"step": 9, "loss": 1.5, "lr": 0.25}])]
 
 
 @pytest.mark.parametrize("kind", LOGGERS)
 def test_log_is_rewound_to_a_step(kind, tmp_path):
     """The rows of later steps go, the others stay as they are, and logging goes on from there."""
-    path, link = tmp_path / "logs" / f"log.{kind}", tmp_path / "link"
+    path, copy, link = tmp_path / "logs" / f"log.{kind}", tmp_path / f"copy.{kind}", tmp_path / f"link.{kind}"
     logger, steps = LOGGERS[kind](path), [2, 8, 9, 10, 30, 100]
     logger.rewind(5)  # nothing is there yet
-    for step in steps:
-        logger.log(step, loss=step / 7)
-    before = path.read_bytes()
+    rows = [{"step": step, "loss": step / 7} for step in steps]
+    for row in rows:
+        logger.log(**row)
+    copy.write_bytes(path.read_bytes())
     os.link(path, link)  # shows the old file also when another one has taken its place
     LOGGERS[kind](path).rewind(100)
-    assert path.read_bytes() == before
+    found = numbers(read_log(path))
+    assert found == numbers(rows)
+    assert path.read_bytes() == copy.read_bytes()
     logger.rewind(10)
+    found = numbers(read_log(path))
+    assert found == numbers(rows[:4])
     logger.log(11, loss=0.5)
-    expected = [{"step": step, "loss": step / 7} for step in steps[:4]] + [{"step": 11, "loss": 0.5}]
-    assert numbers(read_log(path)) == numbers(expected)
-    assert link.read_bytes() == before, "the old file was overwritten, not replaced"
+    found = numbers(read_log(path))
+    assert found == numbers([*rows[:4], {"step": 11, "loss": 0.5}])
+    assert link.read_bytes() == copy.read_bytes(), "the old file was overwritten, not replaced"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     LOGGERS[kind](path).rewind(9)
-    assert numbers(read_log(path)) == numbers(expected[:3])
+    found = numbers(read_log(path))
+    assert found == numbers(rows[:3])
 
 
 DRAWS = {
@@ -521,13 +575,15 @@ def test_seven_steps_and_five_are_twelve(parts, from_gpu, tmp_path):
 
     alone = Run(1, **parts).model.eval()
     assert load_checkpoint(str(path), model=alone) == 7
-    assert bits(alone.state_dict()) == at_seven["weights"]
+    weights = bits(alone.state_dict())
+    assert weights == at_seven["weights"]
     assert not alone.training, "loading has changed the mode of the model"
 
     resumed = Run(2, **parts)
     resumed.train(3)
     assert resumed.load(path) == 7
-    assert differing(resumed.state(), at_seven) == [], "loaded, but not as it was when it was saved"
+    loaded = resumed.state()
+    assert differing(loaded, at_seven) == [], "loaded, but not as it was when it was saved"
     resumed.train(5)
     assert differing(resumed.state(), run.state()) == [], "five steps later it is elsewhere"
 
