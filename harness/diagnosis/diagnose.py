@@ -145,7 +145,7 @@ def _mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
     """Return the diagnoses of the only slip, or the only two, that explain what the test sees."""
     matching = [slip for slip in slips if trials.fails_alike(slip)]
     if not matching:
-        return _by_the_values_compared(trials, slips) or _two_mistakes(trials, slips)
+        return _two_mistakes(trials, slips)
     diagnoses = {slip.diagnosis for slip in matching}
     if len(diagnoses) == 1 and not trials.is_ambiguous:
         return _if_the_reference_passes(diagnoses, trials)
@@ -153,14 +153,6 @@ def _mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
     if everywhere:
         return _if_the_reference_passes(everywhere, trials) if len(everywhere) == 1 else ()
     return _mistake_beside_another(trials, matching, slips)
-
-
-def _by_the_values_compared(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
-    """Return the diagnosis of the only slip with which the test compares the same wrong values."""
-    if trials.is_ambiguous:
-        return ()
-    diagnoses = {slip.diagnosis for slip in slips if trials.compares_alike(slip)}
-    return _if_the_reference_passes(diagnoses, trials) if len(diagnoses) == 1 else ()
 
 
 def _two_mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.diagnosis.failed import ObservedFailure
 from harness.diagnosis.replay import Replay
-from harness.diagnosis.snapshots import alike, closer_than, distinct_wrong_values, equivalent
+from harness.diagnosis.snapshots import closer_than, distinct_wrong_values, equivalent
 
 _ENOUGH_WRONG_VALUES = 3  # distinct wrong numbers that two mistakes hardly share by coincidence
 
@@ -21,21 +21,6 @@ def same_outcome(mine: Replay, theirs: Replay) -> bool:
     if mine.failure is None or theirs.failure is None:
         return mine.failure is theirs.failure
     return same_place(mine.failure, theirs.failure) and _same_values(mine.failure, theirs.failure)
-
-
-def same_comparison(mine: ObservedFailure, theirs: ObservedFailure) -> bool:
-    """True if both failures compare the same wrong value with the same right one, at the same place.
-
-    Where that value is not ambiguous, it is evidence enough: what else the test has at hand (a counter, an
-    earlier result) may depend on how the author writes.
-    """
-    return (
-        same_place(mine, theirs)
-        and mine.compared is not None
-        and theirs.compared is not None
-        and all(map(alike, mine.compared, theirs.compared))
-        and closer_than(mine.compared[0], theirs.compared[0], theirs.compared[1])
-    )
 
 
 def same_place(mine: ObservedFailure, theirs: ObservedFailure) -> bool:

@@ -73,18 +73,6 @@ def equivalent(one: Snapshot, other: Snapshot) -> bool:
     return bool(_EQUIVALENT[one[0]](one, other))
 
 
-def alike(one: Snapshot, other: Snapshot) -> bool:
-    """True if both are equal up to the rounding errors of float32, whatever their dtypes.
-
-    `equivalent` takes 1e-9 beside a float64 for another computation; authors add such numbers as they like.
-    """
-    if one[0] == other[0] == "many":
-        return len(one[1]) == len(other[1]) and all(map(alike, one[1], other[1]))
-    if one[0] == other[0] == "tensor" and one[3] == other[3] and None not in (one[4], other[4]):
-        return _equivalent_entries("float32", one[4], other[4])
-    return equivalent(one, other)
-
-
 def _equivalent_numbers(one: Snapshot, other: Snapshot) -> bool:
     left, right = one[1], other[1]
     if isinstance(left, float) and isinstance(right, float | int) and not isinstance(right, bool):

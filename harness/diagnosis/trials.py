@@ -9,7 +9,7 @@ from types import ModuleType
 
 from harness.course.slips import Slip
 from harness.diagnosis.failed import reproducible_failure
-from harness.diagnosis.outcomes import is_ambiguous, same_comparison, same_outcome, same_place
+from harness.diagnosis.outcomes import is_ambiguous, same_outcome, same_place
 from harness.diagnosis.reference import Reference
 from harness.diagnosis.replay import Replay, Replayer, UnexpectedResult
 from harness.diagnosis.snapshots import Snapshot, reproducible
@@ -37,16 +37,6 @@ class Trials:
             return False  # whatever defining the slips raises
         return theirs is not None and theirs.failure is not None and same_outcome(self.mine, theirs)
 
-    def compares_alike(self, slip: Slip) -> bool:
-        """True if the case fails with this slip in the same comparison of the same values."""
-        try:
-            theirs = self._play_with([slip])
-        except Exception:
-            return False
-        if theirs is None or theirs.failure is None or self.mine.failure is None:
-            return False
-        return same_comparison(self.mine.failure, theirs.failure)
-
     def is_visible(self, slip: Slip) -> bool:
         """True if the case observes something else with the slip than on the reference."""
         try:
@@ -71,7 +61,7 @@ class Trials:
         except UnexpectedResult:
             return False
 
-    def _play_with(self, slips: Sequence[Slip], expected: Sequence[Snapshot] | None = None) -> Replay | None:
+    def _play_with(self, slips: Sequence[Slip], expected: Sequence[Snapshot]) -> Replay | None:
         with self.reference.with_slips(*slips) as version:
             return play(self.replayer, version, expected)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from harness.diagnosis.failed import ObservedFailure
-from harness.diagnosis.outcomes import is_ambiguous, same_comparison, same_outcome
+from harness.diagnosis.outcomes import is_ambiguous, same_outcome
 from harness.diagnosis.replay import Replay
 from harness.diagnosis.snapshots import Snapshot, snapshot
 
@@ -54,28 +52,6 @@ def test_an_error_that_ends_the_test_must_have_the_same_cause() -> None:
 def test_an_error_that_the_test_expects_may_have_another_cause() -> None:
     mine = Replay([error("no numpy"), snapshot(WRONG)], failure(WRONG))
     assert same_outcome(mine, Replay([error("no model"), snapshot(WRONG)], failure(WRONG)))
-
-
-def test_a_comparison_is_the_same_whatever_else_the_test_has_at_hand() -> None:
-    counted = replace(failure(WRONG + 1e-9), values={"count": snapshot(7)})
-    assert same_comparison(counted, failure(WRONG))
-    assert same_comparison(failure(WRONG.double() + 1e-9), failure(WRONG))
-
-
-@pytest.mark.parametrize(
-    "theirs",
-    [
-        failure(WRONG + 1e-3),
-        failure(WRONG, line=4),
-        failure(WRONG, kind="KeyError"),
-        failure(WRONG[:3]),
-        replace(failure(WRONG), compared=(snapshot(WRONG), snapshot(RIGHT + 1))),
-        replace(failure(WRONG), compared=None),
-    ],
-    ids=["another value", "another line", "another error", "another shape", "another right one", "none"],
-)
-def test_a_comparison_is_another_with(theirs: ObservedFailure) -> None:
-    assert not same_comparison(failure(WRONG), theirs)
 
 
 def test_few_distinct_wrong_numbers_are_ambiguous() -> None:
