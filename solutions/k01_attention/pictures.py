@@ -6,10 +6,10 @@ from harness.plots import attention_maps, draw_bars
 from harness.plots.theme import PAGE, new_figure, panels, title
 from katas.k01_attention.attention import attention_weights, causal_mask, padding_mask
 
-WORDS = ["the", "cat", "slept", "because", "it", "was", "warm"]
+WORDS = ["the", "cat", "slept", "because", "it", "was", "tired"]
 # Who finds whom: the score of a query (row) for a key, before which everything else has score 0.
 FINDS = {("cat", "the"): 2.0, ("slept", "cat"): 3.0, ("because", "slept"): 2.5, ("it", "cat"): 4.0,
-         ("was", "it"): 3.0, ("was", "warm"): 2.0, ("warm", "it"): 2.5, ("warm", "cat"): 2.0}  # fmt: skip
+         ("was", "it"): 3.0, ("was", "tired"): 2.0, ("tired", "it"): 2.5, ("tired", "cat"): 2.0}  # fmt: skip
 
 
 def masks(theme):

@@ -70,7 +70,8 @@ class LayerNorm(nn.Module):
         A position whose features are all equal gets the bias. Rows around 10,000 keep their
         precision in float32: the variance is the mean square of what is left after centring.
 
-        Source: Ba, Kiros and Hinton, Layer Normalization (2016), section 3, equation 4.
+        Source: Ba, Kiros and Hinton, Layer Normalization (2016), section 3, equations
+        3 and 4; eps is later practice.
         """
         centred = x - x.mean(dim=-1, keepdim=True)
         # mean(x²) - mean(x)² would be one pass less, and the difference of two huge numbers for a

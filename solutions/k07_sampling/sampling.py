@@ -48,7 +48,7 @@ def top_k_filter(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor,
     of them may get these.
 
     Raises ValueError naming k if it is less than 1.
-    Source: Fan, Lewis and Dauphin, Hierarchical Neural Story Generation (2018), section 5.
+    Source: Fan, Lewis and Dauphin, Hierarchical Neural Story Generation (2018), section 5.4.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
