@@ -3,6 +3,8 @@
 Five exercises in thinking by shape: every pair of two lists of vectors, a mean that knows what to
 leave out, ids turned into vectors, the layer of which a transformer mostly consists, and a way to
 check any gradient by hand.
+
+House rules (README.md): arguments are never modified; results have the inputs' dtype and device.
 """
 
 import math

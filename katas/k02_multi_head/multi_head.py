@@ -3,6 +3,9 @@
 A single attention gives each position one set of weights, so one way of reading the sequence. Here
 the features of queries, keys and values are dealt out to heads; each head attends on its own, and a
 last linear map mixes what the heads have found. True in a mask means "may attend", as in kata 01.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 from jaxtyping import Bool, Float

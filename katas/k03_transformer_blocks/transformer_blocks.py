@@ -4,6 +4,9 @@ Attention lets positions read each other; a feed-forward network then works on w
 read, position by position. Both only add to what they are given, so the input of a block runs
 through it as a stream that its two sub-layers write to, and a norm keeps the numbers they compute
 with at one scale. That is what makes dozens of blocks on top of each other trainable.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import math

@@ -3,6 +3,9 @@
 Every part is there already. A token becomes a vector, its position is added, and the blocks write
 into these vectors, one block after the other; what comes out at a position is compared with every
 token of the vocabulary. The result is a score, a logit, for each token that may come next.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import math

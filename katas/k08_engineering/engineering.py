@@ -3,6 +3,9 @@
 None of this makes a model better. It makes a run that can be repeated, compared, interrupted and
 resumed: with checkpoints as they are here, seven steps, a power cut and five steps more give the very
 numbers that twelve steps would have given.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import csv
@@ -106,7 +109,8 @@ class RunConfig:
         does not exist, with the nearest one that does, as in "'training.learning_rte' is no key: did
         you mean training.learning_rate?" (nearest to a key in the wrong section is its namesake in the
         right one: model.seed is training.seed); a key that is missing; a value of another type than
-        its field's, with key and value; or a value that the field refuses.
+        its field's, with key and value; or a value that the field refuses. Raises FileNotFoundError if
+        there is no such file.
         """
         raise NotImplementedError
 
@@ -115,7 +119,7 @@ class RunConfig:
 
         What would be the same if it were left out, because it follows from other fields or is not
         known yet (warmup_steps, d_ff, vocab_size), is left out: so it still follows when someone
-        edits the file.
+        edits the file. No other file is left beside it.
 
         Raises ValueError naming the ending of the file's name, if that is not .yaml, .yml or .json.
         """
@@ -177,7 +181,8 @@ class CSVLogger:
     def rewind(self, step: int) -> None:
         """Remove all rows of later steps than `step`: they came after the checkpoint that a run resumes from.
 
-        The file is replaced as a whole: after a kill in between, it is the old one or the new one.
+        The file is replaced as a whole: after a kill in between, it is the old one or the new one. No
+        other file is left beside it.
         """
         raise NotImplementedError
 

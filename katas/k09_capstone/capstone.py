@@ -4,6 +4,9 @@ Three functions: `prepare_data` turns a text into numbers, `train` makes a model
 that it knows in a run folder, `sample` lets that model write. What no kata has taught is given: the
 device and the other processes (`join_workers`), what is shown meanwhile (`Monitor`), the picture of the
 losses (`draw_curves`), and what lies where in the run folder (`RunFolder`).
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import math
@@ -96,8 +99,9 @@ def train(
     """Train a model on what `prepare_data` has written, and leave everything about it in `run_dir`.
 
     config.model.vocab_size may be None: the tokenizer's is taken. Everything random follows from
-    config.training.seed: the first parameters, dropout, and the batches, drawn by a generator of their
-    own. Step t, counted from 1, has the learning rate that `cosine_learning_rate` gives for t, with
+    config.training.seed: PyTorch's global generator, which draws the first parameters and the dropout,
+    is seeded with it right before the model is made, and the generator of the batches with the same
+    number. Step t, counted from 1, has the learning rate that `cosine_learning_rate` gives for t, with
     min_lr reached at max_steps; its batch_size windows go through the model in micro_batches equal
     parts.
 
@@ -117,8 +121,8 @@ def train(
     Under several workers (`join_workers`) each trains on its share of every micro-batch, and the
     first one alone evaluates, logs, saves and shows.
 
-    Raises ValueError if `run_dir` holds a run and `resume` is not set, if vocab_size is not the
-    tokenizer's, and if a resumed run was started with another tokenizer.
+    Raises ValueError naming run_dir if it holds a run and `resume` is not set, naming vocab_size if it
+    is not the tokenizer's, and naming data_dir if a resumed run was started with another tokenizer.
     """
     raise NotImplementedError
 

@@ -4,6 +4,9 @@ Each position asks with a query, every position offers a key and a value; the be
 the query, the more of its value is read. Masks say who may read whom. Whatever a mask says, True
 means "may attend". No function here looks at the values in its tensors to decide what to do, so all
 of them also run on PyTorch's `meta` device, which keeps shapes and dtypes but no numbers.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import math

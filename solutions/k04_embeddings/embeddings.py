@@ -3,6 +3,9 @@
 A tokenizer gives every character a number, its id, and turns ids back into text. An embedding is a
 table with one vector for each id. Attention does not see the order of its inputs, so a second table
 has one vector for each position; its rows are learned, or made of sines and cosines.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import json

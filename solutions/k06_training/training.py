@@ -2,6 +2,9 @@
 
 From `cross_entropy` to `evaluate`, this is all that stands between a model and a trained model. A
 model here is any module that maps ids (batch, seq) to logits (batch, seq, vocab).
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import math

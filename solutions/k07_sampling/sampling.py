@@ -3,6 +3,9 @@
 A model answers with a logit for every token of its vocabulary, and somebody has to choose. The
 functions here reshape logits (colder or warmer, fewer candidates), draw a token from what is left,
 and repeat that token by token. In logits "impossible" is written -inf, whose exponential is zero.
+
+House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
+and device.
 """
 
 import math
