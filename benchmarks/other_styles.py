@@ -166,7 +166,10 @@ class Judge:
         contract = read_contract(kata.solution)
         methods = re.findall(r"^    def (\w+)", kata.solution.read_text(encoding="utf-8"), re.MULTILINE)
         names = [*contract, *(name for name in methods if not name.startswith("_"))]
-        self.call = re.compile(rf"\b({'|'.join(map(re.escape, names))})\([^()]*\w|\w was called with \w")
+        known = "|".join(map(re.escape, names))
+        self.call = re.compile(
+            rf"\b({known})\([^()]*\w|\bin \w+\([^()]*\w|\b({known}) returned \w|\w was called with \w"
+        )
         self.sentences = set(_sentences(kata.solution.read_text(encoding="utf-8")))
 
     def row(self, implementations: Sequence[Implementation]) -> Row:
@@ -207,7 +210,7 @@ class Judge:
         text = _plain(
             re.sub(r"^  katas/\S+\.py:\d+.*", "", block, flags=re.MULTILINE | re.DOTALL)
         )  # not his own line
-        says_what_differs = re.search(r"[Ee]xpected|differ|raised|Error", text)
+        says_what_differs = re.search(r"[Ee]xpected|differ|raised|Error|The values:|lacks", text)
         return any(sentence in text for sentence in self.sentences) or bool(
             self.call.search(text) and says_what_differs
         )

@@ -230,7 +230,7 @@ class Raised(Failure):
     call: tuple[str, ...] = ()  # the learner's function with its arguments
     axes: tuple[str, str, Sequence[int]] | None = None  # of the call: an argument, "*batch", its sizes
     causes: tuple[Cause, ...] = ()
-    compared: str = ""  # what the assertion compared: "2.4 in (2.0, 0.4)"
+    compared: tuple[str, ...] = ()  # what the assertion compared, in a line or two: "2.4 in (2.0, 0.4)"
 
     nameable: ClassVar[bool] = True
     joins_headline: ClassVar[bool] = True

@@ -165,7 +165,7 @@ def _raised(test: FailedTest, *, in_test: bool) -> Raised:
         tuple(call_lines(call)) if call else _last_call(test) if by_test else (),
         batch_axes(call) if call else None,
         causes_in_katas(test.course, test.error),
-        _values_compared(test.comparison) if in_test and test.comparison else "",
+        _values_compared(test.comparison) if in_test and test.comparison else (),
     )
 
 
@@ -174,13 +174,17 @@ def _last_call(test: FailedTest) -> tuple[str, ...]:
     return tuple(call_lines(test.calls[-1], LAST_CALL)) if test.calls else ()
 
 
-def _values_compared(comparison: AssertedComparison) -> str:
-    """Return the two values of an assertion that asks for something else than equality, if they are short."""
+def _values_compared(comparison: AssertedComparison) -> tuple[str, ...]:
+    """Return the two values of an assertion that asks for something else than equality, if they are short.
+
+    They take one line, or two.
+    """
     try:
-        text = f"{summary(comparison.left)} {comparison.operator} {summary(comparison.right)}"
+        left, right = summary(comparison.left), f"{comparison.operator} {summary(comparison.right)}"
     except Exception:  # a value whose own methods fail must not hide the failure itself
-        return ""
-    return text if len(text) <= _LONGEST_VALUES else ""
+        return ()
+    lines = (f"{left} {right}",) if len(left) + len(right) < _LONGEST_VALUES else (left, right)
+    return lines if max(map(len, lines)) <= _LONGEST_VALUES else ()
 
 
 def _examined_refusal(test: FailedTest, line: int | None) -> BaseException | None:

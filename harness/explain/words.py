@@ -68,14 +68,15 @@ def values_cannot_be_shown(error: str, message: str) -> str:
     return f"(the values cannot be shown: {error}: {message})"
 
 
-def failed_assertion(message: str, statement: str, compared: str = "") -> list[str]:
+def failed_assertion(message: str, statement: str, compared: Sequence[str] = ()) -> list[str]:
     """Return the author's words, if the assertion has any, and the assertion itself."""
     lines = message.splitlines()
     own_words = lines and not lines[0].startswith("assert ")
     return [
         *(message_lines(lines[0]) if own_words else ["This assertion fails:"]),
         *statement_lines(statement),
-        *([f"The values: {compared}"] if compared else []),
+        *(["The values:", *(f"  {line}" for line in compared)] if len(compared) > 1 else []),
+        *([f"The values: {compared[0]}"] if len(compared) == 1 else []),
     ]
 
 

@@ -236,10 +236,21 @@ CASES = {
             "assert 2.4 in (2.0, 0.4)",
             in_test=True,
             statement="assert f() in (2.0, 0.4)",
-            compared="2.4 in (2.0, 0.4)",
+            compared=("2.4 in (2.0, 0.4)",),
         ),
         "This assertion fails:\n  assert f() in (2.0, 0.4)\nThe values: 2.4 in (2.0, 0.4)",
         "This assertion fails: assert f() in (2.0, 0.4)",
+    ),
+    "failed assertion that compares two longer values": Case(
+        Raised(
+            "AssertionError",
+            "assert 'late' < 'early'",
+            in_test=True,
+            statement="assert name(now) < name(then)",
+            compared=("'late'", "< 'early'"),
+        ),
+        "This assertion fails:\n  assert name(now) < name(then)\nThe values:\n  'late'\n  < 'early'",
+        "This assertion fails: assert name(now) < name(then)",
     ),
     "a number of which the test says what it is": Case(
         replace_shown("Absolute difference: 1.0\n", subject="kept.mean()"),
