@@ -367,7 +367,9 @@ def test_run_id_sorts_by_time_and_tells_configurations_apart(monkeypatch):
     assert names[0] == names[1], "with weight_decay=0.0 and 0 the configurations are equal, the names are not"
     for name in ("ok", "../a b", "größer", "CON: <x>|?*\\.", "x" * 500, "日本"):
         made = make_run_id(replace(config, name=name), noon)
-        assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}", made), made
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}", made), (
+            f"expected up to 100 of A-Z, a-z, 0-9, - and _: {made}"
+        )
     assert "warm-1" in make_run_id(replace(config, name="warm-1"), noon)
     assert make_run_id(replace(config, name="b"), noon) < make_run_id(replace(config, name="a"), moments[1])
 
