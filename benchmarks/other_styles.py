@@ -126,7 +126,8 @@ def _tried(kata: Kata, text: str, template: Path, folder: Path) -> Refusal | Non
 def _named_late(kata: Kata, block: str) -> tuple[str, ...]:
     """The diagnoses that a run prints below the block that ends it, because they took long."""
     texts = dict.fromkeys(_plain(slip.diagnosis) for slip in read_slips(kata))
-    return tuple(text for text in texts if _squeezed(text) in _squeezed(block))
+    printed = _squeezed(block)
+    return tuple(text for text in texts if _squeezed(text) in printed)
 
 
 Refused = tuple[Implementation, Refusal]

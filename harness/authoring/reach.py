@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from harness.course.definitions import Function, first_line, last_line, split_lines
+
 ENTERED: set[str] = set()  # functions of marked modules that this process has entered
 _LOOKING = ("inspect", "__code__", "__doc__", "getsource")
 _MARK = "__import__('harness.authoring.reach').authoring.reach.ENTERED.add({name!r})"
@@ -98,9 +99,8 @@ def only(source: str, names: frozenset[str]) -> str:
     owners = {name.partition(".")[0] for name in names}
     for node in ast.parse(source).body:
         if getattr(node, "name", "") in owners or _is_from_future(node):
-            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
-            kept.update(range(first, (node.end_lineno or first) + 1))
-    lines = enumerate(source.split("\n"), 1)
+            kept.update(range(first_line(node), last_line(node) + 1))
+    lines = enumerate(split_lines(source), 1)
     return "\n".join(line if number in kept else "" for number, line in lines)
 
 
@@ -132,7 +132,7 @@ def _kind(code: CodeType) -> tuple[int, tuple[str, ...]]:
     return code.co_flags, code.co_freevars
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
+def _functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
     """Return the outermost functions and methods by name, without those defined more than once."""
     found = [("", node) for node in tree.body]
     found += [
@@ -141,7 +141,7 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
         if isinstance(owner, ast.ClassDef)
         for node in owner.body
     ]
-    named = [(owner + node.name, node) for owner, node in found if isinstance(node, _Function)]
+    named = [(owner + node.name, node) for owner, node in found if isinstance(node, Function)]
     counts = Counter(name for name, _ in named)
     return ((name, node) for name, node in named if counts[name] == 1)
 
@@ -155,14 +155,14 @@ def _take_bodies(tree: ast.Module) -> dict[str, str]:
     return bodies
 
 
-def _docstring_length(node: _Function) -> int:
+def _docstring_length(node: Function) -> int:
     return int(ast.get_docstring(node, clean=False) is not None)
 
 
-def _split(nodes: list[ast.stmt]) -> tuple[list[_Function] | None, list[ast.Import | ast.ImportFrom]]:
+def _split(nodes: list[ast.stmt]) -> tuple[list[Function] | None, list[ast.Import | ast.ImportFrom]]:
     """Return the functions and the imports; None for the functions if there are other statements."""
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-    functions = [node for node in nodes if isinstance(node, _Function)]
+    functions = [node for node in nodes if isinstance(node, Function)]
     return (functions if len(imports) + len(functions) == len(nodes) else None), imports
 
 
