@@ -88,7 +88,6 @@ def check_window(n, batch_size, block_size):
 # slips = ["last-window-never-drawn"]
 # wrong = "The bound is one too low: the last window is never drawn."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     if len(tokens) < block_size + 1:
         raise ValueError(f"{len(tokens)} tokens, block_size {block_size}")
     high = max(1, len(tokens) - block_size - 1)
@@ -117,7 +116,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["whole-text-converted"]
 # wrong = "The whole text becomes a tensor of int64 in every call."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     if len(tokens) <= block_size:
         raise ValueError(f"{len(tokens)} tokens, block_size {block_size}")
     token_ids = torch.from_numpy(np.array(tokens, dtype=np.int64))
@@ -350,7 +348,6 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 # wrong = "The mean of the batches' means; and afterwards the whole model is in train mode."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     model.eval()
@@ -372,7 +369,6 @@ def device_of(model):
 # wrong = "no_grad, but no eval(): dropout stays on."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -390,7 +386,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # slips = ["short-window-dropped", "mean-of-batch-means"]
 # wrong = "Only whole windows are evaluated, and the means of batches are averaged."
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -464,7 +459,6 @@ def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)
 # %% right-summed-in-a-tensor
 # idiom = "rasbt"
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -569,14 +563,6 @@ def perplexity(loss):
     return torch.exp(torch.tensor(loss)).item()
 
 
-# %% bytes-not-checked
-# idiom = "CS336 students"
-# wrong = "total_bytes is not checked, so zero raises ZeroDivisionError and negative numbers get through."
-def bits_per_byte(total_nats, total_bytes):
-    nats_per_byte = total_nats / total_bytes
-    return nats_per_byte / math.log(2)
-
-
 # %% batch-of-stacked-slices
 # idiom = "nanoGPT"
 # slips = ["global-random-numbers"]
@@ -597,7 +583,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["numpys-random-numbers"]
 # wrong = "The starts come from NumPy's global generator, and the generator that is given is not used."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     n = len(tokens)
     if n < block_size + 1:
         raise ValueError(f"dataset of length {n} is too short for context {block_size}")
@@ -612,7 +597,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["whole-text-converted"]
 # wrong = "The whole text is converted for every batch."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     data = torch.tensor(np.asarray(tokens, dtype=np.int64))
     if len(data) <= block_size:
         raise ValueError(f"data has {len(data)} characters, block_size is {block_size}")
@@ -627,7 +611,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["last-window-never-drawn", "single-window-never-drawn"]
 # wrong = "The last window is never drawn; and a text with a single window raises torch's own error."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     if len(tokens) <= block_size:
         raise ValueError(f"len(tokens)={len(tokens)}, block_size={block_size}")
     high = len(tokens) - block_size - 1
@@ -642,7 +625,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["starts-at-multiples-of-the-block"]
 # wrong = "Windows start only at multiples of block_size."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     if len(tokens) < block_size + 1:
         raise ValueError(f"{len(tokens)} tokens are too few for max_length={block_size}")
     starts = range(0, len(tokens) - block_size, block_size)
@@ -759,13 +741,6 @@ def clip_grad_norm_(parameters, max_norm):
         for g in grads:
             g.mul_(max_norm / (norm + 1e-6))
     return norm
-
-
-# %% torch-clips
-# idiom = "nanoGPT"
-# wrong = "PyTorch's own function takes a max_norm that is not positive."
-def clip_grad_norm_(parameters, max_norm):
-    return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
 
 # %% gradients-of-all-that-learns
@@ -1012,7 +987,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # slips = ["short-window-dropped", "mean-of-batch-means", "train-mode-for-all-afterwards"]
 # wrong = "The short window is dropped and batch means are averaged; afterwards all is in train mode."
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"a text of {len(tokens)} tokens")
     ids = torch.from_numpy(tokens.astype(np.int64))
@@ -1038,7 +1012,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # slips = ["evaluated-in-train-mode", "evaluated-with-gradients"]
 # wrong = "Two mistakes: the model stays in its mode, and gradients are recorded."
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     n = len(tokens) - 1
     if n < 1:
         raise ValueError(f"need at least 2 tokens, got {len(tokens)}")
@@ -1065,7 +1038,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # wrong = "Groups of block_size tokens are shifted inside, so the first token of each group is no target."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     total, count = 0.0, 0
@@ -1175,7 +1147,6 @@ def train_step(model, optimizer, micro_batches, max_norm=1.0):
 # idiom = "labml"
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) <= 1:
         raise ValueError(f"{len(tokens)} tokens cannot be evaluated")
     device = next((p.device for p in model.parameters()), "cpu")
@@ -1307,7 +1278,6 @@ def bits_per_byte(total_nats, total_bytes):
 # slips = ["targets-rolled-round"]
 # wrong = "The targets are the inputs rolled by one place, so the last of each row is the row's first input."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     if len(tokens) < block_size + 1:
         raise ValueError(f"{len(tokens)} tokens for block_size {block_size}")
     starts = torch.randint(0, len(tokens) - block_size, (batch_size,), generator=generator)
@@ -1321,7 +1291,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # wrong = "One start is drawn for the batch, and its rows follow one another in the text."
 def get_batch(tokens, batch_size, block_size, generator):
     B, T = batch_size, block_size
-    _check_positive(batch_size=B, block_size=T)
     if len(tokens) <= T:
         raise ValueError(f"{len(tokens)} tokens for block_size {T}")
     n = len(tokens) - T
@@ -1337,7 +1306,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["same-batch-every-time"]
 # wrong = "NumPy's generator starts anew from the seed at each call, so each batch is the same."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     if len(tokens) <= block_size:
         raise ValueError(f"len(tokens) = {len(tokens)}, block_size = {block_size}")
     rng = np.random.default_rng(generator.initial_seed())
@@ -1352,7 +1320,6 @@ def get_batch(tokens, batch_size, block_size, generator):
 # slips = ["starts-without-replacement"]
 # wrong = "Starts come from a permutation, so no window is drawn twice in a batch, and a batch may be too small."
 def get_batch(tokens, batch_size, block_size, generator):
-    _check_positive(batch_size=batch_size, block_size=block_size)
     num_windows = len(tokens) - block_size
     if num_windows < 1:
         raise ValueError(f"{len(tokens)} tokens, block_size {block_size}")
@@ -1680,7 +1647,6 @@ def batchify(data, bsz):
 
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     device = next((p.device for p in model.parameters()), "cpu")
@@ -1708,7 +1674,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # wrong = "The windows start at every place, stride 1, so most tokens are a target block_size times."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -1733,7 +1698,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # wrong = "The mean of the windows' means: a token of the short window counts for more than the others."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     n = len(tokens)
     if n < 2:
         raise ValueError(f"{n} tokens")
@@ -1759,7 +1723,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # wrong = "model.train() at the end: all modules are in train mode then, whatever their mode was."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     n = len(tokens)
     if n < 2:
         raise ValueError(f"{n} tokens")
@@ -1779,7 +1742,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # wrong = "The loss is estimated from windows drawn at random, and not taken over the whole text."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     T = min(block_size, len(tokens) - 1)
@@ -1805,7 +1767,6 @@ def evaluate(model, tokens, *, block_size, batch_size):
 # wrong = "Windows hold block_size tokens and are shifted inside, so the first of each window is no target."
 @torch.no_grad()
 def evaluate(model, tokens, *, block_size, batch_size):
-    _check_positive(block_size=block_size, batch_size=batch_size)
     if len(tokens) < 2:
         raise ValueError(f"{len(tokens)} tokens")
     device = next((p.device for p in model.parameters()), "cpu")

@@ -471,14 +471,6 @@ def test_evaluation_leaves_no_trace():
     assert torch.is_grad_enabled(), "after an error gradients are switched off"
 
 
-RATES = {"max_lr": 0.75, "min_lr": 0.25, "warmup_steps": 10, "total_steps": 40}
-WINDOWS = {"block_size": 3, "batch_size": 2}
-
-
-def batch_from(length, batch_size=2, block_size=3):
-    return get_batch(np.arange(length), batch_size, block_size, torch.Generator().manual_seed(0))
-
-
 def step_from(*micro_batches):
     model = SmallModel(7)
     before = copy.deepcopy(model.state_dict())
@@ -489,56 +481,23 @@ def step_from(*micro_batches):
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "named"),
+    ("call", "error"),
     [
-        (lambda: cross_entropy(normal(3, 7, seed=84), torch.tensor([1, 7, 2])), IndexError, []),
-        (lambda: cross_entropy(normal(3, 7, seed=84), torch.tensor([1, -1, 2])), IndexError, []),
-        (lambda: cross_entropy(normal(2, 7, seed=84), torch.tensor([-100, 1]), 1), IndexError, []),
-        (lambda: bits_per_byte(2.5, 0), ValueError, ["0"]),
-        (lambda: bits_per_byte(2.5, -4), ValueError, ["-4"]),
-        (lambda: batch_from(17, block_size=23), ValueError, ["17", "23"]),
-        (lambda: batch_from(17, block_size=17), ValueError, ["17"]),
-        (lambda: batch_from(17, block_size=-5), ValueError, ["-5"]),
-        (lambda: batch_from(17, batch_size=0), ValueError, ["0"]),
-        (lambda: cosine_learning_rate(-6, **RATES), ValueError, ["-6"]),
-        (lambda: cosine_learning_rate(3, **RATES | {"warmup_steps": 41}), ValueError, ["41", "40"]),
-        (lambda: cosine_learning_rate(3, **RATES | {"warmup_steps": -2}), ValueError, ["-2"]),
-        (lambda: cosine_learning_rate(3, **RATES | {"min_lr": 0.875}), ValueError, ["0.875", "0.75"]),
-        (lambda: cosine_learning_rate(3, **RATES | {"min_lr": -0.5}), ValueError, ["-0.5"]),
-        (lambda: clip_grad_norm_([nn.Parameter(torch.ones(3))], 0.0), ValueError, ["0.0"]),
-        (lambda: clip_grad_norm_([nn.Parameter(torch.ones(3))], -1.5), ValueError, ["-1.5"]),
-        (lambda: step_from(), ValueError, []),
-        (lambda: step_from((torch.ones(2, 3).long(), torch.full((2, 3), -100))), ValueError, []),
-        (lambda: evaluate(SmallModel(7), np.arange(1), **WINDOWS), ValueError, ["1"]),
-        (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"block_size": -3}), ValueError, ["-3"]),
-        (lambda: evaluate(SmallModel(7), np.arange(6), **WINDOWS | {"batch_size": 0}), ValueError, ["0"]),
+        (lambda: cross_entropy(normal(3, 7, seed=84), torch.tensor([1, 7, 2])), IndexError),
+        (lambda: cross_entropy(normal(3, 7, seed=84), torch.tensor([1, -1, 2])), IndexError),
+        (lambda: cross_entropy(normal(2, 7, seed=84), torch.tensor([-100, 1]), 1), IndexError),
+        (lambda: step_from(), ValueError),
+        (lambda: step_from((torch.ones(2, 3).long(), torch.full((2, 3), -100))), ValueError),
     ],
     ids=[
         "cross_entropy, targets 1 7 2 of 7 classes",
         "cross_entropy, targets 1 -1 2 of 7 classes",
         "cross_entropy, target -100 where ignore_index=1",
-        "bits_per_byte(2.5, 0)",
-        "bits_per_byte(2.5, -4)",
-        "get_batch, 17 tokens, block_size=23",
-        "get_batch, 17 tokens, block_size=17",
-        "get_batch, block_size=-5",
-        "get_batch, batch_size=0",
-        "cosine_learning_rate, step=-6",
-        "cosine_learning_rate, warmup_steps=41, total_steps=40",
-        "cosine_learning_rate, warmup_steps=-2",
-        "cosine_learning_rate, min_lr=0.875, max_lr=0.75",
-        "cosine_learning_rate, min_lr=-0.5",
-        "clip_grad_norm_, max_norm=0.0",
-        "clip_grad_norm_, max_norm=-1.5",
         "train_step, no micro-batch",
         "train_step, every target ignored",
-        "evaluate, one token",
-        "evaluate, block_size=-3",
-        "evaluate, batch_size=0",
     ],
 )
-def test_values_that_cannot_be_are_refused(call, error, named):
-    """IndexError for a target that is no class; ValueError, naming the value, for what cannot work."""
-    with pytest.raises(error) as refusal:
+def test_target_out_of_range_and_batch_without_targets_are_refused(call, error):
+    """A target that is no class raises IndexError; a step without a target that counts, ValueError."""
+    with pytest.raises(error):
         call()
-    assert [number for number in named if number in str(refusal.value)] == named

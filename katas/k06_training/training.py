@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, Int, Int64, Integer
 from torch import Tensor, nn
 
+from katas.k00_shapes.shapes import masked_mean
+
 
 def cross_entropy(
     logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*batch"], ignore_index: int = -100
@@ -55,7 +57,6 @@ def bits_per_byte(total_nats: float, total_bytes: int) -> float:
     the length of that text in UTF-8. Unlike a loss per token, this does not depend on how the text
     is cut into tokens.
 
-    Raises ValueError naming total_bytes if that is not positive.
     Source: Gao et al., The Pile: An 800GB Dataset of Diverse Text for Language Modeling (2020),
     section 3.1.
     """
@@ -79,8 +80,6 @@ def get_batch(
     `tokens` may be of any integer type, read-only, or a np.memmap far larger than memory: nothing
     is read of it but what is returned.
 
-    Raises ValueError naming batch_size or block_size if that is not positive, and naming both the
-    length of the text and block_size if not even one window fits.
     Source: Radford et al., Improving Language Understanding by Generative Pre-Training (2018),
     section 4.1, for training on random runs of neighbouring tokens.
     """
@@ -99,8 +98,6 @@ def cosine_learning_rate(
     where u = (step - warmup_steps) / (total_steps - warmup_steps) runs from 0 to 1. With
     warmup_steps = 0 the rate starts at max_lr; with warmup_steps = total_steps there is no cosine.
 
-    Raises ValueError naming step if that is negative, naming warmup_steps and total_steps unless
-    0 ≤ warmup_steps ≤ total_steps, and naming min_lr and max_lr unless 0 ≤ min_lr ≤ max_lr.
     Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017),
     equation 5; Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2, for the warm-up.
     """
@@ -117,7 +114,6 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Float[Tens
     not changed at all. A parameter whose gradient is None takes no part, and without any gradient
     the norm is zero. `parameters` may be a generator.
 
-    Raises ValueError naming max_norm if that is not positive.
     Source: Pascanu et al., On the difficulty of training recurrent neural networks (2013),
     section 3.2, algorithm 1.
     """
@@ -175,8 +171,6 @@ def evaluate(
     The model computes in eval mode and without gradients. Afterwards, also after an error, each of
     its modules is in the mode in which it was. Nothing is drawn at random.
 
-    Raises ValueError naming block_size or batch_size if that is not positive, and naming the length
-    of the text if that is less than 2.
     Source: Press et al., Shortformer: Better Language Modeling using Shorter Inputs (2021), section
     2, there "nonoverlapping" windows.
     """

@@ -75,15 +75,11 @@ def perplexity__tensor(loss: float) -> float:
 
 def bits_per_byte__base_two(total_nats: float, total_bytes: int) -> float:
     """By way of the logarithm of e to base 2."""
-    if total_bytes <= 0:
-        raise ValueError(f"{total_bytes} bytes")
     return total_nats / total_bytes * math.log2(math.e)
 
 
 def bits_per_byte__bits_first(total_nats: float, total_bytes: int) -> float:
     """Bits of the whole text, divided by its bytes."""
-    if not total_bytes > 0:
-        raise ValueError(f"total_bytes={total_bytes}")
     bits = total_nats / math.log(2)
     return bits / total_bytes
 
@@ -95,8 +91,6 @@ def get_batch__slices(
     Int64[Tensor, "{batch_size} {block_size}"],
 ]:
     """Slice by slice, stacked."""
-    if batch_size < 1 or block_size < 1 or len(tokens) < block_size + 1:
-        raise ValueError(f"{len(tokens)} tokens, block_size {block_size}, batch_size {batch_size}")
     starts = torch.randint(0, len(tokens) - block_size, (batch_size,), generator=generator).tolist()
     inputs = [torch.from_numpy(tokens[s : s + block_size].astype(np.int64)) for s in starts]
     targets = [torch.from_numpy(tokens[s + 1 : s + 1 + block_size].astype(np.int64)) for s in starts]
@@ -110,10 +104,6 @@ def get_batch__views_of_one_window(
     Int64[Tensor, "{batch_size} {block_size}"],
 ]:
     """Windows one token longer, of which inputs and targets are two views."""
-    if batch_size <= 0 or block_size <= 0:
-        raise ValueError(f"batch_size={batch_size}, block_size={block_size}")
-    if len(tokens) <= block_size:
-        raise ValueError(f"no window of {block_size} in {len(tokens)} tokens")
     every = np.lib.stride_tricks.sliding_window_view(tokens, block_size + 1)  # a view, too
     starts = torch.randint(len(every), (batch_size,), generator=generator).numpy()
     windows = torch.as_tensor(every[starts].astype(np.int64))
@@ -127,11 +117,7 @@ def get_batch__uniform(
     Int64[Tensor, "{batch_size} {block_size}"],
 ]:
     """Starts from uniform numbers in [0, 1), rounded down; ids by way of Python's integers."""
-    if batch_size < 1 or block_size < 1:
-        raise ValueError(f"a batch of {batch_size} windows of {block_size}")
     count = tokens.shape[0] - block_size
-    if count <= 0:
-        raise ValueError(f"block_size {block_size} is too much for {tokens.shape[0]} tokens")
     draws = torch.rand(batch_size, generator=generator, dtype=torch.float64)
     starts = (draws * count).long().tolist()
     rows = torch.tensor([tokens[s : s + block_size + 1].tolist() for s in starts])
@@ -142,12 +128,6 @@ def cosine_learning_rate__one_formula(
     step: int, *, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int
 ) -> float:
     """The progress clamped to 1, so that one formula serves for the cosine and for what follows."""
-    if step < 0:
-        raise ValueError(f"step = {step}")
-    if warmup_steps < 0 or warmup_steps > total_steps:
-        raise ValueError(f"warmup_steps = {warmup_steps}, total_steps = {total_steps}")
-    if min_lr < 0 or min_lr > max_lr:
-        raise ValueError(f"min_lr = {min_lr}, max_lr = {max_lr}")
     if step < warmup_steps:
         return step / warmup_steps * max_lr
     progress = min(1.0, (step - warmup_steps) / max(total_steps - warmup_steps, 1))
@@ -158,8 +138,6 @@ def cosine_learning_rate__squared_cosine(
     step: int, *, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int
 ) -> float:
     """(1 + cos 2a) / 2 = cos² a; the end of the warm-up counts to the warm-up."""
-    if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
-        raise ValueError(f"{step=} {max_lr=} {min_lr=} {warmup_steps=} {total_steps=}")
     if step > total_steps:
         return min_lr
     if warmup_steps > 0 and step <= warmup_steps:
@@ -174,8 +152,6 @@ def cosine_learning_rate__tensor(
     step: int, *, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int
 ) -> float:
     """The cosine of a tensor, which is in float32."""
-    if step < 0 or not 0 <= warmup_steps <= total_steps or not 0 <= min_lr <= max_lr:
-        raise ValueError(f"{step=} {max_lr=} {min_lr=} {warmup_steps=} {total_steps=}")
     if step < warmup_steps:
         return step * max_lr / warmup_steps
     if step >= total_steps:
@@ -186,15 +162,11 @@ def cosine_learning_rate__tensor(
 
 def clip_grad_norm___pytorchs(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """PyTorch's own, which divides by the norm + 1e-6."""
-    if max_norm <= 0:
-        raise ValueError(f"max_norm {max_norm}")
     return nn.utils.clip_grad_norm_(parameters, max_norm)
 
 
 def clip_grad_norm___squares(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """The root of the sum of the sums of squares; nothing is touched unless it has to be."""
-    if max_norm <= 0:
-        raise ValueError(f"max_norm is {max_norm}")
     held = [parameter for parameter in parameters if parameter.grad is not None]
     norm = torch.zeros((), dtype=held[0].dtype if held else None)
     for parameter in held:
@@ -208,8 +180,6 @@ def clip_grad_norm___squares(parameters: Iterable[Tensor], max_norm: float) -> F
 
 def clip_grad_norm___concatenated(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """All entries in one long vector."""
-    if not max_norm > 0:
-        raise ValueError(f"max_norm: {max_norm}")
     gradients = [p.grad for p in tuple(parameters) if p.grad is not None]
     everything = torch.cat([g.flatten() for g in gradients]) if gradients else torch.zeros(0)
     norm = everything.norm()
@@ -222,8 +192,6 @@ def clip_grad_norm___concatenated(parameters: Iterable[Tensor], max_norm: float)
 
 def clip_grad_norm___python_number(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """The squares added up as a Python number, and a norm in torch's default dtype."""
-    if not max_norm > 0:
-        raise ValueError(f"max_norm={max_norm}")
     kept = [parameter for parameter in parameters if parameter.grad is not None]
     total = sum(parameter.grad.norm().item() ** 2 for parameter in kept) ** 0.5
     if total > max_norm:
@@ -234,8 +202,6 @@ def clip_grad_norm___python_number(parameters: Iterable[Tensor], max_norm: float
 
 def clip_grad_norm___foreach(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """PyTorch's functions for lists of tensors, and its two halves of clipping."""
-    if max_norm <= 0.0:
-        raise ValueError(f"cannot clip to {max_norm}")
     kept = [p for p in parameters if p.grad is not None]
     norm = nn.utils.get_total_norm([p.grad for p in kept])
     if kept:
@@ -357,8 +323,6 @@ def evaluate__float32_sum(
     model: nn.Module, tokens: Integer[np.ndarray, "tokens"], *, block_size: int, batch_size: int
 ) -> float:
     """The losses added up in a float32 tensor, and the targets counted on the way."""
-    if min(block_size, batch_size) < 1 or len(tokens) < 2:
-        raise ValueError(f"{block_size=} {batch_size=} length {len(tokens)}")
     modes = [(module, module.training) for module in model.modules()]
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     total, count = torch.zeros((), dtype=torch.float32), 0
@@ -381,8 +345,6 @@ def evaluate__window_by_window(
     model: nn.Module, tokens: Integer[np.ndarray, "tokens"], *, block_size: int, batch_size: int
 ) -> float:
     """One window at a time: right, though slow."""
-    if block_size < 1 or batch_size < 1 or len(tokens) < 2:
-        raise ValueError(f"{block_size=} {batch_size=} tokens={len(tokens)}")
     modes = {name: module.training for name, module in model.named_modules()}
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     losses = []
@@ -403,11 +365,7 @@ def evaluate__padded(
     model: nn.Module, tokens: Integer[np.ndarray, "tokens"], *, block_size: int, batch_size: int
 ) -> float:
     """The last window filled up, with targets that are ignored; a causal model does not notice."""
-    if batch_size < 1 or block_size < 1:
-        raise ValueError(f"batch_size {batch_size}, block_size {block_size}")
     count = len(tokens) - 1
-    if count < 1:
-        raise ValueError(f"{len(tokens)} tokens")
     device = next(chain(model.parameters(), [torch.zeros(())])).device
     ids = torch.from_numpy(np.array(tokens, dtype=np.int64)).to(device)
     gap = -count % block_size
@@ -431,11 +389,6 @@ def evaluate__whole_and_rest(
     model: nn.Module, tokens: Integer[np.ndarray, "tokens"], *, block_size: int, batch_size: int
 ) -> float:
     """All whole windows as one table of rows, then the rest; random numbers put back in any case."""
-    for value in (block_size, batch_size):
-        if value <= 0:
-            raise ValueError(f"{value} is not positive")
-    if len(tokens) <= 1:
-        raise ValueError(f"a text of {len(tokens)}")
     device = next((p.device for p in model.parameters()), "cpu")
     ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64))
     rows = (len(ids) - 1) // block_size

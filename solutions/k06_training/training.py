@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, Int, Int64, Integer
 from torch import Tensor, nn
 
+from katas.k00_shapes.shapes import masked_mean
+
 
 def cross_entropy(
     logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*batch"], ignore_index: int = -100
@@ -43,8 +45,8 @@ def cross_entropy(
     # have the logarithm -inf. x - max(x) - log(sum(exp(x - max(x)))) is finite for all finite x.
     log_probabilities = logits.log_softmax(dim=-1)  # (*batch, vocab)
     losses = -log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)  # (*batch)
-    # Filled, not multiplied by zero: NaN times zero is NaN. With nothing to count, 0 / 1 is zero.
-    return losses.masked_fill(ignored, 0.0).sum() / (~ignored).sum().clamp(min=1)
+    # Kata 00's mean is blind to what is ignored, even if it is NaN, and the mean of nothing is zero.
+    return masked_mean(losses.reshape(-1, 1), ~ignored.reshape(-1)).squeeze()
 
 
 def perplexity(loss: float) -> float:
@@ -70,12 +72,9 @@ def bits_per_byte(total_nats: float, total_bytes: int) -> float:
     the length of that text in UTF-8. Unlike a loss per token, this does not depend on how the text
     is cut into tokens.
 
-    Raises ValueError naming total_bytes if that is not positive.
     Source: Gao et al., The Pile: An 800GB Dataset of Diverse Text for Language Modeling (2020),
     section 3.1.
     """
-    if total_bytes < 1:
-        raise ValueError(f"total_bytes must be positive, not {total_bytes}")
     return total_nats / (total_bytes * math.log(2))
 
 
@@ -96,16 +95,10 @@ def get_batch(
     `tokens` may be of any integer type, read-only, or a np.memmap far larger than memory: nothing
     is read of it but what is returned.
 
-    Raises ValueError naming batch_size or block_size if that is not positive, and naming both the
-    length of the text and block_size if not even one window fits.
     Source: Radford et al., Improving Language Understanding by Generative Pre-Training (2018),
     section 4.1, for training on random runs of neighbouring tokens.
     """
-    _check_positive(batch_size=batch_size, block_size=block_size)
     windows = len(tokens) - block_size  # the last one starts at len(tokens) - block_size - 1
-    if windows < 1:
-        needed = f"block_size = {block_size} takes {block_size + 1} tokens"
-        raise ValueError(f"the text has {len(tokens)} tokens, but a window of {needed}")
     starts = torch.randint(windows, (batch_size, 1), generator=generator)
     places = (starts + torch.arange(block_size)).numpy()  # (batch_size, block_size)
     # Indexing copies just these tokens. PyTorch takes int64 ids; uint16 would be no index to it.
@@ -125,17 +118,9 @@ def cosine_learning_rate(
     where u = (step - warmup_steps) / (total_steps - warmup_steps) runs from 0 to 1. With
     warmup_steps = 0 the rate starts at max_lr; with warmup_steps = total_steps there is no cosine.
 
-    Raises ValueError naming step if that is negative, naming warmup_steps and total_steps unless
-    0 ≤ warmup_steps ≤ total_steps, and naming min_lr and max_lr unless 0 ≤ min_lr ≤ max_lr.
     Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017),
     equation 5; Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2, for the warm-up.
     """
-    if step < 0:
-        raise ValueError(f"step must not be negative, but is {step}")
-    if not 0 <= warmup_steps <= total_steps:
-        raise ValueError(f"warmup_steps = {warmup_steps} is outside 0 … total_steps = {total_steps}")
-    if not 0 <= min_lr <= max_lr:
-        raise ValueError(f"min_lr = {min_lr} is outside 0 … max_lr = {max_lr}")
     if step < warmup_steps:
         return max_lr * step / warmup_steps
     # Before the division, which would be by zero for warmup_steps = total_steps.
@@ -155,12 +140,9 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Float[Tens
     not changed at all. A parameter whose gradient is None takes no part, and without any gradient
     the norm is zero. `parameters` may be a generator.
 
-    Raises ValueError naming max_norm if that is not positive.
     Source: Pascanu et al., On the difficulty of training recurrent neural networks (2013),
     section 3.2, algorithm 1.
     """
-    if not max_norm > 0:
-        raise ValueError(f"max_norm must be positive, not {max_norm}")
     # A list, as there are two rounds to make: a generator would be used up after the first.
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
@@ -246,14 +228,9 @@ def evaluate(
     The model computes in eval mode and without gradients. Afterwards, also after an error, each of
     its modules is in the mode in which it was. Nothing is drawn at random.
 
-    Raises ValueError naming block_size or batch_size if that is not positive, and naming the length
-    of the text if that is less than 2.
     Source: Press et al., Shortformer: Better Language Modeling using Shorter Inputs (2021), section
     2, there "nonoverlapping" windows.
     """
-    _check_positive(block_size=block_size, batch_size=batch_size)
-    if len(tokens) < 2:
-        raise ValueError(f"a text of {len(tokens)} tokens has nothing to predict")
     parameter = next(model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     total = 0.0  # a Python float has the precision for a long sum, which float32 has not
@@ -263,12 +240,6 @@ def evaluate(
             inputs, targets = (torch.from_numpy(ids.astype(np.int64)).to(device) for ids in window)
             total += cross_entropy(model(inputs), targets).item() * targets.numel()
     return total / (len(tokens) - 1)
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be positive, not {size}")
 
 
 @contextmanager
