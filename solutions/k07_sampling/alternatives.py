@@ -70,8 +70,6 @@ def top_k_filter__hugging_face(
     """Hugging Face's filter, which keeps all equals: so the logits are replaced by their ranks."""
     from transformers import TopKLogitsWarper  # here, because it takes a second
 
-    if k < 1:
-        raise ValueError(f"k={k}")
     ranks = logits.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     scores = TopKLogitsWarper(top_k=k)(None, -ranks.to(logits.dtype))
     return torch.where(scores == -math.inf, -math.inf, logits)
@@ -79,8 +77,6 @@ def top_k_filter__hugging_face(
 
 def top_k_filter__ranks(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
     """Every logit's rank, by sorting the order itself."""
-    if k <= 0:
-        raise ValueError(f"top-k needs a positive k, not {k}")
     rank = logits.argsort(dim=-1, descending=True).argsort(dim=-1)
     return logits.masked_fill(rank >= k, float("-inf"))
 
@@ -89,8 +85,6 @@ def top_k_filter__mask_of_places(
     logits: Float[Tensor, "*batch vocab"], k: int
 ) -> Float[Tensor, "*batch vocab"]:
     """True at the places of the highest, and -inf where it is not."""
-    if k < 1:
-        raise ValueError(f"k is {k}")
     places = torch.topk(logits, min(k, logits.size(-1))).indices
     kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, places, True)
     return torch.where(kept, logits, float("-inf"))
@@ -100,8 +94,6 @@ def top_k_filter__lowest_taken_out(
     logits: Float[Tensor, "*batch vocab"], k: int
 ) -> Float[Tensor, "*batch vocab"]:
     """Not the k highest kept, but the vocab - k lowest taken out, of a copy."""
-    if k < 1:
-        raise ValueError(f"k is {k}")
     logits = logits.clone()
     lowest = logits.argsort(dim=-1)[..., : max(0, logits.shape[-1] - k)]
     return logits.scatter_(-1, lowest, -math.inf)
@@ -109,8 +101,6 @@ def top_k_filter__lowest_taken_out(
 
 def top_k_filter__row_by_row(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
     """Rows one by one, with Python's sorting."""
-    if k < 1:
-        raise ValueError(f"k is {k}")
     out = torch.full_like(logits, -math.inf)
     for row, into in zip(logits.reshape(-1, logits.shape[-1]), out.view(-1, logits.shape[-1]), strict=True):
         kept = sorted(range(len(row)), key=row.tolist().__getitem__, reverse=True)[:k]
@@ -247,8 +237,6 @@ def generate__concatenated(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch total"]:
     """Each token joined to the text so far; nothing stops early."""
-    if ids.shape[1] < 1 or max_new_tokens < 0:
-        raise ValueError(f"cannot add {max_new_tokens} tokens to a prompt of shape {tuple(ids.shape)}")
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     ended = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
@@ -286,10 +274,8 @@ def generate__inference_mode(
 ) -> Int[Tensor, "batch total"]:
     """A list of columns, joined at the end, outside of inference mode; filters with nothing to do."""
     batch, seq = ids.shape
-    if seq == 0:
-        raise ValueError("nothing to continue")
-    if max_new_tokens < 0 or temperature < 0:
-        raise ValueError(f"max_new_tokens is {max_new_tokens}, temperature is {temperature}")
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature}")
     training = {name for name, module in model.named_modules() if module.training}
     columns, alive = list(ids.unbind(dim=1)), [True] * batch
     try:
@@ -324,10 +310,6 @@ def generate__only_rows_that_go_on(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch total"]:
     """The model is shown only the rows that have not ended; greedy as a filter that leaves one."""
-    if ids.shape[1] == 0:
-        raise ValueError("the prompt is empty")
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens = {max_new_tokens}")
     rest = ids.new_full((ids.shape[0], max_new_tokens), -1 if eos_id is None else eos_id)
     text = torch.cat([ids, rest], dim=1)
     alive = torch.arange(ids.shape[0], device=ids.device)
