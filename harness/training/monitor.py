@@ -67,10 +67,21 @@ class Monitor:
         rate = words.speed(self.tokens_per_second)
         self._progress.update(self._task, completed=step, loss=words.loss_so_far(self._loss), rate=rate)
 
-    def evaluated(self, step: int, val_loss: float, sample: str) -> None:
-        """Print the losses of an evaluation and a text by the model. Its time is not training time."""
+    def evaluated(
+        self,
+        step: int,
+        val_loss: float,
+        sample: str,
+        *,
+        perplexity: float | None = None,
+        bits_per_byte: float | None = None,
+    ) -> None:
+        """Print the losses of an evaluation and a text by the model. Its time is not training time.
+
+        `perplexity` and `bits_per_byte` restate val_loss, and are printed beside it.
+        """
         if not self._quiet:
-            heading = words.evaluation(step, self._loss, val_loss)
+            heading = words.evaluation(step, self._loss, val_loss, perplexity, bits_per_byte)
             self._progress.console.rule(heading, align="left", characters="─")
             self._progress.console.print(printable(sample), markup=False, highlight=False, soft_wrap=True)
         self._last = time.perf_counter()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness.course.whole_files import free_name, write_whole
 from harness.plots.figures import Point
@@ -14,6 +16,10 @@ from harness.training import words
 from harness.training.request import CannotTrain
 
 _NOT_CONTENT = (".DS_Store",)  # macOS adds it to folders that are opened
+
+
+class _Tokenizer(Protocol):
+    def save(self, path: Path) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class RunFolder:
 
     @property
     def evaluations(self) -> Path:
-        """The log of the evaluations: keys step, val_loss."""
+        """The log of the evaluations: keys step, val_loss, perplexity, bits_per_byte."""
         return self.path / "evaluations.jsonl"
 
     @property
@@ -61,6 +67,13 @@ class RunFolder:
     def text(self) -> Path:
         """The name of the text, for --resume; the first of the files, it marks the folder as a run."""
         return self.path / "data.txt"
+
+    def has_tokenizer(self, tokenizer: _Tokenizer) -> bool:
+        """True if the run was started with this tokenizer: if saving it gives the same file."""
+        with tempfile.TemporaryDirectory(prefix="tokenizer-") as folder:
+            saved = Path(folder) / self.tokenizer.name
+            tokenizer.save(saved)
+            return saved.read_bytes() == self.tokenizer.read_bytes()
 
     @property
     def is_run(self) -> bool:

@@ -180,9 +180,20 @@ def speed(tokens_per_second: float) -> str:
     return f"{tokens_per_second:,.0f} tokens/s"
 
 
-def evaluation(step: int, training_loss: float | None, validation_loss: float) -> str:
+def evaluation(
+    step: int,
+    training_loss: float | None,
+    validation_loss: float,
+    perplexity: float | None = None,
+    bits_per_byte: float | None = None,
+) -> str:
     trained = "" if training_loss is None else f"training loss {training_loss:.4f} · "
-    return f"step {step:,} · {trained}validation loss {validation_loss:.4f}"
+    restated = [
+        f"perplexity {perplexity:,.2f}" if perplexity is not None else "",
+        f"{bits_per_byte:.3f} bits per byte" if bits_per_byte is not None else "",
+    ]
+    brackets = f" ({', '.join(filter(None, restated))})" if any(restated) else ""
+    return f"step {step:,} · {trained}validation loss {validation_loss:.4f}{brackets}"
 
 
 def trained(

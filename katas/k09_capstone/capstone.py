@@ -11,7 +11,7 @@ and device.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ from harness.training import (
     read_losses,
 )
 from katas.k04_embeddings.embeddings import CharTokenizer
-from katas.k05_model.model import TransformerLM
+from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k06_training.training import (
+    bits_per_byte,
     configure_optimizer,
     cosine_learning_rate,
     evaluate,
     get_batch,
+    perplexity,
     train_step,
 )
 from katas.k07_sampling.sampling import generate
@@ -61,6 +63,16 @@ class DatasetInfo:  # given
 
 
 @dataclass(frozen=True)
+class Tokens:  # given
+    """What a run learns from and is evaluated on."""
+
+    tokenizer: Any  # with vocab_size, encode, decode and save, as CharTokenizer has them
+    train: np.ndarray
+    val: np.ndarray
+    val_bytes: int  # the length in UTF-8 of the text that val's targets make: all but its first token
+
+
+@dataclass(frozen=True)
 class RunSummary:  # given
     """What came out of a training run."""
 
@@ -83,11 +95,29 @@ def prepare_data(
     and train.bin, those of what comes before. The two .bin files hold nothing but the tokens, as
     unsigned 16-bit integers in the machine's byte order, so that np.memmap can read them.
 
-    Raises ValueError naming val_fraction unless it lies between 0 and 1, naming the length of the text
-    if fewer than 2 characters would be left for training, and naming the number of different
-    characters if 16 bits cannot tell them apart.
+    Raises ValueError naming the number of different characters if 16 bits cannot tell them apart.
     """
     raise NotImplementedError
+
+
+def load_tokens(  # given
+    data_dir: str | os.PathLike[str], make_tokenizer: Callable[[str], Any] = CharTokenizer.from_text
+) -> Tokens:
+    """Return the tokens that `prepare_data` has written; they stay on the disk until they are used.
+
+    If another `make_tokenizer` is given, it makes a tokenizer of the training text, and both texts are
+    cut into the tokens of that one.
+    """
+    tokenizer: Any = CharTokenizer.load(Path(data_dir) / "tokenizer.json")
+    parts: list[np.ndarray] = [
+        np.memmap(Path(data_dir) / name, dtype=np.uint16, mode="r") for name in ("train.bin", "val.bin")
+    ]
+    if make_tokenizer != CharTokenizer.from_text:  # the same method of the same class is equal
+        texts = [tokenizer.decode(part.tolist()) for part in parts]
+        tokenizer = make_tokenizer(texts[0])
+        parts = [np.array(tokenizer.encode(text), dtype=np.int32) for text in texts]
+    targets = tokenizer.decode(parts[1][1:].tolist())
+    return Tokens(tokenizer, *parts, val_bytes=len(targets.encode()))
 
 
 def train(
@@ -95,6 +125,10 @@ def train(
     data_dir: str | os.PathLike[str],
     run_dir: str | os.PathLike[str],
     resume: bool = False,
+    *,
+    make_tokenizer: Callable[[str], Any] = CharTokenizer.from_text,
+    make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
+    make_optimizer: Callable[..., torch.optim.Optimizer] = configure_optimizer,
 ) -> RunSummary:
     """Train a model on what `prepare_data` has written, and leave everything about it in `run_dir`.
 
@@ -109,14 +143,22 @@ def train(
     evaluated on the whole validation split and writes a sample. Then it is saved: as best.pt if no
     evaluation before had as low a loss, and, after that, as last.pt. The run folder (made if need be;
     `RunFolder` knows the names) holds config.yaml (with vocab_size), tokenizer.json, steps.csv (step,
-    loss, learning_rate: a row for each step), evaluations.jsonl (step, val_loss), last.pt, best.pt,
-    and at the end curves.png.
+    loss, learning_rate: a row for each step), evaluations.jsonl (step, val_loss, perplexity,
+    bits_per_byte: of the loss over all of the validation split), last.pt, best.pt, and at the end
+    curves.png. The sample goes to `Monitor.evaluated`: the first character of the training text and
+    SAMPLE_TOKENS more, drawn by a generator of its own, seeded with config.training.seed.
+
+    What later katas build can take the place of what the core has built: `load_tokens` cuts the text
+    with what `make_tokenizer` makes of it, `make_model(config.model)` is the model, and
+    make_optimizer(model, learning_rate=…, weight_decay=…, betas=…) its optimizer. They are the same
+    when the run is resumed.
 
     With `resume` a run goes on from its last.pt exactly as if it had never stopped: log rows from
     beyond that checkpoint are dropped. `config` may differ from that of the stopped run, say in
     max_steps, but not in the shapes of the model. Without a last.pt it starts from the beginning.
 
-    When `Monitor.interrupted` is set the run saves last.pt and ends before the next step.
+    When `Monitor.interrupted` is set the run saves last.pt, draws its curves and ends before the next
+    step.
 
     Under several workers (`join_workers`) each trains on its share of every micro-batch, and the
     first one alone evaluates, logs, saves and shows.
@@ -136,14 +178,16 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
+    load_tokenizer: Callable[[Path], Any] = CharTokenizer.load,
+    make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
 ) -> str:
     """Return the prompt and the max_new_tokens characters with which the run's best model goes on.
 
     The model is that of best.pt, on the device that config.yaml names, or the fastest here if that is
-    "auto". All randomness comes from `seed`. What a model of kata 05 and `generate` of kata 07 refuse
-    is refused here too.
+    "auto". All randomness comes from `seed`. A run that was made with another tokenizer or model than
+    the core's needs the functions that load and make these.
 
-    Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt is empty or holds
-    a character that the model does not know.
+    Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt holds a character
+    that the tokenizer does not know.
     """
     raise NotImplementedError

@@ -12,10 +12,16 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from harness.training import curves
+from harness.training import Monitor, curves
 from katas.k04_embeddings.embeddings import CharTokenizer
 from katas.k05_model.model import ModelConfig, TransformerLM
-from katas.k06_training.training import cosine_learning_rate, evaluate, get_batch
+from katas.k06_training.training import (
+    bits_per_byte,
+    cosine_learning_rate,
+    evaluate,
+    get_batch,
+    perplexity,
+)
 from katas.k07_sampling.sampling import generate
 from katas.k08_engineering.engineering import RunConfig, TrainingConfig, load_checkpoint
 from katas.k09_capstone import capstone
@@ -132,25 +138,8 @@ def test_prepare_data_keeps_the_end_of_the_text_for_validation(tmp_path):
     assert tokenizer.decode(tokens_in(out / "val.bin").tolist()) == text[-val_tokens:]
 
 
-@pytest.mark.parametrize(
-    ("text", "val_fraction", "named"),
-    [
-        (letters(50), 0.0, r"\b0(\.0)?\b"),
-        (letters(50), 1.0, r"\b1(\.0)?\b"),
-        (letters(50), -0.1, r"-0\.1"),
-        ("abc", 0.5, r"\b3\b"),
-        ("", 0.5, r"\b0\b"),
-    ],
-    ids=["val_fraction=0.0", "val_fraction=1.0", "val_fraction=-0.1", "3 characters", "no characters"],
-)
-def test_prepare_data_refuses_what_cannot_be_split(tmp_path, text, val_fraction, named):
-    """A share outside 0 … 1 raises ValueError naming it; so does a text too short, naming its length."""
-    with pytest.raises(ValueError, match=named):
-        prepare_data(write(tmp_path / "text.txt", text), tmp_path / "out", val_fraction)
-
-
-def test_train_takes_every_step_at_its_learning_rate(tiny_run):
-    """steps.csv has a row for each step from 1 to max_steps, with the schedule's rate and a finite loss."""
+def test_train_takes_every_step_at_its_learning_rate(tiny_run, tmp_path, data):
+    """Every step from 1 to max_steps has a row in steps.csv, with the rate that the optimizer took."""
     run_dir, summary = tiny_run
     logged = rows(run_dir)
     assert [row["step"] for row in logged] == [*range(1, 13)]
@@ -167,25 +156,8 @@ def test_train_takes_every_step_at_its_learning_rate(tiny_run):
     assert summary.seconds > 0, "no time has passed"
     assert summary.tokens_per_second > 0
 
-
-@pytest.mark.parametrize("configure", [tiny, steady], ids=["without dropout", "with dropout"])
-def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(configure, tmp_path, data):
-    """The seed decides the parameters and the dropout (global generator) and the batches (their own one)."""
-    config = configure(max_steps=1, warmup_steps=0)
-    train(config, data, tmp_path / "run")
-    tokenizer = CharTokenizer.load(data / "tokenizer.json")
-    torch.manual_seed(7)
-    model = TransformerLM(replace(config.model, vocab_size=tokenizer.vocab_size)).train()
-    inputs, targets = get_batch(tokens_in(data / "train.bin"), 6, 8, torch.Generator().manual_seed(7))
-    expected = torch.nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
-    # float32; logits near zero, so the orders of summation differ by some 1e-7.
-    assert rows(tmp_path / "run")[0]["loss"] == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_parameters_move_by_the_learning_rate_of_the_step(tmp_path, data):
-    """The optimizer takes each step with that step's rate, here min_lr, not with the highest one."""
-    config = tiny(max_steps=1, warmup_steps=0, eval_interval=1)  # so step 1 is at the end of the cosine
-    train(config, data, tmp_path / "run")
+    # The only step of this run is at the end of the cosine, so its rate is min_lr.
+    train(tiny(max_steps=1, warmup_steps=0, eval_interval=1), data, tmp_path / "run")
     after, _ = model_in(tmp_path / "run", "last.pt")
     torch.manual_seed(7)
     before = TransformerLM(after.config)
@@ -193,6 +165,23 @@ def test_parameters_move_by_the_learning_rate_of_the_step(tmp_path, data):
     # AdamW's first step moves what is not decayed by the rate itself, whatever the gradient, less
     # rate · eps / |gradient|, which is below 1e-3 of it for gradients above 1e-5.
     torch.testing.assert_close(moved.detach(), torch.full((16,), 1e-3), rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("configure", "seed"), [(tiny, 7), (steady, 3)], ids=["without dropout", "with dropout"]
+)
+def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(configure, seed, tmp_path, data):
+    """The seed decides the parameters and the dropout (global generator) and the batches (their own one)."""
+    config = configure(max_steps=1, warmup_steps=0, seed=seed)
+    torch.rand(1)  # whatever was drawn before
+    train(config, data, tmp_path / "run")
+    tokenizer = CharTokenizer.load(data / "tokenizer.json")
+    torch.manual_seed(seed)
+    model = TransformerLM(replace(config.model, vocab_size=tokenizer.vocab_size)).train()
+    inputs, targets = get_batch(tokens_in(data / "train.bin"), 6, 8, torch.Generator().manual_seed(seed))
+    expected = torch.nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+    # float32; logits near zero, so the orders of summation differ by some 1e-7.
+    assert rows(tmp_path / "run")[0]["loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_training_learns_a_text_by_heart(tmp_path):
@@ -211,6 +200,10 @@ def test_whole_validation_split_is_evaluated_before_between_and_after(tiny_run, 
     run_dir, summary = tiny_run
     found = evaluations(run_dir)
     assert [row["step"] for row in found] == [0, 5, 10, 12]
+    for row in found:  # the same functions: written to the file and read again, a float comes back as it was
+        assert row["perplexity"] == perplexity(row["val_loss"])
+        # 80 tokens, of which the first is no target; each of these characters is one byte.
+        assert row["bits_per_byte"] == bits_per_byte(row["val_loss"] * 79, 79)
     model, _ = model_in(run_dir, "last.pt")
     expected = evaluate(model, tokens_in(data / "val.bin"), block_size=8, batch_size=100)
     # The sizes of the batches differ, and with them the order of the sums, by some 1e-7.
@@ -233,6 +226,24 @@ def test_best_model_and_last_one_are_both_kept(spoilt_run, data):
         assert loss == pytest.approx(losses[step], rel=1e-5)  # sums in another order
 
 
+def test_model_writes_a_sample_at_every_evaluation(tmp_path, data, monkeypatch):
+    """The monitor gets the losses of every evaluation, and SAMPLE_TOKENS characters from that model."""
+    seen = []
+    monkeypatch.setattr(
+        Monitor, "evaluated", lambda self, step, *rest, **more: seen.append((step, rest, more))
+    )
+    train(tiny(), data, tmp_path / "run")
+    assert [step for step, _, _ in seen] == [0, 5, 10, 12]
+    for (_, (val_loss, text), more), row in zip(seen, evaluations(tmp_path / "run"), strict=True):
+        assert {"step": row["step"], "val_loss": val_loss} | more == row
+        assert len(text) == 6, f"the first character of the training text and 5 more, not {text!r}"
+    model, _ = model_in(tmp_path / "run", "last.pt")
+    tokenizer = CharTokenizer.load(data / "tokenizer.json")
+    start = torch.from_numpy(tokens_in(data / "train.bin")[None, :1].astype(np.int64))
+    ids = generate(model, start, 5, generator=torch.Generator().manual_seed(7))
+    assert seen[-1][1][1] == tokenizer.decode(ids[0].tolist())
+
+
 def test_micro_batches_change_nothing_but_the_memory_needed(tiny_run, tmp_path, data):
     """A batch cut into three parts gives the same steps as the batch in one."""
     train(tiny(micro_batches=3), data, tmp_path / "run")
@@ -240,15 +251,6 @@ def test_micro_batches_change_nothing_but_the_memory_needed(tiny_run, tmp_path, 
     expected = torch.tensor([row["loss"] for row in rows(tiny_run[0])])
     # Sums in another order; AdamW makes of 1e-7 in a gradient up to 1e-4 in a loss after 12 steps.
     torch.testing.assert_close(actual, expected, rtol=1e-3, atol=0)
-
-
-def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, data):
-    """All that is random follows from the seed: the same one gives the same losses to the last bit."""
-    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
-        torch.rand(1)  # whatever was drawn before
-        train(steady(seed=seed, max_steps=4), data, tmp_path / name)
-    assert rows(tmp_path / "one") == rows(tmp_path / "same")
-    assert rows(tmp_path / "one") != rows(tmp_path / "other"), "two seeds give the same run"
 
 
 def test_resumed_run_equals_one_that_never_stopped(tmp_path, data, spoilt_run):
@@ -278,20 +280,24 @@ def test_resumed_run_equals_one_that_never_stopped(tmp_path, data, spoilt_run):
     assert saved_at[0] == saved_at[1], "after the resume a worse model has taken the place of best.pt"
 
 
-def test_run_folder_is_never_overwritten_by_mistake(tmp_path, data, tiny_run):
-    """A folder that holds a run is refused without resume, and with resume for other data: by ValueError."""
-    run_dir, _ = tiny_run
-    before = (run_dir / "last.pt").read_bytes()
-    with pytest.raises(ValueError, match="tiny"):
-        train(tiny(), data, run_dir)
-    other = write(tmp_path / "other.txt", letters(400).upper())
-    prepare_data(other, tmp_path / "other")
-    with pytest.raises(ValueError, match="other"):
-        train(tiny(), tmp_path / "other", run_dir, resume=True)
-    mismatched = replace(tiny(), model=replace(tiny().model, vocab_size=65))
-    with pytest.raises(ValueError, match="65"):
-        train(mismatched, data, tmp_path / "new")
-    assert (run_dir / "last.pt").read_bytes() == before
+def test_interrupted_run_saves_and_ends(tmp_path, data, monkeypatch):
+    """After Ctrl-C in step 3 the run saves last.pt, draws its curves and ends; it can be resumed."""
+    through = train(steady(), data, tmp_path / "through")
+    step_done = Monitor.step
+
+    def interrupt_in_step_three(self, step, *rest):
+        step_done(self, step, *rest)
+        self.interrupted = step == 3
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Monitor, "step", interrupt_in_step_three)
+        stopped = train(steady(), data, tmp_path / "stopped")
+    assert stopped.steps == 3
+    assert [row["step"] for row in rows(tmp_path / "stopped")] == [1, 2, 3]
+    assert model_in(tmp_path / "stopped", "last.pt")[1] == 3, "last.pt is not the model of the last step"
+    assert (tmp_path / "stopped" / "curves.png").exists()
+    resumed = train(steady(), data, tmp_path / "stopped", resume=True)
+    assert resumed.val_loss == through.val_loss
 
 
 def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
@@ -306,8 +312,6 @@ def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
     assert len(text) == 24
     text = sample(run_dir, "\nhead\n", 5)
     assert text.startswith("\nhead\n"), f"the prompt, with its line breaks, is not there as given: {text!r}"
-    with pytest.raises(ValueError, match="'Q'"):
-        sample(run_dir, "heQ", 5)
 
 
 def test_sample_draws_by_the_seed_and_its_options(tiny_run):
@@ -321,3 +325,80 @@ def test_sample_draws_by_the_seed_and_its_options(tiny_run):
     assert likeliest != text
     for options in ({"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}):
         assert sample(run_dir, "a", 15, seed=1, **options) == likeliest, options
+
+
+class Bytes:
+    """A tokenizer that needs no text to learn from: its tokens are bytes."""
+
+    vocab_size = 256
+
+    def encode(self, text):
+        return list(text.encode())
+
+    def decode(self, ids):
+        return bytes(ids).decode(errors="replace")
+
+    def save(self, path):
+        Path(path).write_text("bytes", encoding="utf-8")
+
+
+def test_run_is_made_of_the_parts_that_it_is_given(tmp_path, data):
+    """make_tokenizer, make_model and make_optimizer decide what tokenizer, model and optimizer a run has."""
+    given = {}
+
+    def make_tokenizer(text):
+        given["text"] = text
+        return Bytes()
+
+    def make_model(config):
+        given["model"] = TransformerLM(config)
+        return given["model"]
+
+    def make_optimizer(model, **settings):
+        given["settings"] = settings
+        return torch.optim.SGD(model.parameters(), lr=settings["learning_rate"])
+
+    parts = {"make_tokenizer": make_tokenizer, "make_model": make_model, "make_optimizer": make_optimizer}
+    for max_steps in (2, 3):  # a resumed run goes on with the same parts
+        train(tiny(max_steps=max_steps, warmup_steps=0), data, tmp_path / "run", resume=True, **parts)
+    characters = CharTokenizer.load(data / "tokenizer.json")
+    assert given["text"] == characters.decode(tokens_in(data / "train.bin").tolist()), (
+        "validation text was seen"
+    )
+    assert given["settings"] == {"learning_rate": 1e-2, "weight_decay": 0.1, "betas": (0.9, 0.99)}
+    model = TransformerLM(replace(tiny().model, vocab_size=256))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    assert load_checkpoint(tmp_path / "run" / "last.pt", model=model, optimizer=optimizer) == 3
+    for name, parameter in given["model"].state_dict().items():
+        assert torch.equal(parameter, model.state_dict()[name]), name
+    assert (tmp_path / "run" / "tokenizer.json").read_text(encoding="utf-8") == "bytes"
+    text = sample(
+        tmp_path / "run", "a", 5, load_tokenizer=lambda path: Bytes(), make_model=make_model, temperature=0
+    )
+    assert text == Bytes().decode(generate(model, torch.tensor([[97]]), 5, temperature=0)[0].tolist())
+
+
+def test_too_many_characters_and_files_of_another_run_are_refused(tmp_path, data, tiny_run):
+    """ValueError names what would spoil the data or a run; to sample without a run is a FileNotFoundError."""
+    characters = [chr(code) for code in range(0x20, 0x11000) if not 0xD800 <= code < 0xE000]
+    info = prepare_data(write(tmp_path / "fits.txt", "".join(characters[: 2**16])), tmp_path / "fits")
+    assert info.vocab_size == 2**16
+    with pytest.raises(ValueError, match="65537"):
+        prepare_data(write(tmp_path / "text.txt", "".join(characters[: 2**16 + 1])), tmp_path / "out")
+
+    run_dir, _ = tiny_run
+    before = (run_dir / "last.pt").read_bytes()
+    with pytest.raises(ValueError, match="tiny"):
+        train(tiny(), data, run_dir)
+    other = write(tmp_path / "other.txt", letters(400).upper())
+    prepare_data(other, tmp_path / "other")
+    with pytest.raises(ValueError, match="other"):
+        train(tiny(), tmp_path / "other", run_dir, resume=True)
+    mismatched = replace(tiny(), model=replace(tiny().model, vocab_size=65))
+    with pytest.raises(ValueError, match="65"):
+        train(mismatched, data, tmp_path / "new")
+    assert (run_dir / "last.pt").read_bytes() == before
+    with pytest.raises(ValueError, match="'Q'"):
+        sample(run_dir, "heQ", 5)
+    with pytest.raises(FileNotFoundError):
+        sample(tmp_path / "nothing", "he", 5)

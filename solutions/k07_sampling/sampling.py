@@ -47,8 +47,8 @@ def apply_temperature(
 def top_k_filter(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
     """Return the logits with the k highest as they are and all others at -inf.
 
-    Exactly min(k, vocab) survive in every row; k is at least 1. Where equal logits compete for the last places, any
-    of them may get these.
+    Exactly min(k, vocab) survive in every row; k is at least 1. Where equal logits compete for the
+    last places, any of them may get these.
 
     Source: Fan, Lewis and Dauphin, Hierarchical Neural Story Generation (2018), section 5.4.
     """

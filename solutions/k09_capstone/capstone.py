@@ -11,7 +11,7 @@ and device.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ from harness.training import (
     read_losses,
 )
 from katas.k04_embeddings.embeddings import CharTokenizer
-from katas.k05_model.model import TransformerLM
+from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k06_training.training import (
+    bits_per_byte,
     configure_optimizer,
     cosine_learning_rate,
     evaluate,
     get_batch,
+    perplexity,
     train_step,
 )
 from katas.k07_sampling.sampling import generate
@@ -61,6 +63,16 @@ class DatasetInfo:  # given
 
 
 @dataclass(frozen=True)
+class Tokens:  # given
+    """What a run learns from and is evaluated on."""
+
+    tokenizer: Any  # with vocab_size, encode, decode and save, as CharTokenizer has them
+    train: np.ndarray
+    val: np.ndarray
+    val_bytes: int  # the length in UTF-8 of the text that val's targets make: all but its first token
+
+
+@dataclass(frozen=True)
 class RunSummary:  # given
     """What came out of a training run."""
 
@@ -83,12 +95,8 @@ def prepare_data(
     and train.bin, those of what comes before. The two .bin files hold nothing but the tokens, as
     unsigned 16-bit integers in the machine's byte order, so that np.memmap can read them.
 
-    Raises ValueError naming val_fraction unless it lies between 0 and 1, naming the length of the text
-    if fewer than 2 characters would be left for training, and naming the number of different
-    characters if 16 bits cannot tell them apart.
+    Raises ValueError naming the number of different characters if 16 bits cannot tell them apart.
     """
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction must lie between 0 and 1, not {val_fraction}")
     # newline="" keeps every character as it stands in the file: no \r\n becomes \n.
     with open(text_path, encoding="utf-8", newline="") as file:
         text = file.read()
@@ -99,8 +107,6 @@ def prepare_data(
     # validation window would overlap one that was trained on.
     val_tokens = max(2, int(len(text) * val_fraction))
     train_tokens = len(text) - val_tokens
-    if train_tokens < 2:
-        raise ValueError(f"a text of {len(text)} characters is too short to be split")
     tokens = np.array(tokenizer.encode(text), dtype=np.uint16)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -110,11 +116,35 @@ def prepare_data(
     return DatasetInfo(tokenizer.vocab_size, train_tokens, val_tokens)
 
 
+def load_tokens(  # given
+    data_dir: str | os.PathLike[str], make_tokenizer: Callable[[str], Any] = CharTokenizer.from_text
+) -> Tokens:
+    """Return the tokens that `prepare_data` has written; they stay on the disk until they are used.
+
+    If another `make_tokenizer` is given, it makes a tokenizer of the training text, and both texts are
+    cut into the tokens of that one.
+    """
+    tokenizer: Any = CharTokenizer.load(Path(data_dir) / "tokenizer.json")
+    parts: list[np.ndarray] = [
+        np.memmap(Path(data_dir) / name, dtype=np.uint16, mode="r") for name in ("train.bin", "val.bin")
+    ]
+    if make_tokenizer != CharTokenizer.from_text:  # the same method of the same class is equal
+        texts = [tokenizer.decode(part.tolist()) for part in parts]
+        tokenizer = make_tokenizer(texts[0])
+        parts = [np.array(tokenizer.encode(text), dtype=np.int32) for text in texts]
+    targets = tokenizer.decode(parts[1][1:].tolist())
+    return Tokens(tokenizer, *parts, val_bytes=len(targets.encode()))
+
+
 def train(
     config: RunConfig,
     data_dir: str | os.PathLike[str],
     run_dir: str | os.PathLike[str],
     resume: bool = False,
+    *,
+    make_tokenizer: Callable[[str], Any] = CharTokenizer.from_text,
+    make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
+    make_optimizer: Callable[..., torch.optim.Optimizer] = configure_optimizer,
 ) -> RunSummary:
     """Train a model on what `prepare_data` has written, and leave everything about it in `run_dir`.
 
@@ -129,14 +159,22 @@ def train(
     evaluated on the whole validation split and writes a sample. Then it is saved: as best.pt if no
     evaluation before had as low a loss, and, after that, as last.pt. The run folder (made if need be;
     `RunFolder` knows the names) holds config.yaml (with vocab_size), tokenizer.json, steps.csv (step,
-    loss, learning_rate: a row for each step), evaluations.jsonl (step, val_loss), last.pt, best.pt,
-    and at the end curves.png.
+    loss, learning_rate: a row for each step), evaluations.jsonl (step, val_loss, perplexity,
+    bits_per_byte: of the loss over all of the validation split), last.pt, best.pt, and at the end
+    curves.png. The sample goes to `Monitor.evaluated`: the first character of the training text and
+    SAMPLE_TOKENS more, drawn by a generator of its own, seeded with config.training.seed.
+
+    What later katas build can take the place of what the core has built: `load_tokens` cuts the text
+    with what `make_tokenizer` makes of it, `make_model(config.model)` is the model, and
+    make_optimizer(model, learning_rate=…, weight_decay=…, betas=…) its optimizer. They are the same
+    when the run is resumed.
 
     With `resume` a run goes on from its last.pt exactly as if it had never stopped: log rows from
     beyond that checkpoint are dropped. `config` may differ from that of the stopped run, say in
     max_steps, but not in the shapes of the model. Without a last.pt it starts from the beginning.
 
-    When `Monitor.interrupted` is set the run saves last.pt and ends before the next step.
+    When `Monitor.interrupted` is set the run saves last.pt, draws its curves and ends before the next
+    step.
 
     Under several workers (`join_workers`) each trains on its share of every micro-batch, and the
     first one alone evaluates, logs, saves and shows.
@@ -144,11 +182,11 @@ def train(
     Raises ValueError naming run_dir if it holds a run and `resume` is not set, naming vocab_size if it
     is not the tokenizer's, and naming data_dir if a resumed run was started with another tokenizer.
     """
-    data_dir, run = Path(data_dir), RunFolder(Path(run_dir))
-    config = _with_vocabulary(config, data_dir)
+    run, tokens = RunFolder(Path(run_dir)), load_tokens(data_dir, make_tokenizer)
+    config = _with_vocabulary(config, tokens.tokenizer, data_dir)
     with join_workers(config.training.device) as workers:
-        trainer = _Trainer(config, data_dir, run, workers)
-        if workers.agree(_resumes(run, data_dir, resume)):
+        trainer = _Trainer(config, tokens, run, workers, make_model, make_optimizer)
+        if workers.agree(_resumes(run, tokens.tokenizer, data_dir, resume)):
             trainer.resume()
         return trainer.train()
 
@@ -162,20 +200,22 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
+    load_tokenizer: Callable[[Path], Any] = CharTokenizer.load,
+    make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
 ) -> str:
     """Return the prompt and the max_new_tokens characters with which the run's best model goes on.
 
     The model is that of best.pt, on the device that config.yaml names, or the fastest here if that is
-    "auto". All randomness comes from `seed`. What a model of kata 05 and `generate` of kata 07 refuse
-    is refused here too.
+    "auto". All randomness comes from `seed`. A run that was made with another tokenizer or model than
+    the core's needs the functions that load and make these.
 
-    Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt is empty or holds
-    a character that the model does not know.
+    Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt holds a character
+    that the tokenizer does not know.
     """
     run = RunFolder(Path(run_dir))
-    config, tokenizer = RunConfig.from_file(run.config), CharTokenizer.load(run.tokenizer)
+    config, tokenizer = RunConfig.from_file(run.config), load_tokenizer(run.tokenizer)
     device = choose_device(config.training.device)
-    model = TransformerLM(config.model).to(device)
+    model = make_model(config.model).to(device)
     load_checkpoint(run.best, model=model)
     return _continued(
         model, tokenizer, prompt, max_new_tokens, seed, temperature=temperature, top_k=top_k, top_p=top_p
@@ -185,14 +225,20 @@ def sample(
 class _Trainer:
     """A run under way: the model, and all that changes with every step."""
 
-    def __init__(self, config: RunConfig, data_dir: Path, run: RunFolder, workers: Workers):
+    def __init__(
+        self,
+        config: RunConfig,
+        tokens: Tokens,
+        run: RunFolder,
+        workers: Workers,
+        make_model: Callable[[ModelConfig], nn.Module],
+        make_optimizer: Callable[..., torch.optim.Optimizer],
+    ):
         self.config, self.settings, self.run, self.workers = config, config.training, run, workers
-        self.tokenizer = CharTokenizer.load(data_dir / "tokenizer.json")
-        self.train_tokens = np.memmap(data_dir / "train.bin", dtype=np.uint16, mode="r")
-        self.val_tokens = np.memmap(data_dir / "val.bin", dtype=np.uint16, mode="r")
+        self.tokens, self.tokenizer = tokens, tokens.tokenizer
         torch.manual_seed(self.settings.seed)
-        self.model = TransformerLM(config.model).to(workers.device)
-        self.optimizer = configure_optimizer(
+        self.model = make_model(config.model).to(workers.device)
+        self.optimizer = make_optimizer(
             self.model,
             learning_rate=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
@@ -269,7 +315,7 @@ class _Trainer:
         # Every worker draws the whole batch, with the same generator, and takes its rows: so the
         # batches do not depend on how many workers there are.
         batch = get_batch(
-            self.train_tokens, self.settings.batch_size, self.config.model.block_size, self.generator
+            self.tokens.train, self.settings.batch_size, self.config.model.block_size, self.generator
         )
         parts = (tokens.chunk(self.settings.micro_batches) for tokens in batch)
         for inputs, targets in zip(*parts, strict=True):
@@ -278,16 +324,20 @@ class _Trainer:
     def _evaluate_and_save(self) -> None:
         if not self.workers.is_first:
             return
-        block_size = self.config.model.block_size
-        val_loss = evaluate(self.model, self.val_tokens, block_size=block_size, batch_size=EVALUATION_BATCH)
-        self.evaluation_log.log(self.step, val_loss=val_loss)
+        block_size, val_tokens = self.config.model.block_size, self.tokens.val
+        val_loss = evaluate(self.model, val_tokens, block_size=block_size, batch_size=EVALUATION_BATCH)
+        restated = {
+            "perplexity": perplexity(val_loss),
+            "bits_per_byte": bits_per_byte(val_loss * (len(val_tokens) - 1), self.tokens.val_bytes),
+        }
+        self.evaluation_log.log(self.step, val_loss=val_loss, **restated)
         is_best = val_loss < min(self.val_losses)
         self.val_losses.append(val_loss)
         # last.pt comes last: a run that is killed in between does this evaluation again.
         if is_best or not self.run.best.exists():
             self._save(self.run.best)
         self._save(self.run.last)
-        self.monitor.evaluated(self.step, val_loss, self._sample())
+        self.monitor.evaluated(self.step, val_loss, self._sample(), **restated)
 
     def _save(self, path: Path) -> None:
         save_checkpoint(
@@ -300,7 +350,7 @@ class _Trainer:
         )
 
     def _sample(self) -> str:
-        start = self.tokenizer.decode(self.train_tokens[:1].tolist())
+        start = self.tokenizer.decode(self.tokens.train[:1].tolist())
         return _continued(self.model, self.tokenizer, start, SAMPLE_TOKENS, self.settings.seed)
 
     def _summary(self) -> RunSummary:
@@ -314,8 +364,8 @@ class _Trainer:
         )
 
 
-def _with_vocabulary(config: RunConfig, data_dir: Path) -> RunConfig:
-    vocab_size = CharTokenizer.load(data_dir / "tokenizer.json").vocab_size
+def _with_vocabulary(config: RunConfig, tokenizer: Any, data_dir: str | os.PathLike[str]) -> RunConfig:
+    vocab_size = tokenizer.vocab_size
     if config.model.vocab_size not in (None, vocab_size):
         raise ValueError(
             f"the model has vocab_size = {config.model.vocab_size}, but the tokenizer of {data_dir} has"
@@ -324,19 +374,19 @@ def _with_vocabulary(config: RunConfig, data_dir: Path) -> RunConfig:
     return replace(config, model=replace(config.model, vocab_size=vocab_size))
 
 
-def _resumes(run: RunFolder, data_dir: Path, resume: bool) -> bool:
+def _resumes(run: RunFolder, tokenizer: Any, data_dir: str | os.PathLike[str], resume: bool) -> bool:
     """Whether there is a checkpoint to go on from, once it is clear that this is the run to go on with."""
     if not run.last.exists():
         return False
     if not resume:
         raise ValueError(f"{run.path} holds a run already; resume it, or choose another folder")
-    if run.tokenizer.read_bytes() != (data_dir / "tokenizer.json").read_bytes():
+    if not run.has_tokenizer(tokenizer):
         raise ValueError(f"the run in {run.path} was started with other data than {data_dir}")
     return True
 
 
 def _continued(
-    model: nn.Module, tokenizer: CharTokenizer, prompt: str, max_new_tokens: int, seed: int, **options: Any
+    model: nn.Module, tokenizer: Any, prompt: str, max_new_tokens: int, seed: int, **options: Any
 ) -> str:
     device = next(model.parameters()).device
     ids = torch.tensor([tokenizer.encode(prompt)], dtype=torch.int64, device=device)  # (1, seq)
