@@ -17,7 +17,8 @@ from katas.k04_embeddings.embeddings import CharTokenizer
 from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k06_training.training import cosine_learning_rate, evaluate, get_batch
 from katas.k07_sampling.sampling import generate
-from katas.k08_engineering.engineering import RunConfig, TrainingConfig, load_checkpoint
+from katas.k08_engineering.config import RunConfig, TrainingConfig
+from katas.k08_engineering.engineering import load_checkpoint
 from katas.k09_capstone import capstone
 from katas.k09_capstone.capstone import DatasetInfo, prepare_data, sample, train
 
