@@ -23,7 +23,8 @@ from katas.k06_training.training import (
     perplexity,
 )
 from katas.k07_sampling.sampling import generate
-from katas.k08_engineering.engineering import RunConfig, TrainingConfig, load_checkpoint
+from katas.k08_engineering.config import RunConfig, TrainingConfig
+from katas.k08_engineering.engineering import load_checkpoint
 from katas.k09_capstone import capstone
 from katas.k09_capstone.capstone import DatasetInfo, prepare_data, sample, train
 

@@ -31,13 +31,8 @@ from katas.k06_training.training import (
     train_step,
 )
 from katas.k07_sampling.sampling import generate
-from katas.k08_engineering.engineering import (
-    CSVLogger,
-    JSONLLogger,
-    RunConfig,
-    load_checkpoint,
-    save_checkpoint,
-)
+from katas.k08_engineering.config import RunConfig
+from katas.k08_engineering.engineering import CSVLogger, JSONLLogger, load_checkpoint, save_checkpoint
 from katas.k09_capstone import capstone
 from katas.k09_capstone.capstone import DatasetInfo, RunSummary, load_tokens
 

@@ -41,13 +41,8 @@ from katas.k06_training.training import (
     train_step,
 )
 from katas.k07_sampling.sampling import generate
-from katas.k08_engineering.engineering import (
-    CSVLogger,
-    JSONLLogger,
-    RunConfig,
-    load_checkpoint,
-    save_checkpoint,
-)
+from katas.k08_engineering.config import RunConfig
+from katas.k08_engineering.engineering import CSVLogger, JSONLLogger, load_checkpoint, save_checkpoint
 
 SAMPLE_TOKENS = 200  # how much the model writes at every evaluation
 EVALUATION_BATCH = 64  # windows that are evaluated at a time; the result does not depend on it

@@ -13,6 +13,8 @@ import pytest
 
 from harness.course.katas import load_course, resolve_kata
 from harness.tests.conftest import REPOSITORY
+from katas.k05_model.model import ModelConfig
+from katas.k08_engineering.config import RunConfig, TrainingConfig
 
 
 def reference(number: str) -> ModuleType:
@@ -50,9 +52,8 @@ class Run:
 
     def save(self, path: Path) -> None:
         parts = {"model": self.model, "optimizer": self.optimizer, "generator": self.generator}
-        training = self.engineering.TrainingConfig(max_steps=7, batch_size=2)
-        model = self.engineering.ModelConfig(vocab_size=5, block_size=8)
-        config = self.engineering.RunConfig("small", model, training)
+        model = ModelConfig(vocab_size=5, block_size=8)
+        config = RunConfig("small", model, TrainingConfig(max_steps=7, batch_size=2))
         self.engineering.save_checkpoint(path, step=7, config=config, **parts)
 
     def load(self, path: Path) -> int:
@@ -116,22 +117,10 @@ def with_weight(name: str) -> Callable[[Any], Any]:
 
 SPOILT = {
     **{name: changed("model", with_weight(name)) for name in ("int64", "bool", "complex64", "float16")},
-    "sparse weight": changed("model", lambda state: {**state, "weight": state["weight"].to_sparse()}),
     "weight as a list": changed("model", lambda state: {**state, "weight": state["weight"].tolist()}),
     "no model": changed("model", lambda _: None),
     "no optimizer": changed("optimizer", lambda _: {}),
     "optimizer without groups": changed("optimizer", lambda state: {"state": state["state"]}),
-    "groups that are numbers": changed("optimizer", lambda state: {**state, "param_groups": [7]}),
-    "optimizer without a step": changed(
-        "optimizer", lambda state: {**state, "state": {0: {"exp_avg": 1.5}, 1: {"exp_avg": 2.5}}}
-    ),
-    "no random numbers": changed("rng", lambda _: {}),
-    "random numbers as text": changed("rng", lambda _: "random"),
-    "torch's as a list": changed("rng", lambda rng: {**rng, "torch": [1, 2]}),
-    "NumPy's too short": changed("rng", lambda rng: {**rng, "numpy": ("MT19937", [1, 2], 0, 0, 0.0)}),
-    "generator as text": changed("generator", lambda _: "state"),
-    "generator of another kind": changed("generator", lambda state: state[:7].clone()),
-    "step as text": changed("step", lambda _: "seven"),
 }
 
 
@@ -141,32 +130,3 @@ def test_a_checkpoint_with_a_part_of_another_kind_is_refused_and_changes_nothing
 ) -> None:
     spoil(checkpoint)
     assert_refused(checkpoint)
-
-
-def test_a_single_flipped_bit_is_refused_or_without_effect(checkpoint: Path) -> None:
-    """A bit of the contents has a checksum; one of the padding between entries has none, and no effect."""
-    contents, expected = checkpoint.read_bytes(), Run(2)
-    expected.load(checkpoint)
-    draw, refused = random.Random(0), 0
-    for at in (draw.randrange(len(contents)) for _ in range(40)):
-        damaged = bytearray(contents)
-        damaged[at] ^= 1 << draw.randrange(8)
-        checkpoint.write_bytes(damaged)
-        run = Run(2)
-        try:
-            run.load(checkpoint)
-        except ValueError:
-            refused += 1
-        else:
-            assert run.state() == expected.state(), f"bit {at} has changed the run, and nothing says so"
-    assert refused > 20, "so few bits of a checkpoint have checksums?"
-
-
-def test_a_folder_and_a_link_to_itself_are_refused_as_checkpoints(tmp_path: Path) -> None:
-    folder, link = tmp_path / "folder.pt", tmp_path / "link.pt"
-    folder.mkdir()
-    assert_refused(folder)
-    link.symlink_to(link)
-    assert_refused(link)
-    with pytest.raises(FileNotFoundError):
-        Run(1).load(tmp_path / "nowhere.pt")
