@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from harness.authoring import forks, links, pages, slip_trials
+from harness.authoring import forks, links, minutes, pages, refusals, slip_trials
 from harness.authoring.slip_trials import Problem
 from harness.commands.reset import reset, utc_now
 from harness.commands.review_words import SCREEN, height
@@ -223,6 +223,9 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _parts_exist,
     _every_test_has_hints,
     _tests_read_as_requirements,
+    minutes.minutes_are_given,
+    refusals.refusals_come_last,
+    refusals.refusals_are_proven,
     _nothing_needs_a_later_kata,
     _hints_do_not_quote_the_solution,
     _review_questions_exist,

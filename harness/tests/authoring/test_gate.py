@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 
 from harness.authoring.gate import check, fix
+from harness.course.kata_tests import read_tests
 from harness.course.katas import load_course
+from harness.course.slips import slips_path
 from harness.course.stubs import make_stub
-from harness.tests.support.miniature import Miniature
+from harness.tests.support.miniature import HINT, Miniature
 
 QUESTION = '[[question]]\nask = "Why?"\nanswer = "Because."\n'
 
 
 def complete_parts(mini: Miniature) -> None:
     for kata in (mini.doubles, mini.layers):
-        for name in ("README.md", "theory.md", "notebook.ipynb"):
+        for name in ("theory.md", "notebook.ipynb"):
             (kata.folder / name).write_text("text")
+        rows = [f"| `{test.name}` | 1 |\n" for test in read_tests(kata)]
+        (kata.folder / "README.md").write_text("".join(["| tests | minutes |\n|---|---|\n", *rows]))
         (kata.folder / "review.toml").write_text(5 * QUESTION)
     fix(load_course(mini.root))
 
@@ -32,10 +36,53 @@ def test_the_miniature_passes(mini: Miniature) -> None:
     assert problems(mini) == []
 
 
+def test_a_refusal_that_is_promised_and_proven_passes(mini: Miniature) -> None:
+    complete_parts(mini)
+    add_a_refusal(mini, promise="Raises ValueError if x is empty.", slip=OMITTED)
+    assert not [problem for problem in problems(mini) if "ValueError" in problem]
+
+
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+
+
+def add_a_refusal(
+    mini: Miniature, promise: str = "", slip: str = "", test: str = "test_word_is_refused"
+) -> None:
+    """Let outer refuse empty vectors."""
+    promised = f"x with an entry of y.\n\n    {promise}\n    " if promise else "x with an entry of y."
+    edit(mini.doubles.solution, "x with an entry of y.", promised)
+    edit(
+        mini.doubles.solution,
+        "    return x[:, None] * y",
+        "    if not len(x):\n        raise ValueError(len(x))\n    return x[:, None] * y",
+    )
+    with mini.doubles.tests.open("a") as tests:
+        tests.write(f'\n\ndef {test}():\n    """An empty x is refused."""\n')
+    with mini.doubles.hints.open("a") as hints:
+        hints.write(f"[{test}]\n{HINT}")
+    with (mini.doubles.folder / "README.md").open("a") as readme:
+        readme.write(f"| `{test}` | 1 |\n")
+    with slips_path(mini.doubles).open("a") as slips:
+        slips.write(slip)
+    fix(mini.course)
+
+
+OMITTED = """
+[[slip]]
+id = "not-refused"
+find = "    if not len(x):\\n"
+replace = "    if False:\\n"
+diagnosis = "It is not refused."
+caught_by = "test_word_is_refused"
+"""
+
+
+def refuse_early(mini: Miniature) -> None:
+    for path in (mini.doubles.tests, mini.doubles.hints, mini.doubles.folder / "README.md"):
+        edit(path, "test_double_of_any", "test_any_is_refused")
 
 
 def quote_the_solution(mini: Miniature) -> None:
@@ -44,6 +91,36 @@ def quote_the_solution(mini: Miniature) -> None:
 
 
 BREAKAGES = [
+    (
+        lambda mini: edit(mini.doubles.hints, "minutes = 1\n", ""),
+        "katas/k00_doubles/hints.toml: has no minutes for test_double_of_one."
+        " Remedy: add minutes = … to [test_double_of_one]",
+    ),
+    (
+        lambda mini: edit(mini.doubles.hints, "minutes = 1\n", "minutes = 2\n"),
+        "katas/k00_doubles/README.md: says 1 minutes for test_double_of_one, hints.toml 2 for its row."
+        " Remedy: add them up again",
+    ),
+    (
+        lambda mini: edit(mini.doubles.folder / "README.md", "| `test_outer` | 1 |\n", ""),
+        "katas/k00_doubles/README.md: lists test_outer 0 times."
+        " Remedy: give its table one row per function, with the tests in order",
+    ),
+    (
+        refuse_early,
+        "katas/k00_doubles/test_doubles.py: test_double_leaves_its_input_alone stands after"
+        " test_any_is_refused. Remedy: move the refusals to the end of the file",
+    ),
+    (
+        lambda mini: add_a_refusal(mini, slip=OMITTED),
+        "solutions/k00_doubles/doubles.py:19: raises ValueError, which no docstring promises."
+        " Remedy: write: Raises ValueError …",
+    ),
+    (
+        lambda mini: add_a_refusal(mini, promise="Raises ValueError if x is empty."),
+        "solutions/k00_doubles/doubles.py:22: raises ValueError, and no slip shows that a test needs it."
+        " Remedy: add a slip that omits it, caught by a test whose name ends in _is_refused or _are_refused",
+    ),
     (
         lambda mini: edit(mini.doubles.stub, "Return twice", "Return two times"),
         "katas/k00_doubles/doubles.py: is not the stub made from its solution. Remedy: harness check --fix",

@@ -118,7 +118,7 @@ def test_doubler_of_zero():
     assert Doubler()(torch.zeros(1)).item() == 0
 '''
 
-HINT = 'nudge = "Look at {name}."\nwhere = "At its docstring."\npseudocode = "Twice."\n'
+HINT = 'minutes = 1\nnudge = "Look at {name}."\nwhere = "At its docstring."\npseudocode = "Twice."\n'
 
 _KATAS = {"k00_doubles": (NUMBERS, TEST_NUMBERS), "k01_layers": (LAYERS, TEST_LAYERS)}
 
