@@ -51,15 +51,20 @@ def main() -> None:
     "--json", "as_json", is_flag=True, help="Print JSON (schema: harness/commands/status.schema.json)."
 )
 @click.option("--check", is_flag=True, help="Exit with status 1 unless every kata is complete and unedited.")
-def status(as_json: bool, check: bool) -> None:
+@click.option("--times", is_flag=True, help="Show how long each test took you, and the expected time.")
+def status(as_json: bool, check: bool, times: bool) -> None:
     """Show your progress and the next test."""
     from harness.commands import status as statuses
     from harness.progress.ledger import Ledger
 
     ledger = Ledger(_course())
     progress = ledger.progress()
+    if as_json and times:
+        raise click.UsageError("--times shows a table. Next: leave out --json, or --times")
     if as_json:
         click.echo(json.dumps(statuses.as_json(progress), indent=2))
+    elif times:
+        statuses.show_times(progress, ledger.stored)
     else:
         statuses.show_table(progress)
         _print(statuses.closing_lines(progress, ledger.stored, _course()))

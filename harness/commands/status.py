@@ -1,17 +1,21 @@
-"""`harness status`: progress as a table or as JSON."""
+"""`harness status`: progress as a table or as JSON, and the time that it took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.commands.words import STATUS_HEADINGS
-from harness.course.katas import Course
+from harness.commands.words import STATUS_HEADINGS, TIMES_HEADINGS, minutes, times_explained
+from harness.course.hints import read_minutes
+from harness.course.katas import Course, Kata
 from harness.progress.receipts import Receipts
 from harness.progress.standing import KataProgress, current_kata, next_kata
+from harness.progress.times import minutes_spent
 from harness.progress.words import notices, state_of, status_next
 from harness.terminal import table
 from harness.terminal.lines import Line
+from harness.terminal.show import show
 from harness.terminal.table import Row
 
 SCHEMA_VERSION = 1
@@ -42,6 +46,33 @@ def show_table(progress: Sequence[KataProgress]) -> None:
     """Print a table of the katas, as wide as the terminal allows."""
     current = current_kata(progress)
     table.show_table(STATUS_HEADINGS, [_table_row(each, state_of(each, current)) for each in progress])
+
+
+def show_times(progress: Sequence[KataProgress], stored: Receipts) -> None:
+    """Print the minutes that each test took, test by test for the katas that were begun."""
+    spent = minutes_spent(stored.entries, {each.kata.name: each.tests for each in progress})
+    rows = [row for each in progress for row in _time_rows(each, spent.get(each.kata.name, {}))]
+    table.show_table(TIMES_HEADINGS, rows, right=TIMES_HEADINGS[1:])
+    show([Line(), times_explained()])
+
+
+def _time_rows(each: KataProgress, spent: Mapping[str, float]) -> Iterator[Row]:
+    expected = _expected(each.kata)
+    total = Row(
+        (each.kata.title, minutes(sum(spent.values())), minutes(sum(expected.values()))),
+        "bold" if spent else "dim",
+    )
+    yield total
+    if spent:
+        for test in each.tests:
+            yield Row((f"  {test}", minutes(spent.get(test, 0)), minutes(expected.get(test, 0))))
+
+
+def _expected(kata: Kata) -> dict[str, int]:
+    try:
+        return read_minutes(kata)
+    except (OSError, tomllib.TOMLDecodeError):
+        return {}  # a hints.toml that was edited: the learner's own times are still there
 
 
 def _table_row(each: KataProgress, state: str) -> Row:

@@ -7,12 +7,28 @@ from collections.abc import Sequence
 
 from harness.course.katas import Kata
 from harness.progress.standing import KataProgress
+from harness.progress.times import PAUSE
 from harness.progress.words import lock_reason
 from harness.terminal.lines import WIDTH, Line, paragraph, plural
 
 STATUS_HEADINGS = ("kata", "passed", "state")
+TIMES_HEADINGS = ("kata and tests", "your minutes", "expected")
 YOURS, REFERENCE = "yours", "reference"
 NOT_IN_YOUR_FILE = "# not in your file"
+
+
+def minutes(number: float) -> str:
+    """Return whole minutes, "<1" for a part of one, nothing for none."""
+    return "" if not number else "<1" if number < 1 else f"{number:.0f}"
+
+
+def times_explained() -> Line:
+    pause = PAUSE.total_seconds() / 60
+    return Line(
+        f"Your minutes: from one run to the next, pauses of more than {pause:.0f} minutes left out."
+        " Expected: a newcomer's, without reading theory.md.",
+        "dim",
+    )
 
 
 def was_reset(kata: Kata, backup: str) -> list[Line]:

@@ -67,3 +67,40 @@ def test_status_works_from_a_sub_folder(mini: Miniature) -> None:
 def test_status_fits_a_narrow_terminal(mini: Miniature) -> None:
     out = mini.harness("status", COLUMNS="40").out
     assert max(len(line) for line in out.splitlines()) <= 40
+
+
+def at(clock: str, **outcome: list[str]) -> str:
+    receipt = {"kata": "k00_doubles", "passed": [], "tests_digest": "t", "stub_digest": "s", "failed": []}
+    return json.dumps(receipt | outcome | {"time": f"2026-03-01T{clock}+00:00"}) + "\n"
+
+
+def test_status_times_shows_each_tests_minutes_beside_the_expected_ones(mini: Miniature) -> None:
+    state = mini.root / ".harness"
+    state.mkdir(exist_ok=True)
+    (state / "progress.jsonl").write_text(
+        at("10:00:00", failed=["test_double_of_one"])
+        + at("10:12:00", passed=["test_double_of_one"])
+        + at("10:12:20", passed=["test_double_of_any"])
+    )
+    out = mini.harness("status", "--times").out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["00", "doubles", "12", "4"] in rows
+    assert ["test_double_of_one", "12", "1"] in rows
+    assert ["test_double_of_any", "<1", "1"] in rows
+    assert ["test_outer", "1"] in rows
+    assert ["01", "layers", "2"] in rows, "a kata that was not begun has one row"
+    assert "test_doubler" not in out
+    assert "pauses of more than 30 minutes left out" in out
+
+
+def test_status_times_without_readable_hints_shows_ones_own_times(mini: Miniature) -> None:
+    mini.doubles.hints.write_text("not = = toml")
+    result = mini.harness("status", "--times")
+    assert result.code == 0
+    assert ["00", "doubles"] in [line.split() for line in result.out.splitlines()]
+
+
+def test_status_refuses_times_as_json(mini: Miniature) -> None:
+    result = mini.harness("status", "--times", "--json")
+    assert result.code == 2
+    assert "--times shows a table. Next: leave out --json, or --times" in result.err
