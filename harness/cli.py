@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -422,25 +423,31 @@ def data(name: str | None, source: Path | None) -> None:
 
 @main.command()
 @click.argument("kata", required=False, shell_complete=_kata_names)
-def review(kata: str | None) -> None:
-    """Ask review questions.
+@click.option("--all", "everything", is_flag=True, help="Ask all questions, due or not.")
+def review(kata: str | None, everything: bool) -> None:
+    """Ask the review questions that are due.
 
-    Think, then press a key for the answer, or q to quit. With KATA, ask only the questions of that kata.
-    Without a terminal, all are printed with their answers.
+    Those of a completed kata come after 1, 3, 7 and 21 days; one that you did not know comes again the next
+    day. With KATA, ask the questions of that kata. Think, then press a key for the answer, or type the
+    number; q quits. Without a terminal, questions are printed with their answers.
     """
     from harness.commands import review as reviews
     from harness.commands.review_words import no_questions
     from harness.course import questions
 
-    course = _course()
-    columns = shutil.get_terminal_size().columns
+    if kata and everything:
+        raise click.UsageError("--all means every kata. Next: leave out --all, or KATA")
+    course, columns = _course(), shutil.get_terminal_size().columns
     try:
         cards = list(questions.cards([_kata(course, kata)] if kata else course.katas))
     except questions.BadReview as error:
         path = course.relative(questions.review_path(error.kata))
         raise click.ClickException(no_questions(error.kata, path, error.problem)) from None
+    if not kata and not everything:
+        cards = reviews.due_now(course, cards, _print)
     if sys.stdin.isatty() and sys.stdout.isatty():
-        reviews.ask(cards, _print, _read_key, columns)
+        note = functools.partial(reviews.note, course, _print)
+        reviews.Dialogue(_print, _read_key, _read_line, note, columns).ask(cards)
     else:
         reviews.show_all(cards, _print, columns)
 
@@ -567,6 +574,18 @@ def _read_key(prompt: str) -> str:
         sys.exit(_INTERRUPTED)
     finally:
         click.echo(f"\r{' ' * len(text)}\r", nl=False)
+
+
+def _read_line(prompt: str) -> str:
+    """Show a prompt and return what is typed before Enter; q at the end of the input."""
+    from harness.terminal.lines import encodable
+
+    try:
+        return input(encodable(prompt, sys.stdout.encoding))
+    except EOFError:
+        return "q"
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
 
 
 def _print(lines: Iterable[Line]) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course.katas import Kata
-from harness.course.words import NOT_QUESTIONS, empty_question, wrong_question_keys
+from harness.course.numbers import read_number
+from harness.course.words import NOT_QUESTIONS, empty_question, not_a_number, wrong_question_keys
 
 FILE = "review.toml"
 
@@ -20,6 +21,7 @@ class Question:
 
     ask: str
     answer: str
+    number: str = ""  # the answer in short, if it is a number: "3.7"
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,12 @@ def paragraphs(text: str, width: int) -> list[str]:
 
 
 def _question(kata: Kata, number: int, row: object) -> Question:
-    if not isinstance(row, dict) or set(row) != {"ask", "answer"}:
+    if not isinstance(row, dict) or set(row) - {"number"} != {"ask", "answer"}:
         raise BadReview(kata, wrong_question_keys(number))
     texts = [str(row[name]).strip("\n") for name in ("ask", "answer")]
     if not all(text.strip() for text in texts):
         raise BadReview(kata, empty_question(number))
-    return Question(*texts)
+    answer = str(row.get("number", ""))
+    if answer and str(read_number(answer)) != answer:
+        raise BadReview(kata, not_a_number(number, answer))
+    return Question(*texts, answer)

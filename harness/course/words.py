@@ -12,7 +12,11 @@ def unknown_kata(argument: str, first: str, last: str, nearest: str) -> str:
 
 
 def wrong_question_keys(number: int) -> str:
-    return f"question {number} needs ask and answer, and nothing else"
+    return f"question {number} needs ask and answer, may have number, and nothing else"
+
+
+def not_a_number(number: int, answer: str) -> str:
+    return f"question {number} has number = {answer!r}, which is not how Python writes that number"
 
 
 def empty_question(number: int) -> str:

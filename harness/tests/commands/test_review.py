@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,8 +34,8 @@ def asked(mini: Miniature) -> Miniature:
 # --- without a terminal ------------------------------------------------------------------------
 
 
-def sitting(mini: Miniature, keys: str) -> list[str]:
-    """Return the lines and prompts shown when these keys are pressed."""
+def sitting(mini: Miniature, keys: str, typed: str = "") -> list[str]:
+    """Return the lines and prompts shown, and what is noted, when this is typed and pressed."""
     seen: list[str] = []
     left = iter(keys)
 
@@ -40,30 +43,71 @@ def sitting(mini: Miniature, keys: str) -> list[str]:
         seen.append(prompt)
         return next(left)
 
+    def read_line(prompt: str) -> str:
+        seen.append(prompt)
+        return typed
+
     shown = list(cards([mini.doubles]))
-    review.ask(shown, lambda lines: seen.extend(line.text for line in lines if line.text), read_key, 80)
+    dialogue = review.Dialogue(
+        lambda lines: seen.extend(line.text for line in lines if line.text),
+        read_key,
+        read_line,
+        lambda card, known: seen.append(f"noted: {card.number} {known}"),
+        80,
+    )
+    dialogue.ask(shown)
     return seen
 
 
+KNOWN = "y: I knew it · n: not yet · other keys: skip · q: quit"
+
+
 def test_each_question_waits_for_a_key_and_each_answer_too(asked: Miniature) -> None:
-    assert sitting(asked, "   ") == [
+    assert sitting(asked, "    ") == [
         "kata 00 doubles · question 1 of 2",
         "Why?",
         "any key: show the answer · q: quit",
         "  Because.",
-        "any key: next question · q: quit",
+        KNOWN,
         "kata 00 doubles · question 2 of 2",
         "How?",
         "any key: show the answer · q: quit",
         "  So.",
+        KNOWN,
         "That was the last question.",
     ]
+
+
+def test_whether_an_answer_was_known_is_noted_for_y_and_n(asked: Miniature) -> None:
+    assert [line for line in sitting(asked, " y n") if line.startswith("noted")] == [
+        "noted: 1 True",
+        "noted: 2 False",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("3.68 %", ["Right: 3.7.", "  So.", "noted: 1 True", "any key: go on · q: quit"]),
+        ("4", ["You wrote 4; it is 3.7.", "  So.", "noted: 1 False", "any key: go on · q: quit"]),
+        ("four", ["'four' does not begin with a number.", "  So.", KNOWN]),
+        ("", ["  So.", KNOWN]),
+    ],
+)
+def test_an_answer_that_is_a_number_can_be_typed(asked: Miniature, typed: str, shown: list[str]) -> None:
+    (asked.doubles.folder / "review.toml").write_text(
+        '[[question]]\nask = "How many?"\nanswer = "So."\nnumber = "3.7"\n'
+    )
+    start = ["kata 00 doubles · question 1 of 1", "How many?"]
+    prompt = "your number (Enter: show the answer · q: quit): "
+    assert sitting(asked, " ", typed) == [*start, prompt, *shown, "That was the last question."]
+    assert sitting(asked, "", "q") == [*start, prompt]
 
 
 @pytest.mark.parametrize("key", ["q", "Q", "\x1b", "\x04"])
 def test_q_escape_and_end_of_file_quit_without_the_answer(asked: Miniature, key: str) -> None:
     assert sitting(asked, key)[-1] == "any key: show the answer · q: quit"
-    assert sitting(asked, f" {key}")[-1] == "any key: next question · q: quit"
+    assert sitting(asked, f" {key}")[-1] == KNOWN
 
 
 @pytest.mark.parametrize("card", SHIPPED, ids=lambda card: f"{card.kata.name}-{card.number}")
@@ -97,7 +141,34 @@ def test_into_a_pipe_everything_is_printed(asked: Miniature) -> None:
         "kata 01 layers · question 1 of 2\n\nWhy?\n\n  Because.\n\n"
         "kata 01 layers · question 2 of 2\n\nHow?\n\n  So.\n\n"
     )
-    assert asked.harness("review").out.count("question 1 of 2") == 2
+    assert asked.harness("review", "--all").out.count("question 1 of 2") == 2
+
+
+def test_without_a_kata_it_asks_what_is_due(asked: Miniature) -> None:
+    assert asked.harness("review").out == (
+        "No question is due. Those of a completed kata come after 1, 3, 7 and 21 days.\n"
+        "Next: harness review 01, or harness review --all\n"
+    )
+    asked.solve(asked.doubles)
+    asked.pytest("katas/00")
+    assert "The next: 2 questions on " in asked.harness("review").out
+    path = asked.root / ".harness" / "progress.jsonl"
+    days_ago = (datetime.now(UTC) - timedelta(days=1.1)).isoformat(timespec="seconds")
+    path.write_text(re.sub(r'"time": "[^"]*"', f'"time": "{days_ago}"', path.read_text()))
+    assert asked.harness("review").out.count("kata 00 doubles · question") == 2
+
+
+def test_all_questions_and_those_of_a_kata_exclude_each_other(asked: Miniature) -> None:
+    result = asked.harness("review", "0", "--all")
+    assert result.code == 2
+    assert "--all means every kata. Next: leave out --all, or KATA" in result.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_what_was_known_is_remembered(asked: Miniature) -> None:
+    on_a_terminal(asked.root, " y n")
+    lines = (asked.root / ".harness" / "recall.jsonl").read_text().split("\n")
+    assert [json.loads(line)["known"] for line in lines if line] == [True, False]
 
 
 def test_without_questions_it_says_how_to_restore_them(mini: Miniature) -> None:
@@ -110,7 +181,7 @@ def test_without_questions_it_says_how_to_restore_them(mini: Miniature) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize(("keys", "status"), [("q", 0), (" q", 0), ("   ", 0), ("\x03", 130), ("\x04", 0)])
+@pytest.mark.parametrize(("keys", "status"), [("q", 0), (" q", 0), ("    ", 0), ("\x03", 130), ("\x04", 0)])
 def test_on_a_terminal_it_follows_the_keys_and_restores_the_settings(
     asked: Miniature, keys: str, status: int
 ) -> None:

@@ -21,7 +21,14 @@ def test_paragraphs_are_wrapped_except_indented_ones() -> None:
         (None, "No such file or directory"),
         ("[[question]", "Expected ']]'"),
         ("x = 1\n", "it must contain only [[question]] tables"),
-        ('[[question]]\nask = "Why?"\n', "question 1 needs ask and answer, and nothing else"),
+        (
+            '[[question]]\nask = "Why?"\n',
+            "question 1 needs ask and answer, may have number, and nothing else",
+        ),
+        (
+            '[[question]]\nask = "How many?"\nanswer = "Two."\nnumber = "two"\n',
+            "question 1 has number = 'two', which is not how Python writes that number",
+        ),
         ('[[question]]\nask = "Why?"\nanswer = " "\n', "question 1 has an empty ask or answer"),
     ],
 )
