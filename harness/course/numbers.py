@@ -30,5 +30,5 @@ def is_right(given: Decimal, answer: str) -> bool:
     """True if a number, rounded to the digits of the answer, is the answer: 3.68 is, where that says 3.7."""
     wanted = Decimal(answer)
     _, _, exponent = wanted.as_tuple()
-    assert isinstance(exponent, int), "an answer is finite"
+    assert isinstance(exponent, int)  # an answer is finite
     return abs(given - wanted) <= Decimal((0, (5,), exponent - 1))

@@ -81,10 +81,13 @@ def paragraphs(text: str, width: int) -> list[str]:
 def _question(kata: Kata, number: int, row: object) -> Question:
     if not isinstance(row, dict) or set(row) - {"number"} != {"ask", "answer"}:
         raise BadReview(kata, wrong_question_keys(number))
-    texts = [str(row[name]).strip("\n") for name in ("ask", "answer")]
-    if not all(text.strip() for text in texts):
+    question = Question(
+        ask=str(row["ask"]).strip("\n"),
+        answer=str(row["answer"]).strip("\n"),
+        number=str(row.get("number", "")),
+    )
+    if not (question.ask.strip() and question.answer.strip()):
         raise BadReview(kata, empty_question(number))
-    answer = str(row.get("number", ""))
-    if answer and str(read_number(answer)) != answer:
-        raise BadReview(kata, not_a_number(number, answer))
-    return Question(*texts, answer)
+    if question.number and str(read_number(question.number)) != question.number:
+        raise BadReview(kata, not_a_number(number, question.number))
+    return question

@@ -145,13 +145,13 @@ def test_into_a_pipe_everything_is_printed(asked: Miniature) -> None:
 
 
 def test_without_a_kata_it_asks_what_is_due(asked: Miniature) -> None:
-    assert asked.harness("review").out == (
-        "No question is due. Those of a completed kata come after 1, 3, 7 and 21 days.\n"
-        "Next: harness review 01, or harness review --all\n"
+    assert " ".join(asked.harness("review").out.split()) == (
+        "No question is due. Those of a completed kata come after 1, 3, 7 and 21 days."
+        " Next: harness review 01, or harness review --all"
     )
     asked.solve(asked.doubles)
     asked.pytest("katas/00")
-    assert "The next: 2 questions on " in asked.harness("review").out
+    assert "The next: 2 questions on " in " ".join(asked.harness("review").out.split())
     path = asked.root / ".harness" / "progress.jsonl"
     days_ago = (datetime.now(UTC) - timedelta(days=1.1)).isoformat(timespec="seconds")
     path.write_text(re.sub(r'"time": "[^"]*"', f'"time": "{days_ago}"', path.read_text()))
