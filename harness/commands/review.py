@@ -12,14 +12,14 @@ from harness.course.numbers import is_right, read_number
 from harness.course.questions import Card
 from harness.progress.ledger import Ledger
 from harness.progress.recall import (
-    Recall,
+    Answered,
     coming,
     completed_at,
     due,
     fingerprint,
-    read_recalls,
+    read_answered,
     recall_path,
-    save_recall,
+    save_answered,
 )
 from harness.terminal.lines import Line
 
@@ -85,10 +85,10 @@ def due_now(course: Course, cards: Sequence[Card], show: Show) -> list[Card]:
         if each.complete
         and (time := completed_at(each.tests, [one for one in receipts if one.kata == each.kata.name]))
     }
-    recalls = read_recalls(recall_path(course))
-    found = due(cards, completed, recalls, now)
+    answered = read_answered(recall_path(course))
+    found = due(cards, completed, answered, now)
     if not found:
-        times = [when.astimezone().date() for _, when in coming(cards, completed, recalls)]
+        times = [when.astimezone().date() for _, when in coming(cards, completed, answered)]
         show(words.nothing_due(min(times, default=None), times.count(min(times, default=now.date()))))
     return found
 
@@ -96,9 +96,9 @@ def due_now(course: Course, cards: Sequence[Card], show: Show) -> list[Card]:
 def note(course: Course, show: Show, card: Card, known: bool) -> None:
     """Save whether a question was known."""
     path = recall_path(course)
-    recall = Recall(fingerprint(card), known, datetime.now(UTC).isoformat(timespec="seconds"))
+    answered = Answered(fingerprint(card), known, datetime.now(UTC).isoformat(timespec="seconds"))
     try:
-        save_recall(path, recall)
+        save_answered(path, answered)
     except OSError as error:
         show([words.not_saved(course.relative(path), error.strerror or str(error))])
 

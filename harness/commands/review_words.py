@@ -48,7 +48,7 @@ def nothing_due(coming: date | None, number: int) -> list[Line]:
     text = f"No question is due. Those of a completed kata come after {days} and {DAYS[-1]} days."
     if coming:
         text += f" The next: {plural(number, 'question')} on {coming:%A, %d %B}."
-    return [Line(text), Line(NOT_DUE, "bold")]
+    return [Line(text), Line(NOT_DUE, "title")]
 
 
 def not_saved(path: str, problem: str) -> Line:

@@ -23,7 +23,7 @@ DAYS = (1, 3, 7, 21)  # from one box to the next; the first counts from the day 
 
 
 @dataclass(frozen=True)
-class Recall:
+class Answered:
     """A fact: this question was known, or not, at this time."""
 
     question: str  # its fingerprint
@@ -41,19 +41,19 @@ def fingerprint(card: Card) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def read_recalls(path: Path) -> list[Recall]:
-    """Return the recalls in the file; empty if it cannot be read."""
+def read_answered(path: Path) -> list[Answered]:
+    """Return the answers in the file; empty if it cannot be read."""
     found = []
     for fact in read_lines(path):
         match fact:
             case {"question": str(question), "known": bool(known), "time": str(time)} if _parsed(time):
-                found.append(Recall(question, known, time))
+                found.append(Answered(question, known, time))
     return found
 
 
-def save_recall(path: Path, recall: Recall) -> None:
-    """Append a recall. Raises OSError (read-only folder, full disk)."""
-    append_line(path, asdict(recall))
+def save_answered(path: Path, answered: Answered) -> None:
+    """Append an answer. Raises OSError (read-only folder, full disk)."""
+    append_line(path, asdict(answered))
 
 
 def completed_at(tests: Iterable[str], receipts: Iterable[Receipt]) -> datetime | None:
@@ -71,10 +71,10 @@ def completed_at(tests: Iterable[str], receipts: Iterable[Receipt]) -> datetime 
     return max(known) if known and len(known) == len(times) else None
 
 
-def next_due(completed: datetime, recalls: Iterable[Recall]) -> datetime | None:
+def next_due(completed: datetime, answered: Iterable[Answered]) -> datetime | None:
     """Return when a question comes next; None if it has been known after the longest interval."""
     box, since = 0, completed
-    for each in recalls:
+    for each in answered:
         time = _parsed(each.time)
         if time is None or (each.known and time < since + timedelta(days=DAYS[box])):
             continue  # knowing it before it is due proves nothing
@@ -85,19 +85,19 @@ def next_due(completed: datetime, recalls: Iterable[Recall]) -> datetime | None:
 
 
 def due(
-    cards: Iterable[Card], completed: Mapping[str, datetime], recalls: Sequence[Recall], now: datetime
+    cards: Iterable[Card], completed: Mapping[str, datetime], answered: Sequence[Answered], now: datetime
 ) -> list[Card]:
     """Return the questions that are due, the longest overdue first. `completed` is by kata."""
-    waiting = [(when, card) for card, when in coming(cards, completed, recalls) if when <= now]
+    waiting = [(when, card) for card, when in coming(cards, completed, answered) if when <= now]
     return [card for _, card in sorted(waiting, key=lambda pair: pair[0])]
 
 
 def coming(
-    cards: Iterable[Card], completed: Mapping[str, datetime], recalls: Sequence[Recall]
+    cards: Iterable[Card], completed: Mapping[str, datetime], answered: Sequence[Answered]
 ) -> list[tuple[Card, datetime]]:
     """Return the questions of completed katas that come again, and when."""
-    by_question: dict[str, list[Recall]] = {}
-    for each in recalls:
+    by_question: dict[str, list[Answered]] = {}
+    for each in answered:
         by_question.setdefault(each.question, []).append(each)
     found = []
     for card in cards:

@@ -9,13 +9,13 @@ import pytest
 
 from harness.course.questions import cards
 from harness.progress.recall import (
-    Recall,
+    Answered,
     completed_at,
     due,
     fingerprint,
     next_due,
-    read_recalls,
-    save_recall,
+    read_answered,
+    save_answered,
 )
 from harness.progress.receipts import Receipt
 from harness.tests.support.miniature import Miniature
@@ -25,34 +25,34 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REVIEW = '[[question]]\nask = "Why?"\nanswer = "Because."\n\n[[question]]\nask = "How?"\nanswer = "So."\n'
 
 
-def recall(day: float, *, known: bool, question: str = "x") -> Recall:
-    return Recall(question, known, (START + day * DAY).isoformat())
+def answer(day: float, *, known: bool, question: str = "x") -> Answered:
+    return Answered(question, known, (START + day * DAY).isoformat())
 
 
 @pytest.mark.parametrize(
-    ("recalls", "days"),
+    ("answered", "days"),
     [
         ([], 1),
-        ([recall(1, known=True)], 1 + 3),
-        ([recall(1, known=True), recall(4, known=True)], 4 + 7),
-        ([recall(1, known=True), recall(5, known=True), recall(12, known=True)], 12 + 21),
-        ([recall(1, known=True), recall(4, known=False)], 4 + 1),
-        ([recall(1, known=False), recall(2, known=True)], 2 + 3),
+        ([answer(1, known=True)], 1 + 3),
+        ([answer(1, known=True), answer(4, known=True)], 4 + 7),
+        ([answer(1, known=True), answer(5, known=True), answer(12, known=True)], 12 + 21),
+        ([answer(1, known=True), answer(4, known=False)], 4 + 1),
+        ([answer(1, known=False), answer(2, known=True)], 2 + 3),
     ],
     ids=["fresh", "once", "twice", "three times", "forgotten", "known at last"],
 )
-def test_a_question_comes_later_each_time_it_was_known(recalls: list[Recall], days: float) -> None:
-    assert next_due(START, recalls) == START + days * DAY
+def test_a_question_comes_later_each_time_it_was_known(answered: list[Answered], days: float) -> None:
+    assert next_due(START, answered) == START + days * DAY
 
 
 def test_a_question_known_after_three_weeks_does_not_come_again() -> None:
-    known = [recall(day, known=True) for day in (1, 4, 11, 32)]
+    known = [answer(day, known=True) for day in (1, 4, 11, 32)]
     assert next_due(START, known) is None
 
 
 def test_knowing_it_before_it_is_due_proves_nothing_but_forgetting_it_does() -> None:
-    assert next_due(START, [recall(0.1, known=True)]) == START + DAY
-    assert next_due(START, [recall(1, known=True), recall(2, known=False)]) == START + 3 * DAY
+    assert next_due(START, [answer(0.1, known=True)]) == START + DAY
+    assert next_due(START, [answer(1, known=True), answer(2, known=False)]) == START + 3 * DAY
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def asked(mini: Miniature) -> Miniature:
 def test_only_katas_that_are_complete_are_asked_about_the_longest_overdue_first(asked: Miniature) -> None:
     why, how = cards([asked.doubles])
     every = list(cards([asked.doubles, asked.layers]))
-    recalls = [recall(1, known=True, question=fingerprint(why))]
+    answered = [answer(1, known=True, question=fingerprint(why))]
     completed = {asked.doubles.name: START}
-    assert due(every, completed, recalls, START + 5 * DAY) == [how, why]
-    assert due(every, completed, recalls, START + 2 * DAY) == [how]
-    assert due(every, completed, recalls, START + DAY / 2) == []
+    assert due(every, completed, answered, START + 5 * DAY) == [how, why]
+    assert due(every, completed, answered, START + 2 * DAY) == [how]
+    assert due(every, completed, answered, START + DAY / 2) == []
 
 
 def test_a_kata_is_complete_when_the_last_of_its_tests_has_passed(asked: Miniature) -> None:
@@ -85,9 +85,9 @@ def test_a_kata_is_complete_when_the_last_of_its_tests_has_passed(asked: Miniatu
 
 def test_what_was_known_is_saved_line_by_line_and_foreign_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "state" / "recall.jsonl"
-    assert read_recalls(path) == []
+    assert read_answered(path) == []
     for known in (True, False):
-        save_recall(path, Recall("x", known, START.isoformat()))
+        save_answered(path, Answered("x", known, START.isoformat()))
     with path.open("a") as file:
         file.write('torn {\n{"question": "x"}\n{"question": "x", "known": 1, "time": "2026-03-01"}\n')
-    assert [each.known for each in read_recalls(path)] == [True, False]
+    assert [each.known for each in read_answered(path)] == [True, False]
