@@ -101,3 +101,13 @@ def status_next(following: KataProgress | None, proven: bool) -> list[Line]:
         return course_complete(proven)
     test = [Line(f"      {following.next_test}", "dim")] if following.next_test else []
     return [Line(f"Next: {following.kata.command}"), *test]
+
+
+GUESS_FIRST = "Put your guess in the place of ... and run this cell again."
+GUESS_KEPT = "Your guess is kept; you will see it beside the result."
+GUESS_TOO_LATE = "You have seen the result: your guess from before stays."
+NO_SLIDERS = "A slider would be here:  pip install ipywidgets  (and restart the kernel)"
+
+
+def guess_and_result(name: str, guess: str | None, result: str) -> str:
+    return f"{name}: {result} (you guessed {guess})" if guess else f"{name}: {result} (you made no guess)"
