@@ -48,8 +48,6 @@ class LayerNorm(nn.Module):
         """Create the parameters `weight`, all ones, and `bias`, all zeros, both of shape (d_model,).
 
         With bias=False the attribute `bias` is None and the state dict holds `weight` only.
-
-        Raises ValueError naming d_model if it is not positive, and naming eps if it is negative.
         """
         raise NotImplementedError
 
@@ -83,9 +81,6 @@ class FeedForward(nn.Module):
         Each is a linear map with a parameter `weight`, of shape (out, in), and a parameter `bias`;
         with bias=False neither has a bias. `dropout` is the share of the output that is dropped in
         training.
-
-        Raises ValueError naming d_model or d_ff if it is not positive, and naming dropout if it is
-        outside [0, 1).
         """
         raise NotImplementedError
 
@@ -132,10 +127,6 @@ class TransformerBlock(nn.Module):
         norms have the default eps. With bias=False none of the four has a bias anywhere. `dropout`
         is the share that is dropped in training: of the attention weights, and of what each of the
         two sub-layers is about to add.
-
-        Raises ValueError naming d_model, num_heads or d_ff if it is not positive, naming both
-        d_model and num_heads if num_heads does not divide d_model, and naming dropout if it is
-        outside [0, 1).
         """
         raise NotImplementedError
 

@@ -53,13 +53,8 @@ class LayerNorm(nn.Module):
         """Create the parameters `weight`, all ones, and `bias`, all zeros, both of shape (d_model,).
 
         With bias=False the attribute `bias` is None and the state dict holds `weight` only.
-
-        Raises ValueError naming d_model if it is not positive, and naming eps if it is negative.
         """
         super().__init__()
-        _check_positive(d_model=d_model)
-        if eps < 0:
-            raise ValueError(f"eps must not be negative, not {eps}")
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(d_model))
         # An absent parameter is registered all the same: the module knows the name, stores nothing.
@@ -103,14 +98,8 @@ class FeedForward(nn.Module):
         Each is a linear map with a parameter `weight`, of shape (out, in), and a parameter `bias`;
         with bias=False neither has a bias. `dropout` is the share of the output that is dropped in
         training.
-
-        Raises ValueError naming d_model or d_ff if it is not positive, and naming dropout if it is
-        outside [0, 1).
         """
         super().__init__()
-        _check_positive(d_model=d_model, d_ff=d_ff)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and less than 1, not {dropout}")
         self.up_proj = Linear(d_model, d_ff, bias)
         self.down_proj = Linear(d_ff, d_model, bias)
         self.dropout = nn.Dropout(dropout)
@@ -159,10 +148,6 @@ class TransformerBlock(nn.Module):
         norms have the default eps. With bias=False none of the four has a bias anywhere. `dropout`
         is the share that is dropped in training: of the attention weights, and of what each of the
         two sub-layers is about to add.
-
-        Raises ValueError naming d_model, num_heads or d_ff if it is not positive, naming both
-        d_model and num_heads if num_heads does not divide d_model, and naming dropout if it is
-        outside [0, 1).
         """
         super().__init__()
         self.norm_first = norm_first
@@ -196,9 +181,3 @@ class TransformerBlock(nn.Module):
             return x + self.feedforward(self.feedforward_norm(x))
         x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
         return self.feedforward_norm(x + self.feedforward(x))
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be positive, not {size}")
