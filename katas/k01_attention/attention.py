@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from katas.k00_shapes.shapes import pairwise_dot
+
 
 def softmax(x: Float[Tensor, "*dims"], dim: int) -> Float[Tensor, "*dims"]:
     """Return weights along axis `dim`: never negative, with sum 1, growing with the scores in `x`.
@@ -63,7 +65,8 @@ def attention_weights(
 ) -> Float[Tensor, "*batch queries keys"]:
     """Return how much each query attends to each key.
 
-    softmax(q kᵀ / √d_k), over the keys: the weights of one query sum to 1.
+    softmax(q kᵀ / √d_k), over the keys: the weights of one query sum to 1. The product q kᵀ is what
+    `pairwise_dot` of kata 00 computes.
 
     Where `mask` is False the weight is exactly zero, and the others are what they would be if that
     key did not exist. A query for which `mask` is False everywhere gets zeros, with finite

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from katas.k00_shapes.shapes import numerical_gradient
 from katas.k01_attention.attention import (
     attention_weights,
     causal_mask,
@@ -162,8 +163,13 @@ def test_query_that_may_attend_to_nothing_gets_zeros(mask_shape):
     cotangent = normal(*weights.shape, seed=10)
     gradients = torch.autograd.grad(weights, (query, key), cotangent)
     assert all(gradient.isfinite().all() for gradient in gradients), "a gradient is NaN or infinite"
-    right = torch.autograd.gradcheck(lambda q, k: attention_weights(q, k, mask), (query, key))
-    assert right, "the gradient is not that of the weights"
+    q, k = query.detach(), key.detach()
+    measured = (  # by your own function of kata 00: it knows nothing of backward
+        numerical_gradient(lambda x: (attention_weights(x, k, mask) * cotangent).sum(), q),
+        numerical_gradient(lambda x: (attention_weights(q, x, mask) * cotangent).sum(), k),
+    )
+    # Central differences in float64 are off by 7e-10; a softmax whose sum is detached by 1.3.
+    torch.testing.assert_close(gradients, measured, rtol=0, atol=1e-6)
 
 
 def test_output_is_the_weighted_average_of_the_values():
