@@ -29,7 +29,7 @@ def test_pairwise_dot_pairs_every_row_with_every_row():
     [((), 5, 7, 3), ((2,), 5, 7, 3), ((2, 3), 7, 5, 11), ((3,), 3, 3, 3)],
 )
 def test_pairwise_dot_keeps_every_batch_axis(batch, n, m, d, generator):
-    """With axes in front, each batch entry pairs its own rows, and x and y stay as they were."""
+    """With axes in front, each batch entry pairs its own rows, and x and y are left unchanged."""
     x = torch.randn(*batch, n, d, generator=generator)
     y = torch.randn(*batch, m, d, generator=generator)
     x_before, y_before = x.clone(), y.clone()
@@ -134,7 +134,7 @@ def test_one_hot_has_its_one_at_the_id(ids, expected):
 
 
 def test_one_hot_takes_the_default_dtype_and_the_device_of_the_ids():
-    """The result has torch's default dtype and is where the ids are, whatever integers they are."""
+    """The result has torch's default dtype and the device of the ids, which may be any integers."""
     ids = torch.tensor([[2], [0]], dtype=torch.int32)
     expected = torch.tensor([[[0, 0, 1]], [[1, 0, 0]]], dtype=torch.float64)
     before = torch.get_default_dtype()
