@@ -118,7 +118,7 @@ def test_attention_weights_compare_a_query_with_every_key():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
 def test_attention_weights_take_any_number_of_batch_axes(batch, dtype):
-    """Each element of the batch is attended to on its own, whatever the sizes and the dtype."""
+    """Each element of the batch gets its own weights, whatever the sizes and the dtype."""
     query = normal(*batch, 5, 11, seed=3, dtype=dtype)
     key = normal(*batch, 7, 11, seed=4, dtype=dtype)
     # PyTorch's attention, in float64, with the identity for values: its output is the weights.
@@ -210,7 +210,7 @@ def test_output_and_gradients_agree_with_pytorch(batch, mask_shape, dtype):
 
 
 def test_tensors_are_made_on_the_device_of_the_inputs():
-    """What a function makes lies on the device asked for, or on that of the tensors it is given."""
+    """A function makes its tensors on the device asked for, or on that of its arguments."""
     assert causal_mask(2, 3).device.type == "cpu"
     assert causal_mask(2, 3, device="meta").device.type == "meta"
     assert causal_mask(2, device=torch.device("meta")).device.type == "meta"
