@@ -136,7 +136,6 @@ class FeedForward:
 class FeedForward:
     def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
         super().__init__()
-        _check_positive(d_model=d_model, d_ff=d_ff)
         if not 0 <= dropout < 1:
             raise ValueError(f"{dropout=}")
         self.layers = nn.Sequential(Linear(d_model, d_ff, bias), GELU(), Linear(d_ff, d_model, bias))
@@ -177,7 +176,6 @@ class FeedForward:
 class FeedForward:
     def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
         super().__init__()
-        _check_positive(d_model=d_model, d_ff=d_ff)
         if dropout < 0 or dropout >= 1:
             raise ValueError(f"dropout must be in [0, 1): {dropout}")
         n_embd = d_model

@@ -88,7 +88,6 @@ def numerical_gradient(
     axes, which may even be a view of its argument. x keeps its values and is never written to,
     whatever its memory layout; the result does not take part in autograd.
 
-    Raises ValueError, with the value of eps in its text, unless eps is positive.
     Source: Baydin et al., "Automatic Differentiation in Machine Learning: a Survey" (2018),
     section 2.1, on numerical differentiation and its two kinds of error.
     """

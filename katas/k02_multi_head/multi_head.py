@@ -25,8 +25,7 @@ def split_heads(
     So each head holds all positions, and of their features a run of neighbours: the first head gets
     the first d_head of them, the next head the next.
 
-    Raises ValueError naming num_heads if that is not positive, and naming both d_model and
-    num_heads if num_heads does not divide d_model.
+    Raises ValueError naming d_model and num_heads if num_heads does not divide d_model.
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
     """
     raise NotImplementedError
@@ -63,8 +62,7 @@ class MultiHeadAttention(nn.Module):
         With bias=False no projection has a bias. `dropout` is the share of the attention weights
         that is dropped in training.
 
-        Raises ValueError naming num_heads if that is not positive, naming both d_model and
-        num_heads if num_heads does not divide d_model, and naming dropout if it is outside [0, 1).
+        Raises ValueError naming d_model and num_heads if num_heads does not divide d_model.
         Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2, for the
         projections.
         """

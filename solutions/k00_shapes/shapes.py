@@ -116,12 +116,9 @@ def numerical_gradient(
     axes, which may even be a view of its argument. x keeps its values and is never written to,
     whatever its memory layout; the result does not take part in autograd.
 
-    Raises ValueError, with the value of eps in its text, unless eps is positive.
     Source: Baydin et al., "Automatic Differentiation in Machine Learning: a Survey" (2018),
     section 2.1, on numerical differentiation and its two kinds of error.
     """
-    if not eps > 0:
-        raise ValueError(f"eps must be positive, not {eps}")
     # Made without regard to the strides of x, these are contiguous: .view(-1) is then a window
     # onto the same memory, which numbers the entries whatever the shape.
     gradient = torch.zeros(x.shape, dtype=x.dtype, device=x.device)

@@ -1,7 +1,7 @@
 """Scaled dot-product attention: how one position of a sequence reads the others.
 
-Each position asks with a query, every position offers a key and a value; the better a key answers
-the query, the more of its value is read. Masks say who may read whom. Whatever a mask says, True
+Each position asks with a query, every position offers a key and a value; the better a key matches
+the query, the more of its value is read. Masks say who may read whom. In every mask True
 means "may attend". No function here looks at the values in its tensors to decide what to do, so all
 of them also run on PyTorch's `meta` device, which keeps shapes and dtypes but no numbers.
 
@@ -14,6 +14,8 @@ import math
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from katas.k00_shapes.shapes import pairwise_dot
 
 
 def softmax(x: Float[Tensor, "*dims"], dim: int) -> Float[Tensor, "*dims"]:
@@ -48,7 +50,7 @@ def causal_mask(
 
     The queries are the last positions of the sequence that the keys cover: the last query lines up
     with the last key. `keys` defaults to `queries`. With fewer queries than keys (the older
-    positions were dealt with before) every query also sees the keys from before the first query;
+    positions were processed earlier) every query also sees the keys from before the first query;
     with more queries than keys the first queries see nothing.
 
     The mask is made on `device`, by default on PyTorch's default device.
@@ -79,7 +81,8 @@ def attention_weights(
 ) -> Float[Tensor, "*batch queries keys"]:
     """Return how much each query attends to each key.
 
-    softmax(q kᵀ / √d_k), over the keys: the weights of one query sum to 1.
+    softmax(q kᵀ / √d_k), over the keys: the weights of one query sum to 1. The product q kᵀ is what
+    `pairwise_dot` of kata 00 computes.
 
     Where `mask` is False the weight is exactly zero, and the others are what they would be if that
     key did not exist. A query for which `mask` is False everywhere gets zeros, with finite
@@ -89,8 +92,8 @@ def attention_weights(
     """
     # The dot product of d_k independent pairs of variance 1 has variance d_k. Divided by its
     # standard deviation, the softmax starts out soft, however wide the vectors are.
-    # Queries are scaled rather than scores, for there are fewer numbers in them.
-    scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)  # (*batch, queries, keys)
+    # The queries are scaled rather than the scores, because there are fewer numbers in them.
+    scores = pairwise_dot(query / math.sqrt(query.shape[-1]), key)  # (*batch, queries, keys)
     if mask is not None:
         # Before the softmax, so that what remains visible still sums to 1; and -inf rather than a
         # large negative number, which a large score would outweigh.

@@ -17,7 +17,7 @@ def split_heads__view_permute(
 ) -> Float[Tensor, "*batch {num_heads} seq d_head"]:
     """With all batch axes made one, and the axes numbered from the front."""
     *batch, seq, d_model = x.shape
-    if num_heads <= 0 or d_model % num_heads:
+    if d_model % num_heads:
         raise ValueError(f"{num_heads} heads cannot share {d_model} features")
     heads = x.contiguous().view(-1, seq, num_heads, d_model // num_heads).permute(0, 2, 1, 3)
     return heads.reshape(*batch, num_heads, seq, d_model // num_heads)
@@ -28,8 +28,6 @@ def split_heads__stacked_chunks(
 ) -> Float[Tensor, "*batch {num_heads} seq d_head"]:
     """Cut into slices, which are then stacked along a new axis."""
     d_model = x.shape[-1]
-    if num_heads <= 0:
-        raise ValueError(f"num_heads is {num_heads}")
     if d_model % num_heads:
         raise ValueError(f"d_model={d_model} is no multiple of num_heads={num_heads}")
     return torch.stack(x.chunk(num_heads, dim=-1), dim=-3)
@@ -39,7 +37,7 @@ def split_heads__sliced(
     x: Float[Tensor, "*batch seq d_model"], num_heads: int
 ) -> Float[Tensor, "*batch {num_heads} seq d_head"]:
     """Slice by slice, into a tensor made beforehand."""
-    if num_heads < 1 or x.shape[-1] % num_heads:
+    if x.shape[-1] % num_heads:
         raise ValueError(f"cannot split {x.shape[-1]} features into {num_heads} heads")
     d_head = x.shape[-1] // num_heads
     out = x.new_empty(*x.shape[:-2], num_heads, x.shape[-2], d_head)
@@ -53,7 +51,7 @@ def split_heads__columns(
 ) -> Float[Tensor, "*batch {num_heads} seq d_head"]:
     """Turned over first, so that the features, now rows, are split where they should stand."""
     d_model = x.shape[-1]
-    if num_heads < 1 or d_model % num_heads:
+    if d_model % num_heads:
         raise ValueError(f"d_model {d_model}, num_heads {num_heads}")
     return x.mT.unflatten(-2, (num_heads, d_model // num_heads)).mT
 
@@ -92,10 +90,8 @@ class MultiHeadAttention__fused(nn.Module):
 
     def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
         super().__init__()
-        if num_heads < 1 or d_model % num_heads:
+        if d_model % num_heads:
             raise ValueError(f"d_model {d_model} and num_heads {num_heads} do not go together")
-        if dropout < 0 or dropout >= 1:
-            raise ValueError(f"dropout {dropout} is outside [0, 1)")
         self.heads, self.p = num_heads, dropout
         self.query_proj = nn.Linear(d_model, d_model, bias=bias)
         self.key_proj = nn.Linear(d_model, d_model, bias=bias)
@@ -134,12 +130,8 @@ class MultiHeadAttention__pytorchs_kernel(nn.Module):
 
     def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
         super().__init__()
-        if num_heads <= 0:
-            raise ValueError(f"num_heads={num_heads}")
         if d_model % num_heads:
             raise ValueError(f"d_model={d_model}, num_heads={num_heads}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout}")
         self.num_heads, self.dropout = num_heads, dropout
         for name in ("query_proj", "key_proj", "value_proj", "out_proj"):
             self.add_module(name, Linear(d_model, d_model, bias=bias))
@@ -174,8 +166,8 @@ class MultiHeadAttention__einsum(nn.Module):
 
     def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
         super().__init__()
-        if num_heads < 1 or d_model % num_heads or not 0 <= dropout < 1:
-            raise ValueError(f"{d_model=} {num_heads=} {dropout=}")
+        if d_model % num_heads:
+            raise ValueError(f"{d_model=} {num_heads=}")
         self.num_heads = num_heads
         self.query_proj = Linear(d_model, d_model, bias)
         self.key_proj = Linear(d_model, d_model, bias)
@@ -221,10 +213,8 @@ class MultiHeadAttention__loop_over_heads(nn.Module):
 
     def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
         super().__init__()
-        if num_heads <= 0 or d_model % num_heads != 0:
+        if d_model % num_heads != 0:
             raise ValueError(f"cannot make {num_heads} heads of {d_model} features")
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout {dropout}")
         self.d_head = d_model // num_heads
         self.dropout = dropout
         self.query_proj, self.key_proj, self.value_proj, self.out_proj = (
@@ -266,10 +256,8 @@ class MultiHeadAttention__heads_in_the_batch(nn.Module):
 
     def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
         super().__init__()
-        if num_heads < 1 or d_model % num_heads:
+        if d_model % num_heads:
             raise ValueError(f"d_model is {d_model}, num_heads is {num_heads}")
-        if dropout < 0 or dropout >= 1:
-            raise ValueError(f"dropout is {dropout}")
         self.num_heads = num_heads
         self.query_proj = nn.Linear(d_model, d_model, bias)
         self.key_proj = nn.Linear(d_model, d_model, bias)

@@ -25,8 +25,7 @@ def split_heads(
     So each head holds all positions, and of their features a run of neighbours: the first head gets
     the first d_head of them, the next head the next.
 
-    Raises ValueError naming num_heads if that is not positive, and naming both d_model and
-    num_heads if num_heads does not divide d_model.
+    Raises ValueError naming d_model and num_heads if num_heads does not divide d_model.
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
     """
     d_model = x.shape[-1]
@@ -69,15 +68,12 @@ class MultiHeadAttention(nn.Module):
         With bias=False no projection has a bias. `dropout` is the share of the attention weights
         that is dropped in training.
 
-        Raises ValueError naming num_heads if that is not positive, naming both d_model and
-        num_heads if num_heads does not divide d_model, and naming dropout if it is outside [0, 1).
+        Raises ValueError naming d_model and num_heads if num_heads does not divide d_model.
         Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2, for the
         projections.
         """
         super().__init__()
         _check_heads(d_model, num_heads)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and less than 1, not {dropout}")
         self.num_heads = num_heads
         # What projects to the d_head features of each head makes, stacked, one square matrix.
         self.query_proj = Linear(d_model, d_model, bias)
@@ -137,8 +133,5 @@ class MultiHeadAttention(nn.Module):
 
 
 def _check_heads(d_model: int, num_heads: int) -> None:
-    # The sign first: -3 divides 12, and to divide by 0 is an error of another kind.
-    if num_heads < 1:
-        raise ValueError(f"num_heads must be positive, not {num_heads}")
     if d_model % num_heads != 0:
         raise ValueError(f"d_model = {d_model} cannot be divided among num_heads = {num_heads}")

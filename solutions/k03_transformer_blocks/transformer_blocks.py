@@ -26,8 +26,8 @@ def gelu(x: Float[Tensor, "*dims"], approximate: Literal["none", "tanh"] = "none
     gelu(x) = x · Φ(x), where Φ(x) = ½ · (1 + erf(x / √2))
 
     With approximate="tanh" it is ½ · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), the form that
-    GPT-2 was trained with; the two are never further than 5e-4 apart. Numbers of any size will do in
-    both: at 10,000 the result is x, with slope 1, and at -10,000 it is zero, with slope 0.
+    GPT-2 was trained with; the two are never further than 5e-4 apart. Both work for numbers of any
+    size: at 10,000 the result is x, with slope 1, and at -10,000 it is zero, with slope 0.
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), section 2.
     """
@@ -40,7 +40,7 @@ def gelu(x: Float[Tensor, "*dims"], approximate: Literal["none", "tanh"] = "none
 
 
 class LayerNorm(nn.Module):
-    """Moves and stretches the features of every position to mean 0 and variance 1, then learns on.
+    """Gives the features of every position mean 0 and variance 1, then a learned scale and shift.
 
     y = (x - mean(x)) / √(var(x) + eps) · weight + bias
 
@@ -53,13 +53,8 @@ class LayerNorm(nn.Module):
         """Create the parameters `weight`, all ones, and `bias`, all zeros, both of shape (d_model,).
 
         With bias=False the attribute `bias` is None and the state dict holds `weight` only.
-
-        Raises ValueError naming d_model if it is not positive, and naming eps if it is negative.
         """
         super().__init__()
-        _check_positive(d_model=d_model)
-        if eps < 0:
-            raise ValueError(f"eps must not be negative, not {eps}")
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(d_model))
         # An absent parameter is registered all the same: the module knows the name, stores nothing.
@@ -103,14 +98,8 @@ class FeedForward(nn.Module):
         Each is a linear map with a parameter `weight`, of shape (out, in), and a parameter `bias`;
         with bias=False neither has a bias. `dropout` is the share of the output that is dropped in
         training.
-
-        Raises ValueError naming d_model or d_ff if it is not positive, and naming dropout if it is
-        outside [0, 1).
         """
         super().__init__()
-        _check_positive(d_model=d_model, d_ff=d_ff)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and less than 1, not {dropout}")
         self.up_proj = Linear(d_model, d_ff, bias)
         self.down_proj = Linear(d_ff, d_model, bias)
         self.dropout = nn.Dropout(dropout)
@@ -153,16 +142,12 @@ class TransformerBlock(nn.Module):
         norm_first: bool = True,
         bias: bool = True,
     ):
-        """Create `attention_norm`, `attention`, `feedforward_norm` and `feedforward`, no more.
+        """Create `attention_norm`, `attention`, `feedforward_norm` and `feedforward`, nothing else.
 
         They are a `LayerNorm`, a `MultiHeadAttention`, another `LayerNorm` and a `FeedForward`; the
         norms have the default eps. With bias=False none of the four has a bias anywhere. `dropout`
         is the share that is dropped in training: of the attention weights, and of what each of the
         two sub-layers is about to add.
-
-        Raises ValueError naming d_model, num_heads or d_ff if it is not positive, naming both
-        d_model and num_heads if num_heads does not divide d_model, and naming dropout if it is
-        outside [0, 1).
         """
         super().__init__()
         self.norm_first = norm_first
@@ -184,8 +169,8 @@ class TransformerBlock(nn.Module):
         attend to which (last axis), as in `MultiHeadAttention`.
 
         In training every entry of what a sub-layer adds is set to zero with probability `dropout`
-        before the addition, and the others are divided by 1 - dropout, once; attention drops its
-        weights besides. In evaluation nothing is dropped.
+        before the addition, and the others are divided by 1 - dropout, once; attention also drops
+        its weights. In evaluation nothing is dropped.
 
         Source: Vaswani et al., Attention Is All You Need (2017), sections 3.1 and 5.4; Xiong et
         al., On Layer Normalization in the Transformer Architecture (2020), table 1.
@@ -196,9 +181,3 @@ class TransformerBlock(nn.Module):
             return x + self.feedforward(self.feedforward_norm(x))
         x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
         return self.feedforward_norm(x + self.feedforward(x))
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be positive, not {size}")
