@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.authoring.slip_trials import Problem
 from harness.course.kata_tests import read_tests
@@ -37,36 +38,51 @@ def refusals_are_proven(course: Course, kata: Kata) -> Iterator[Problem]:
     except (OSError, BadSlip, UnicodeDecodeError):
         return  # another rule reports it
     promises = _docstrings(source)
-    for error, first, last in _raised(source):
-        place = f"{course.relative(kata.solution)}:{last}"
+    guarded = [slip for slip in slips if slip.caught_by.endswith(_ENDINGS)]
+    for refusal in _refusals(source):
+        place = f"{course.relative(kata.solution)}:{refusal.last}"
+        error = refusal.error
         if f"Raises {error}" not in promises and f"and {error}" not in promises:
             yield Problem(place, f"raises {error}, which no docstring promises", f"write: Raises {error} …")
-        if not any(
-            slip.caught_by.endswith(_ENDINGS) and _touches(slip, source, first, last) for slip in slips
-        ):
+        if not any(refusal.is_omitted_by(slip, source) for slip in guarded):
             found = f"raises {error}, and no slip shows that a test needs it"
             yield Problem(place, found, f"add a slip that omits it, caught by {_NAMED}")
 
 
-def _raised(source: str) -> Iterator[tuple[str, int, int]]:
-    """Yield each error that a learner raises, and the lines from its condition to its end."""
-    kept = set(make_stub(source).splitlines())
+@dataclass(frozen=True)
+class _Refusal:
+    """An error that a learner raises, from the line of its condition to its last."""
+
+    error: str
+    function: str  # the function that raises it
+    first: int
+    last: int
+
+    def is_omitted_by(self, slip: Slip, source: str) -> bool:
+        """True if the slip changes these lines, or a call of the private function that has them."""
+        start = source.count("\n", 0, source.find(slip.find)) + 1
+        touches = start <= self.last and start + slip.find.strip("\n").count("\n") >= self.first
+        return touches or (self.function.startswith("_") and f"{self.function}(" in slip.find)
+
+
+def _refusals(source: str) -> Iterator[_Refusal]:
+    kept = set(make_stub(source).splitlines())  # what is given refuses what it likes
     lines = source.splitlines()
-    parents = {child: node for node in ast.walk(ast.parse(source)) for child in ast.iter_child_nodes(node)}
-    for node in parents:
-        if (
-            isinstance(node, ast.Raise)
-            and isinstance(node.exc, ast.Call)
-            and lines[node.lineno - 1] not in kept
-        ):
-            parent = parents[node]
-            guard = parent if isinstance(parent, ast.If | ast.ExceptHandler) else node
-            yield ast.unparse(node.exc.func), guard.lineno, node.end_lineno or node.lineno
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        for node, guard in _raises(function):
+            if lines[node.lineno - 1] not in kept and isinstance(node.exc, ast.Call):
+                last = node.end_lineno or node.lineno
+                yield _Refusal(ast.unparse(node.exc.func), function.name, guard.lineno, last)
 
 
-def _touches(slip: Slip, source: str, first: int, last: int) -> bool:
-    start = source.count("\n", 0, source.find(slip.find)) + 1
-    return start <= last and start + slip.find.strip("\n").count("\n") >= first
+def _raises(function: ast.FunctionDef) -> Iterator[tuple[ast.Raise, ast.stmt | ast.ExceptHandler]]:
+    """Yield each `raise` of a function with the condition or the handler that it stands in, if any."""
+    for guard in ast.walk(function):
+        if isinstance(guard, ast.If | ast.ExceptHandler | ast.FunctionDef | ast.For | ast.With | ast.Try):
+            for node in guard.body:
+                if isinstance(node, ast.Raise):
+                    yield node, (guard if isinstance(guard, ast.If | ast.ExceptHandler) else node)
 
 
 def _docstrings(source: str) -> str:
