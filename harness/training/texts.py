@@ -18,6 +18,7 @@ from harness.training import words
 from harness.training.request import CannotTrain
 
 DEFAULT, WITHOUT_NETWORK = "tiny_shakespeare", "tiny_tales"
+_SHORTEST = 4  # characters: an input and its target for training, and for validation
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -85,9 +86,11 @@ def _check(path: Path) -> None:
     except OSError as error:
         raise CannotTrain(words.text_not_read(path, error.strerror or str(error))) from None
     try:
-        content.decode()
+        text = content.decode()
     except UnicodeDecodeError as error:
         place = content.count(b"\n", 0, error.start) + 1, content[error.start]
         encoding = "utf-16" if content.startswith(_UTF_16) else "latin1"
         converted = free_name(path.with_name(f"{path.stem}-utf8.txt"))
         raise CannotTrain(words.not_utf8(path, *place, encoding, converted)) from None
+    if len(text) < _SHORTEST:
+        raise CannotTrain(words.too_short(path, len(text), _SHORTEST))

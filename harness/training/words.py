@@ -10,7 +10,7 @@ from typing import Any
 from harness.course.katas import Kata
 from harness.progress.standing import KataProgress
 from harness.terminal.chart import line_chart
-from harness.terminal.lines import Line, paragraph, shortened
+from harness.terminal.lines import Line, paragraph, plural, shortened
 
 NO_RUN = "No run has been trained yet. Train one:  harness train"
 RESUME_NEEDS_A_RUN = "--resume needs --run-dir with the folder of a run. See runs/ for yours."
@@ -137,6 +137,10 @@ def not_a_text_file(name: str) -> str:
 
 def text_not_read(path: Path, problem: str) -> str:
     return f"{path} cannot be read: {problem}. Give the path of a text file that you can read."
+
+
+def too_short(path: Path, length: int, least: int) -> str:
+    return f"{path} has {plural(length, 'character')}, and at least {least} are needed. Next: choose a longer text"
 
 
 def not_utf8(path: Path, line: int, byte: int, encoding: str, converted: Path) -> str:

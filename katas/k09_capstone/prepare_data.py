@@ -8,7 +8,13 @@ from katas.k09_capstone import capstone
 @click.command()
 @click.argument("text", type=click.Path(exists=True, dir_okay=False))
 @click.argument("out_dir", type=click.Path(file_okay=False))
-@click.option("--val-fraction", default=0.1, show_default=True, help="The share kept for validation.")
+@click.option(
+    "--val-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="The share kept for validation.",
+)
 def main(text: str, out_dir: str, val_fraction: float) -> None:
     """Write TEXT as tokens, for training and validation, into OUT_DIR."""
     click.echo(capstone.prepare_data(text, out_dir, val_fraction))

@@ -39,6 +39,17 @@ def test_the_command_that_converts_a_text_replaces_no_file(mini: Miniature) -> N
     assert refusal(mini, path).endswith(f"iconv -f utf-16 -t utf-8 {path} > {mini.root}/text-utf8.2.txt")
 
 
+@pytest.mark.parametrize(
+    ("text", "length"), [("", "0 characters"), ("a", "1 character"), ("äöü", "3 characters")]
+)
+def test_a_text_that_cannot_be_split_in_two_is_refused(mini: Miniature, text: str, length: str) -> None:
+    path = mini.root / "short.txt"
+    path.write_text(text, encoding="utf-8")
+    assert (
+        refusal(mini, path) == f"{path} has {length}, and at least 4 are needed. Next: choose a longer text"
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 def test_what_is_not_a_file_is_not_read(mini: Miniature) -> None:
     os.mkfifo(mini.root / "fifo")
