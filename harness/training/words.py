@@ -140,7 +140,8 @@ def text_not_read(path: Path, problem: str) -> str:
 
 
 def too_short(path: Path, length: int, least: int) -> str:
-    return f"{path} has {plural(length, 'character')}, and at least {least} are needed. Next: choose a longer text"
+    characters = plural(length, "character")
+    return f"{path} has {characters}, and at least {least} are needed. Next: choose a longer text"
 
 
 def not_utf8(path: Path, line: int, byte: int, encoding: str, converted: Path) -> str:

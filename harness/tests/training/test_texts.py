@@ -85,7 +85,7 @@ def test_tokens_stay_below_the_folder_of_prepared_texts(mini: Miniature, name: s
 def test_two_texts_of_the_same_name_do_not_share_their_tokens(mini: Miniature) -> None:
     for folder in ("a", "b"):
         (mini.root / folder).mkdir()
-        (mini.root / folder / "text.txt").write_text(folder)
+        (mini.root / folder / "text.txt").write_text(folder * 9)
     first, second = (find_text(mini.course, str(mini.root / folder / "text.txt")) for folder in "ab")
     assert first.folder != second.folder
 
