@@ -45,7 +45,7 @@ def read_log(path):
 
 
 def read_cell(cell):
-    """The number in a cell of a table, None for an empty one; what is no number stays as it is."""
+    """The number in a cell of a table, None for an empty one; other text stays as it is."""
     with suppress(TypeError, ValueError):
         return float(cell) if cell else None
     return cell
@@ -158,7 +158,7 @@ def test_log_gives_back_every_number(kind, tmp_path):
 
 
 def kill_while_writing(path, lost):
-    """Take off a log's last bytes, as if its process had died before writing them; return its whole rows."""
+    """Remove a log's last bytes, as if its process had died before writing them; return its whole rows."""
     contents = path.read_bytes()[:-lost] if lost else path.read_bytes()
     path.write_bytes(contents[: contents.rfind(b"\n") + 1])
     kept = numbers(read_log(path))
