@@ -14,7 +14,7 @@ def make_run_id(config, now):
 def make_run_id(config, now):
     current_time = (now.astimezone(UTC) if now.tzinfo else now).strftime("%Y-%m-%d_%H-%M-%S")
     safe_name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in config.name)[:50]
-    payload = json.dumps(_plain(config), sort_keys=True, default=str)
+    payload = json.dumps(config.as_dict(), sort_keys=True, default=str)
     return "_".join([current_time, safe_name, hashlib.md5(payload.encode()).hexdigest()[:8]])
 
 
@@ -26,7 +26,7 @@ def make_run_id(config, now):
     if now.tzinfo:
         now = now.astimezone(UTC)
     slug = re.sub(r"[^a-zA-Z0-9]+", "-", config.name)[:40]
-    values = tuple(str(item) for item in sorted(_plain(config).items()))
+    values = tuple(str(item) for item in sorted(config.as_dict().items()))
     return f"{now:%Y%m%dT%H%M%S%f}-{slug}-{hash(values) & 0xFFFFFFFF:08x}"
 
 
@@ -44,7 +44,6 @@ def make_run_id(config, now):
 
 # %% digest-of-the-repr
 # idiom = "CS336 students"
-# wrong = "The digest is that of the repr, in which 0 and 0.0 differ although the configurations are equal."
 def make_run_id(config, now):
     when = now.astimezone(UTC) if now.tzinfo is not None else now
     name = re.sub("[^0-9A-Za-z_-]", "-", config.name)[:60]
@@ -59,7 +58,7 @@ def make_run_id(config, now):
 def make_run_id(config, now):
     stamp = re.sub(r"[:.+]", "-", now.isoformat())
     name = re.sub(r"[^A-Za-z0-9]", "-", config.name)[:30]
-    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(config.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
     return f"{stamp}-{name}-{digest}"
 
 
@@ -71,7 +70,7 @@ def make_run_id(config, now):
     if now.tzinfo is not None:
         now = now.astimezone(UTC)
     exp = config.name.replace(" ", "_").replace("/", "_")
-    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(config.as_dict(), sort_keys=True).encode()).hexdigest()
     return now.strftime("%Y%m%d_%H%M%S_%f") + "_" + exp + "_" + digest[:6]
 
 
@@ -79,6 +78,9 @@ def make_run_id(config, now):
 # idiom = "minGPT"
 # slips = ["row-of-the-table-in-the-buffer", "row-in-the-buffer"]
 # wrong = "The file stays open and is never flushed, so rows wait in a buffer."
+import csv
+
+
 class CSVLogger:
     def __init__(self, path):
         self.path = Path(path)
@@ -102,6 +104,9 @@ class CSVLogger:
 # idiom = "CS336 students"
 # slips = ["header-twice", "columns-forgotten", "columns-of-the-table-forgotten", "torn-row-kept"]
 # wrong = "A new logger knows nothing of the file: a second header, other columns, and a torn line is kept."
+import csv
+
+
 class CSVLogger:
     def __init__(self, path):
         self.path = Path(path)
@@ -121,6 +126,9 @@ class CSVLogger:
 # idiom = "rasbt"
 # slips = ["torn-row-kept"]
 # wrong = "A line that a kill has cut short is kept, and the next row is appended to it."
+import csv
+
+
 class CSVLogger:
     def __init__(self, path):
         self.path = Path(path)
@@ -153,7 +161,7 @@ class CSVLogger:
     def log(self, step, **metrics):
         if self.columns is None:
             self.columns = ["step", *metrics]
-            _append(self.path, ",".join(self.columns) + "\n")
+            _append(self.path, [",".join(self.columns)])
         for name in metrics:
             if name not in self.columns:
                 raise ValueError(f"{name} is new")
@@ -161,13 +169,16 @@ class CSVLogger:
         for name in self.columns[1:]:
             value = metrics.get(name)
             cells.append("" if value is None else f"{value:.4f}")
-        _append(self.path, ",".join(cells) + "\n")
+        _append(self.path, [",".join(cells)])
 
 
 # %% extras-ignored
 # idiom = "CS336 students"
 # slips = ["unknown-metric-of-the-table-dropped"]
 # wrong = "DictWriter is told to pass over what has no column."
+import csv
+
+
 class CSVLogger:
     def log(self, step, **metrics):
         row = {"step": step, **metrics}
@@ -187,11 +198,11 @@ class CSVLogger:
     def log(self, step, **metrics):
         if not self.columns:
             self.columns = ["step"] + list(metrics.keys())
-            _append(self.path, ",".join(self.columns) + "\n")
+            _append(self.path, [",".join(self.columns)])
         if not set(metrics) <= set(self.columns):
             raise ValueError(f"columns are {self.columns}, not {list(metrics)}")
         cells = [step] + list(metrics.values())
-        _append(self.path, ",".join("" if c is None else str(c) for c in cells) + "\n")
+        _append(self.path, [",".join("" if c is None else str(c) for c in cells)])
 
 
 # %% dump-of-what-is-given
@@ -208,6 +219,9 @@ class JSONLLogger:
 # idiom = "Hugging Face"
 # slips = ["nan-as-null"]
 # wrong = "NaN and infinity become null."
+import math
+
+
 class JSONLLogger:
     def log(self, step, **metrics):
         columns = self.columns or ["step", *metrics]
@@ -224,8 +238,11 @@ class JSONLLogger:
 
 # %% rows-read-and-written-again
 # idiom = "CS336 students"
-# slips = ["rewound-too-far", "table-rewound-too-far", "table-overwritten-in-place", "objects-overwritten-in-place"]
-# wrong = "Two mistakes: the row of the step goes too, and the file is written over."
+# slips = ["rewound-too-far", "table-rewound-too-far"]
+# wrong = "The row of the step goes too."
+import csv
+
+
 class CSVLogger:
     def rewind(self, step):
         if not self.path.exists():
@@ -253,7 +270,7 @@ class JSONLLogger:
 
 # %% three-entries
 # idiom = "CS336 students"
-# slips = ["folder-not-made", "checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "no-map-location", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
+# slips = ["checkpoint-folder-not-made", "checkpoint-written-in-place", "configuration-not-saved", "batches-from-the-start", "global-generators-forgotten", "python-forgotten", "numpy-forgotten", "no-map-location", "damage-not-named", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
 # wrong = "Model, optimizer and step, and nothing else: no folder, no generators, written in place."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     obj = {
@@ -293,6 +310,35 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "nanoGPT"
 # slips = ["configuration-as-an-object", "numpy-array-in-the-file"]
 # wrong = "The configuration is saved as an object, which weights_only=True refuses to load."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     checkpoint = {
         "model": model.state_dict(),
@@ -300,16 +346,57 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
         "step": step,
         "config": config,
         "generator": generator.get_state() if generator is not None else None,
-        "rng": _global_rng_states(),
+        "rng": _rng_states(),
     }
-    with _replacing(path) as file:
-        torch.save(checkpoint, file)
+    _write_whole(checkpoint, path)
 
 
 # %% loaded-whatever-it-holds
 # idiom = "nanoGPT"
 # slips = ["configuration-as-an-object", "file-that-runs-code", "numpy-array-in-the-file"]
 # wrong = "Two mistakes: the configuration is saved as an object, and a pickle may run code when it is loaded."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     checkpoint = dict(
         model=model.state_dict(),
@@ -317,61 +404,183 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
         step=step,
         config=config,
         generator=None if generator is None else generator.get_state(),
-        rng=_global_rng_states(),
+        rng=_rng_states(),
     )
-    with _replacing(path) as f:
-        torch.save(checkpoint, f)
+    _write_whole(checkpoint, path)
 
 
-def _read_checkpoint(path):
-    with _opened(path) as file:
+def _read(path):
+    with open(path, "rb") as file:
         try:
-            _check_sums(file)
             state = torch.load(file, map_location="cpu", weights_only=False)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
             raise ValueError(f"{path} cannot be loaded") from error
-    if not isinstance(state, dict) or not {"model", "optimizer", "step", "generator", "rng"} <= state.keys():
-        raise ValueError(f"{path} is no checkpoint")
-    return state
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    if generator is not None:
+        generator.set_state(state["generator"])
+    _set_rng_states(state["rng"])
+    return state["step"]
 
 
 # %% rng-states-as-they-are
 # idiom = "Hugging Face"
 # slips = ["numpy-array-in-the-file"]
 # wrong = "NumPy's state holds an array, which weights_only=True refuses to load."
-def _global_rng_states():
+def _rng_states():
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
         "torch": torch.random.get_rng_state(),
-        "cuda": [],
-        "mps": None,
+        **accelerator_states(),
     }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": config.as_dict(),
+        "generator": None if generator is None else generator.get_state(),
+        "rng": _rng_states(),
+    }
+    _write_whole(state, path)
 
 
 # %% torch-and-cuda-only
 # idiom = "CS336 students"
 # slips = ["python-and-numpy-forgotten", "python-forgotten", "numpy-forgotten"]
 # wrong = "Two mistakes: the generators of Python and of NumPy are not set back."
-def _global_rng_states():
+def _rng_states():
     states = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state_all()
     return states
 
 
-def _set_global_rng_states(states):
+def _set_rng_states(states):
     torch.set_rng_state(states["torch"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": config.as_dict(),
+        "generator": None if generator is None else generator.get_state(),
+        "rng": _rng_states(),
+    }
+    _write_whole(state, path)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    if generator is not None:
+        generator.set_state(state["generator"])
+    _set_rng_states(state["rng"])
+    return state["step"]
 
 
 # %% not-strict
 # idiom = "labml"
 # slips = ["names-that-do-not-match-passed-over", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
 # wrong = "strict=False passes over names that do not match; the model is loaded first, and nothing compared."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    state = _read_checkpoint(path)
+    state = _read(path)
     try:
         model.load_state_dict(state["model"], strict=False)
         if optimizer is not None:
@@ -380,7 +589,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
             generator.set_state(state["generator"])
     except Exception as error:
         raise ValueError(f"{path} does not fit") from error
-    _set_global_rng_states(state["rng"])
+    _set_rng_states(state["rng"])
     return state["step"]
 
 
@@ -388,6 +597,23 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "CS336 students"
 # slips = ["unfinished-file-left"]
 # wrong = "If writing fails, the temporary file stays in the folder."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -396,9 +622,9 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
         "step": step,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "config": _plain(config),
+        "config": config.as_dict(),
         "generator": generator.get_state() if generator else None,
-        "rng": _global_rng_states(),
+        "rng": _rng_states(),
     }
     torch.save(payload, tmp)
     os.replace(tmp, path)
@@ -408,13 +634,30 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 # idiom = "nanoGPT"
 # slips = ["checkpoint-written-in-place"]
 # wrong = "The old checkpoint is written over."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     os.makedirs(Path(path).parent, exist_ok=True)
     print(f"saving checkpoint to {path}")
     raw = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    raw["config"] = _plain(config)
+    raw["config"] = config.as_dict()
     raw["generator"] = None if generator is None else generator.get_state()
-    raw["rng"] = _global_rng_states()
+    raw["rng"] = _rng_states()
     torch.save(raw, path)
 
 
@@ -422,37 +665,102 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 # idiom = "CS336 students"
 # slips = ["no-map-location-with-the-error-let-through", "damage-not-named"]
 # wrong = "Two mistakes: no map_location, and torch's own errors for a damaged file."
-def _read_checkpoint(path):
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
     state = torch.load(path, weights_only=True)
     for key in ("model", "optimizer", "step", "generator", "rng"):
         if key not in state:
             raise ValueError(f"{path}: no {key}")
-    return state
+    _check(path, model, optimizer, generator, state)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    if generator is not None:
+        generator.set_state(state["generator"])
+    _set_rng_states(state["rng"])
+    return state["step"]
 
 
 # %% start-at-the-next-step
 # idiom = "rasbt"
 # slips = ["step-off-by-one"]
 # wrong = "The step after the one saved comes back."
-def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    checkpoint = _read_checkpoint(path)
-    _check_model(path, model, checkpoint["model"])
-    before = _global_rng_states()
-    try:
-        if generator is not None:
-            old = generator.get_state()
-            generator.set_state(checkpoint["generator"])
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _read(path):
+    with open(path, "rb") as file:
         try:
-            if optimizer is not None:
-                optimizer.load_state_dict(checkpoint["optimizer"])
-        except Exception:
-            if generator is not None:
-                generator.set_state(old)
-            raise
-        _set_global_rng_states(checkpoint["rng"])
-    except Exception as error:
-        _set_global_rng_states(before)
-        raise ValueError(f"cannot resume from {path}") from error
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    checkpoint = _read(path)
+    _check(path, model, optimizer, generator, checkpoint)
+    if generator is not None:
+        generator.set_state(checkpoint["generator"])
+    if optimizer is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+    _set_rng_states(checkpoint["rng"])
     model.load_state_dict(checkpoint["model"])
     start_step = checkpoint["step"] + 1
     return start_step
@@ -462,33 +770,77 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "CS336 students"
 # slips = ["seed-of-the-generator-saved", "batches-from-the-start"]
 # wrong = "The seed of the generator is saved instead of its state, so the batches start from the first."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
-        "config": _plain(config),
+        "config": config.as_dict(),
         "generator": None if generator is None else generator.initial_seed(),
-        "rng": _global_rng_states(),
+        "rng": _rng_states(),
     }
-    with _replacing(path) as file:
-        torch.save(state, file)
+    _write_whole(state, path)
 
 
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    state = _read_checkpoint(path)
-    _check_model(path, model, state["model"])
-    if generator is not None:
-        if state["generator"] is None:
-            raise ValueError(f"{path} has no seed")
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
     if optimizer is not None:
-        try:
-            optimizer.load_state_dict(state["optimizer"])
-        except Exception as error:
-            raise ValueError(f"{path}: another optimizer") from error
+        optimizer.load_state_dict(state["optimizer"])
     if generator is not None:
         generator.manual_seed(state["generator"])
-    _set_global_rng_states(state["rng"])
+    _set_rng_states(state["rng"])
     model.load_state_dict(state["model"])
     return state["step"]
 
@@ -499,12 +851,15 @@ def make_run_id(config, now):
     utc = now if now.tzinfo is None else now.astimezone(UTC)
     stamp = f"{utc:%Y_%m_%d-%H_%M_%S_%f}"
     slug = "".join(c if re.match("[A-Za-z0-9_-]", c) else "-" for c in config.name)[:40]
-    text = json.dumps(_plain(config), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(config.as_dict(), sort_keys=True, separators=(",", ":"))
     return "-".join((stamp, slug, hashlib.blake2b(text.encode(), digest_size=6).hexdigest()))
 
 
 # %% dict-writer-opened-for-each-row
 # idiom = "CS336 students"
+import csv
+
+
 class CSVLogger:
     def log(self, step, **metrics):
         row = {"step": step, **metrics}
@@ -526,14 +881,31 @@ class CSVLogger:
 
 # %% named-temporary-file
 # idiom = "Hugging Face"
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}"
     payload = {
-        "rng": _global_rng_states(),
+        "rng": _rng_states(),
         "generator": generator.get_state() if generator is not None else None,
-        "config": _plain(config),
+        "config": config.as_dict(),
         "step": step,
         "optimizer": optimizer.state_dict(),
         "model": model.state_dict(),
@@ -550,20 +922,54 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 
 # %% checked-and-then-loaded
 # idiom = "labml"
-def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    saved = _read_checkpoint(path)
-    _check_model(path, model, saved["model"])
-    if generator is not None and saved["generator"] is None:
-        raise ValueError(f"no generator in {path}")
-    if optimizer is not None:
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _read(path):
+    with open(path, "rb") as file:
         try:
-            optimizer.load_state_dict(saved["optimizer"])
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{path} is of another optimizer: {error}") from error
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    saved = _read(path)
+    _check(path, model, optimizer, generator, saved)
+    if optimizer is not None:
+        optimizer.load_state_dict(saved["optimizer"])
     model.load_state_dict(saved["model"])
     if generator is not None:
         generator.set_state(saved["generator"])
-    _set_global_rng_states(saved["rng"])
+    _set_rng_states(saved["rng"])
     return int(saved["step"])
 
 
@@ -585,7 +991,7 @@ def make_run_id(config, now):
 def make_run_id(config, now):
     micros = int(now.timestamp() * 1_000_000)
     safe = re.sub("[^A-Za-z0-9_-]+", "-", config.name)[:40]
-    payload = json.dumps(_plain(config), sort_keys=True).encode()
+    payload = json.dumps(config.as_dict(), sort_keys=True).encode()
     return f"{micros:020d}_{safe}_{hashlib.md5(payload).hexdigest()[:8]}"
 
 
@@ -595,7 +1001,7 @@ def make_run_id(config, now):
 # wrong = "The day comes before month and year, so the names are not in order of time."
 def make_run_id(config, now):
     now = now.astimezone(UTC) if now.tzinfo else now
-    tag = hashlib.sha1(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:7]
+    tag = hashlib.sha1(json.dumps(config.as_dict(), sort_keys=True).encode()).hexdigest()[:7]
     name = "".join(ch if ch.isascii() and ch.isalnum() else "-" for ch in config.name)[:40]
     return now.strftime("%d-%m-%Y_%H-%M-%S-%f") + "_" + name.replace("--", "-") + "_" + tag
 
@@ -607,7 +1013,7 @@ def make_run_id(config, now):
 def make_run_id(config, now):
     if now.tzinfo is not None:
         now = now.astimezone(UTC)
-    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(config.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
     name = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
     return f"{now.strftime('%Y%m%d%H%M%S')}-{now.microsecond}-{name}-{digest}"
 
@@ -620,7 +1026,7 @@ def make_run_id(config, now):
     if now.tzinfo is not None:
         now = now.astimezone(UTC)
     slug = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
-    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(config.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
     return f"{slug}-{now.strftime('%Y%m%d-%H%M%S-%f')}-{digest}"
 
 
@@ -631,7 +1037,7 @@ def make_run_id(config, now):
 def make_run_id(config, now):
     if now.tzinfo is not None:
         now = now.astimezone(UTC)
-    digest = hashlib.md5(json.dumps(_plain(config.training), sort_keys=True).encode()).hexdigest()[:10]
+    digest = hashlib.md5(json.dumps(config.as_dict()["training"], sort_keys=True).encode()).hexdigest()[:10]
     slug = re.sub(r"[^A-Za-z0-9_-]", "-", config.name)[:48]
     return f"{now:%Y-%m-%d_%H-%M-%S_%f}_{slug}_{digest}"
 
@@ -662,7 +1068,7 @@ class JSONLLogger:
 
     def log(self, step, **metrics):
         columns = self.columns or ["step", *metrics]
-        self.file.write(json.dumps(_row(self.path, columns, step, metrics)) + "\n")
+        self.file.write(json.dumps(_row(columns, step, metrics)) + "\n")
         self.file.flush()
         self.columns = columns
 
@@ -728,6 +1134,9 @@ class CSVLogger:
 # idiom = "Hugging Face"
 # slips = ["nothing-as-nan"]
 # wrong = "A metric that is not given, or None, is written as nan, as if it had been measured."
+import csv
+
+
 class CSVLogger:
     def log(self, step, **metrics):
         first = self.columns is None
@@ -751,6 +1160,9 @@ class CSVLogger:
 # idiom = "labml"
 # slips = ["new-metric-new-column"]
 # wrong = "A new metric gets a column of its own, and the file is written anew, instead of an error."
+import csv
+
+
 class CSVLogger:
     def log(self, step, **metrics):
         rows = []
@@ -788,7 +1200,7 @@ class JSONLLogger:
 class JSONLLogger:
     def log(self, step, **metrics):
         columns = self.columns or ["step", *metrics]
-        row = _row(self.path, columns, step, metrics)
+        row = _row(columns, step, metrics)
         with open(self.path, "a") as f:
             json.dump(row, f)
         self.columns = columns
@@ -816,6 +1228,9 @@ class CSVLogger:
 # idiom = "CS336 students"
 # slips = ["steps-compared-as-text"]
 # wrong = "Steps are compared as texts: 8 and 9 come after 10, and 100 before 2."
+import csv
+
+
 class CSVLogger:
     def rewind(self, step):
         if not self.path.exists():
@@ -833,6 +1248,9 @@ class CSVLogger:
 # idiom = "rasbt"
 # slips = ["header-rewound"]
 # wrong = "The header is not written back."
+import csv
+
+
 class CSVLogger:
     def rewind(self, step):
         if not self.path.exists():
@@ -849,20 +1267,54 @@ class CSVLogger:
 # idiom = "nanoGPT"
 # slips = ["step-off-by-one"]
 # wrong = "The step after the saved one is returned."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    state = _read_checkpoint(path)
-    _check_model(path, model, state["model"])
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
     if generator is not None:
-        if state["generator"] is None:
-            raise ValueError(f"{path}: no generator")
         generator.set_state(state["generator"])
     if optimizer is not None:
-        try:
-            optimizer.load_state_dict(state["optimizer"])
-        except Exception as error:
-            raise ValueError(f"{path}: {error}") from error
+        optimizer.load_state_dict(state["optimizer"])
     model.load_state_dict(state["model"])
-    _set_global_rng_states(state["rng"])
+    _set_rng_states(state["rng"])
     return state["step"] + 1
 
 
@@ -870,27 +1322,64 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "d2l"
 # slips = ["buffers-not-loaded", "names-that-do-not-match-passed-over", "shapes-not-compared", "dtypes-not-compared", "model-before-optimizer"]
 # wrong = "The parameters are saved, the buffers are not; and strict=False passes over the gap."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     checkpoint = {
         "model": {name: p.detach().cpu() for name, p in model.named_parameters()},
         "optimizer": optimizer.state_dict(),
         "step": step,
-        "config": _plain(config),
+        "config": config.as_dict(),
         "generator": generator.get_state() if generator else None,
-        "rng": _global_rng_states(),
+        "rng": _rng_states(),
     }
-    with _replacing(path) as f:
-        torch.save(checkpoint, f)
+    _write_whole(checkpoint, path)
 
 
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    checkpoint = _read_checkpoint(path)
+    checkpoint = _read(path)
     model.load_state_dict(checkpoint["model"], strict=False)
     if optimizer is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
     if generator is not None:
         generator.set_state(checkpoint["generator"])
-    _set_global_rng_states(checkpoint["rng"])
+    _set_rng_states(checkpoint["rng"])
     return checkpoint["step"]
 
 
@@ -898,7 +1387,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "minGPT"
 # slips = ["seed-of-torch-saved"]
 # wrong = "Of torch's global generator the seed is saved, not the state: the draws begin again."
-def _global_rng_states():
+def _rng_states():
     name, keys, *rest = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -907,32 +1396,124 @@ def _global_rng_states():
     }
 
 
-def _set_global_rng_states(states):
+def _set_rng_states(states):
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.manual_seed(states["torch"])
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": config.as_dict(),
+        "generator": None if generator is None else generator.get_state(),
+        "rng": _rng_states(),
+    }
+    _write_whole(state, path)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    if generator is not None:
+        generator.set_state(state["generator"])
+    _set_rng_states(state["rng"])
+    return state["step"]
 
 
 # %% fresh-start-without-a-file
 # idiom = "minGPT"
 # slips = ["missing-file-taken-for-a-start"]
 # wrong = "Where there is no file, 0 is returned as if a run began, instead of FileNotFoundError."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
     if not os.path.exists(path):
         return 0
-    state = _read_checkpoint(path)
-    _check_model(path, model, state["model"])
-    if generator is not None and state["generator"] is None:
-        raise ValueError(f"no state of a generator in {path}")
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
     if optimizer is not None:
-        try:
-            optimizer.load_state_dict(state["optimizer"])
-        except Exception as e:
-            raise ValueError(f"{path}: optimizer does not fit ({e})") from e
+        optimizer.load_state_dict(state["optimizer"])
     if generator is not None:
         generator.set_state(state["generator"])
     model.load_state_dict(state["model"])
-    _set_global_rng_states(state["rng"])
+    _set_rng_states(state["rng"])
     return state["step"]
 
 
@@ -940,28 +1521,72 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "labml"
 # slips = ["optimizer-not-loaded"]
 # wrong = "The optimizer's state is neither saved nor loaded: AdamW's averages start from zero."
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
+        except Exception as error:
+            raise ValueError(f"{path} cannot be loaded") from error
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     state = dict(
         model=model.state_dict(),
         optimizer={},
         step=step,
-        config=_plain(config),
+        config=config.as_dict(),
         generator=generator.get_state() if generator is not None else None,
-        rng=_global_rng_states(),
+        rng=_rng_states(),
     )
-    with _replacing(path) as f:
-        torch.save(state, f)
+    _write_whole(state, path)
 
 
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
-    state = _read_checkpoint(path)
-    _check_model(path, model, state["model"])
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
     if generator is not None:
-        if state["generator"] is None:
-            raise ValueError(f"{path} has no generator")
         generator.set_state(state["generator"])
     model.load_state_dict(state["model"])
-    _set_global_rng_states(state["rng"])
+    _set_rng_states(state["rng"])
     return state["step"]
 
 
@@ -969,16 +1594,55 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 # idiom = "nanoGPT"
 # slips = ["no-map-location-with-the-error-quoted"]
 # wrong = "No map_location: tensors saved on a GPU cannot be loaded where there is none."
-def _read_checkpoint(path):
-    with _opened(path) as file:
+def _read(path):
+    with open(path, "rb") as file:
         try:
-            _check_sums(file)
-            checkpoint = torch.load(file, weights_only=True)
+            state = torch.load(file, weights_only=True)
+            return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
             raise ValueError(f"{path} cannot be loaded: {error}") from error
-    if not isinstance(checkpoint, dict) or not {"model", "optimizer", "step", "rng"} <= checkpoint.keys():
-        raise ValueError(f"{path} is no checkpoint")
-    return checkpoint
+
+
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _check(path, model, optimizer, generator, state):
+    ours = {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+    theirs = {name: (value.shape, value.dtype) for name, value in state["model"].items()}
+    if ours != theirs:
+        raise ValueError(f"{path} is of another model")
+    if generator is not None and state["generator"] is None:
+        raise ValueError(f"{path} has no state of a generator")
+    if optimizer is not None:
+        groups = state["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
+            raise ValueError(f"{path} is of another optimizer")
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    state = _read(path)
+    _check(path, model, optimizer, generator, state)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    if generator is not None:
+        generator.set_state(state["generator"])
+    _set_rng_states(state["rng"])
+    return state["step"]
 
 
 # %% header-instead-of-the-first-row
@@ -989,15 +1653,19 @@ class CSVLogger:
     def log(self, step, **metrics):
         if self.columns is None:
             self.columns = ["step", *metrics]
-            _append(self.path, ",".join(self.columns) + "\n")
+            _append(self.path, [",".join(self.columns)])
             return
-        _append(self.path, _csv_line(_row(self.path, self.columns, step, metrics).values()))
+        row = _row(self.columns, step, metrics).values()
+        _append(self.path, [",".join("" if cell is None else str(cell) for cell in row)])
 
 
 # %% file-taken-for-granted
 # idiom = "rasbt"
 # slips = []
 # wrong = "The folder is made, but the file is read whether it is there or not."
+import csv
+
+
 class CSVLogger:
     def __init__(self, path):
         self.path = Path(path)
@@ -1008,18 +1676,44 @@ class CSVLogger:
 
 # %% right-asdict-in-the-checkpoint
 # idiom = "Hugging Face"
+def _rng_states():
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_rng_states(states):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
+
+
+def _write_whole(state, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     from dataclasses import asdict
 
-    with _replacing(path) as f:
-        torch.save(
-            {
-                "step": step,
-                "config": asdict(config),
-                "model": dict(model.state_dict()),
-                "optimizer": optimizer.state_dict(),
-                "generator": None if generator is None else generator.get_state(),
-                "rng": _global_rng_states(),
-            },
-            f,
-        )
+    state = {
+        "step": step,
+        "config": asdict(config),
+        "model": dict(model.state_dict()),
+        "optimizer": optimizer.state_dict(),
+        "generator": None if generator is None else generator.get_state(),
+        "rng": _rng_states(),
+    }
+    _write_whole(state, path)

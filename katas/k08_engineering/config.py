@@ -65,7 +65,7 @@ class TrainingConfig:
         self._check_at_most("warmup_steps", "max_steps")
         if self.batch_size % self.micro_batches != 0:
             raise ValueError(
-                f"batch_size = {self.batch_size} cannot be cut into micro_batches = {self.micro_batches}"
+                f"batch_size = {self.batch_size} must be a multiple of micro_batches = {self.micro_batches}"
             )
 
     def _check(self, name: str, accepts: Callable[[Any], bool], wanted: str) -> None:
@@ -107,7 +107,7 @@ class RunConfig:
         Raises ValueError naming `name` and the value, if that is not a text or is blank.
         """
         if not isinstance(self.name, str) or not self.name.strip():
-            raise ValueError(f"name must be a text that is not empty, not {self.name!r}")
+            raise ValueError(f"name must be a text that is not blank, not {self.name!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values: texts, numbers, true and false, lists, dictionaries.
@@ -129,7 +129,7 @@ class RunConfig:
 
         Raises ValueError naming the file and the mistake in it: another ending; contents that are not
         UTF-8, not YAML or JSON, or not a mapping from keys to values; an unknown key, with the nearest
-        known one, as in "'training.learning_rte' is no key: did you mean training.learning_rate?"; a
+        known one, as in "unknown key 'training.learning_rte': did you mean training.learning_rate?"; a
         missing key; a value of another type than its field's; or one that the field refuses. Raises
         FileNotFoundError if there is no such file.
         """
@@ -181,7 +181,7 @@ class RunConfig:
 def _is_json(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in (".yaml", ".yml", ".json"):
-        raise ValueError(f"the name of a configuration ends in .yaml, .yml or .json, not in {suffix!r}")
+        raise ValueError(f"the name of a configuration must end in .yaml, .yml or .json, not in {suffix!r}")
     return suffix == ".json"
 
 
@@ -189,7 +189,7 @@ def _parse_yaml(text: str, source: str = "the file") -> Any:
     try:
         return yaml.safe_load(text)  # safe: a tag such as !!python/object/apply is refused, not obeyed
     except yaml.YAMLError as error:
-        raise ValueError(f"{source} is not the YAML of plain values: {error}") from error
+        raise ValueError(f"{source} is not YAML of plain values: {error}") from error
 
 
 def _plain(config: Any) -> dict[str, Any]:
@@ -267,11 +267,11 @@ def _field_types(kind: Any, prefix: str = "") -> dict[str, Any]:
 
 def _unknown(key: str, known: Iterable[str]) -> ValueError:
     def likeness(name: str) -> tuple[float, float]:
-        # The last part first: a key in the wrong section, or in none, is still told where it belongs.
+        # The last part counts first: a key in the wrong section, or in none, is still recognised.
         ends = name.split(".")[-1], key.split(".")[-1]
         return _likeness(*ends), _likeness(name, key)
 
-    return ValueError(f"{key!r} is no key: did you mean {max(known, key=likeness)}?")
+    return ValueError(f"unknown key {key!r}: did you mean {max(known, key=likeness)}?")
 
 
 def _likeness(one: str, other: str) -> float:

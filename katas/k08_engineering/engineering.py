@@ -34,7 +34,8 @@ def make_run_id(config: RunConfig, now: datetime) -> str:
     configurations get different names.
 
     The result consists of ASCII letters, digits, "-" and "_", at most 100 of them, so that every file
-    system accepts it. Other characters of the configuration's name become "-".
+    system accepts it. Other characters of the configuration's name are replaced or left out, and a long
+    name is cut.
     """
     raise NotImplementedError
 
@@ -128,7 +129,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer | None = None,
     generator: torch.Generator | None = None,
 ) -> int:
-    """Bring model, optimizer, generator and the global generators back; return the number of steps done.
+    """Restore model, optimizer, generator and the global generators; return the number of steps done.
 
     An optimizer or a generator that is not given stays in the file: sampling needs only the model. A
     checkpoint saved on one device can be loaded on any other.
@@ -143,7 +144,7 @@ def load_checkpoint(
 
 
 def accelerator_states() -> dict[str, Any]:  # given
-    """Return the states of the generators on GPUs; there dropout draws its numbers."""
+    """Return the states of the GPUs' generators, from which dropout draws there: keys "cuda" and "mps"."""
     return {
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
@@ -151,7 +152,7 @@ def accelerator_states() -> dict[str, Any]:  # given
 
 
 def set_accelerator_states(states: dict[str, Any]) -> None:  # given
-    """Set the states in the result of `accelerator_states`, as far as this machine has those devices."""
+    """Restore what `accelerator_states` has returned, as far as this machine has those devices."""
     for index, state in zip(range(torch.cuda.device_count()), states["cuda"], strict=False):
         torch.cuda.set_rng_state(state, index)
     if states["mps"] is not None and torch.backends.mps.is_available():

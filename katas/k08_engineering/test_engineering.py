@@ -45,7 +45,7 @@ def read_log(path):
 
 
 def read_cell(cell):
-    """The number in a cell of a table, None for an empty one; what is no number stays as it is."""
+    """The number in a cell of a table, None for an empty one; other text stays as it is."""
     with suppress(TypeError, ValueError):
         return float(cell) if cell else None
     return cell
@@ -77,22 +77,31 @@ def set_clock():
         time.tzset()
 
 
+def order(ids):
+    """The places of the ids in the list, in the order of the ids as text."""
+    return sorted(range(len(ids)), key=lambda place: ids[place])
+
+
 def test_run_ids_are_in_order_of_time():
     """Sorted as text, ids are in order of time, whatever the time zone; without one, a time is UTC."""
     config, noon = run_config(), datetime(2026, 10, 25, 12, 0, 0, 9)
     berlin, tokyo = timezone(timedelta(hours=2)), timezone(timedelta(hours=9))
-    later = [timedelta(microseconds=1), timedelta(seconds=9), timedelta(seconds=10), timedelta(days=100)]
+    microsecond = timedelta(microseconds=1)
+    later = [microsecond, timedelta(seconds=9), timedelta(seconds=10), timedelta(days=100)]
     moments = [noon, *(noon + pause for pause in later)]
     for zone in (None, berlin):
         ids = [make_run_id(config, moment.replace(tzinfo=zone)) for moment in moments]
-        assert ids == sorted(set(ids))
+        assert order(ids) == [0, 1, 2, 3, 4]
+        assert len(set(ids)) == 5, "two runs at different times have one id"
     early, late = datetime(2026, 10, 25, 3, tzinfo=tokyo), datetime(2026, 10, 24, 23, tzinfo=UTC)
-    assert make_run_id(config, early) < make_run_id(config, late)  # at 18 and at 23 o'clock in UTC
-    assert make_run_id(replace(config, name="b"), noon) < make_run_id(replace(config, name="a"), moments[1])
+    ids = [make_run_id(config, early), make_run_id(config, late)]  # at 18 and at 23 o'clock in UTC
+    assert order(ids) == [0, 1], "one of the times was not converted to UTC"
+    ids = [make_run_id(run_config(name="b"), noon), make_run_id(run_config(name="a"), noon + microsecond)]
+    assert order(ids) == [0, 1], "the name counts more than the time"
     in_utc = noon.replace(tzinfo=UTC)
     with another_time_zone():
-        around = [make_run_id(config, moment) for moment in (in_utc - later[0], noon, in_utc + later[0])]
-    assert around == sorted(around), "a time without a zone was not taken to be UTC"
+        ids = [make_run_id(config, moment) for moment in (in_utc - microsecond, noon, in_utc + microsecond)]
+    assert order(ids) == [0, 1, 2], "a time without a zone was not taken to be UTC"
 
 
 def test_run_id_tells_configurations_apart(monkeypatch):
@@ -149,7 +158,7 @@ def test_log_gives_back_every_number(kind, tmp_path):
 
 
 def kill_while_writing(path, lost):
-    """Take off a log's last bytes, as if its process had died before writing them; return its whole rows."""
+    """Remove a log's last bytes, as if its process had died before writing them; return its whole rows."""
     contents = path.read_bytes()[:-lost] if lost else path.read_bytes()
     path.write_bytes(contents[: contents.rfind(b"\n") + 1])
     kept = numbers(read_log(path))

@@ -82,6 +82,19 @@ def test_a_syntax_error_names_its_line(mini: Miniature) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "error"), [("LARGEST = 1 / 0\n", "ZeroDivisionError"), ("LARGEST = (1\n", "SyntaxError")]
+)
+def test_an_error_in_a_module_beside_the_stub_is_reported_there(
+    text: str, error: str, mini: Miniature
+) -> None:
+    (mini.doubles.folder / "sizes.py").write_text(text)
+    source = mini.doubles.stub.read_text()
+    beside = "import torch\nfrom katas.k00_doubles.sizes import LARGEST\n"
+    mini.doubles.stub.write_text(source.replace("import torch\n", beside, 1))
+    assert_one_block(mini.pytest("katas/00"), "doubles.py cannot be imported:", error, "sizes.py:1")
+
+
 def test_a_missing_package_is_reported_with_the_allowed_ones(mini: Miniature) -> None:
     mini.write_doubles()
     source = mini.doubles.stub.read_text()

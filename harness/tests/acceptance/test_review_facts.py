@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import yaml
-
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
 
@@ -47,8 +45,3 @@ def test_models_and_optimizers_behave_as_the_answers_say() -> None:
     assert abs(shifted - math.log(65)) < 0.1
     assert abs(ordinary - 1) < 0.01  # kata 06, question 3: steps before one gradient of 100 among ones,
     assert soon < 0.3 and later < 0.3  # 30 and 60 steps after it
-
-
-def test_yaml_reads_values_as_the_answer_says() -> None:
-    text = "{seed: 007, other: 010, name: no, learning_rate: 3e-4}"  # kata 08, question 1
-    assert yaml.safe_load(text) == {"seed": 7, "other": 8, "name": False, "learning_rate": "3e-4"}
