@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from harness.course.katas import load_course, resolve_kata
-from harness.tests.conftest import REPOSITORY
-
-
-def reference(number: str) -> ModuleType:
-    """Return the reference solution of a kata as a module, with whatever is in katas/ before it."""
-    path = resolve_kata(load_course(REPOSITORY), number).solution
-    spec = importlib.util.spec_from_file_location(f"reference_{number}", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("content", ["[" * 100_000, '{"chars":' * 100_000], ids=["lists", "tables"])
-def test_a_tokenizer_nested_too_deep_is_refused_by_name(content: str, tmp_path: Path) -> None:
-    path = tmp_path / "tokenizer.json"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"tokenizer\.json holds no saved tokenizer"):
-        reference("04").CharTokenizer.load(path)
+from harness.tests.support.references import reference
 
 
 class Run:
