@@ -21,7 +21,7 @@ from torch import Tensor, nn
 class CharTokenizer:
     """A vocabulary of single characters: the id of a character is its place in the vocabulary.
 
-    A character is what Python counts as one: a code point. An accent may be one of its own.
+    A character is what Python counts as one: a code point. An accent may be a character of its own.
     """
 
     def __init__(self, chars: Iterable[str]):
@@ -103,8 +103,8 @@ class TokenEmbedding(nn.Module):
 
         out[…, i] = weight[ids[…], i] = Σ_t one_hot(ids)[…, t] · weight[t, i]
 
-        The ids may have any signed integer type and any shape, also that of a single number or of
-        an empty batch. A row's gradient is the sum over all places that hold its id.
+        The ids may have any signed integer type and any shape, including that of a single number or
+        of an empty batch. A row's gradient is the sum over all places that hold its id.
 
         Raises IndexError if an id is outside 0 … vocab_size - 1; a negative id is outside.
         """
@@ -131,7 +131,7 @@ class LearnedPositionalEmbedding(nn.Module):
 
         out[s, i] = weight[offset + s, i]
 
-        Positions count from 0. With `offset` a sequence goes on where an earlier part of it ended.
+        Positions count from 0. With `offset`, a sequence continues where an earlier part of it ended.
         There is no batch axis: the positions are the same for every sequence.
 
         Raises ValueError naming seq_len, offset and max_len if a position would be max_len or more.
@@ -153,8 +153,8 @@ def sinusoidal_positions(
     out[p, 2k + 1] = cos(p · base^(-2k / d_model))
 
     for positions p = 0 … max_len - 1. The angles are computed in float64, so that the table stays
-    precise for large p; rounding to `dtype` comes last. None stands for the default dtype and the
-    default device of torch, as in torch.zeros.
+    precise for large p; rounding to `dtype` comes last. None means torch's default dtype and
+    torch's default device, as in torch.zeros.
 
     Raises ValueError naming d_model if that is odd.
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.5.

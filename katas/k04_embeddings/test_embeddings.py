@@ -34,7 +34,7 @@ def assert_holds_one_table(embedding, shape):
     state = {name: tuple(value.shape) for name, value in layer.state_dict().items()}
     assert state == {"weight": shape}
     assert [name for name, value in layer.named_parameters() if value.requires_grad] == ["weight"]
-    # Drawn at random, no two rows are alike: otherwise what stands for them would be, too.
+    # Drawn at random, no two rows are equal: a model could not tell their tokens apart.
     assert len(layer.weight.unique(dim=0)) == shape[0], "some rows of the table are equal"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # so no draw is ever unlucky
@@ -44,8 +44,8 @@ def assert_holds_one_table(embedding, shape):
     mean, deviation = drawn.mean().item(), drawn.std().item()
     assert mean == pytest.approx(0, abs=0.047), "the mean of the entries of the table"
     assert deviation == pytest.approx(1, abs=0.047), "the standard deviation of the entries of the table"
-    # And normal: the share of draws below each is the probability to be below it. In one of a million
-    # draws it strays by 0.021 (Kolmogorov-Smirnov); for even draws of the same spread it is off by 0.06.
+    # And normal: the share of draws below each is the probability of a draw below it. In one of a million
+    # cases it strays by 0.021 (Kolmogorov-Smirnov); for uniform draws of the same spread by 0.06.
     below = torch.linspace(0, 1, len(drawn), dtype=torch.float64)
     off = (torch.special.ndtr(drawn) - below).abs().max().item()
     assert off <= 0.021, "the entries of the table have the spread of N(0, 1), but are not normal"
@@ -257,7 +257,7 @@ def test_device_and_dtype_are_those_of_the_table_or_those_asked_for(default, mak
     torch.set_default_dtype(torch.float64)
     try:
         # "meta" plays the second device. It holds no values, so nothing can be moved from it: where it is
-        # the default, all that a right version makes stays there.
+        # the default, whatever a correct version makes by default stays there.
         with torch.device(default):
             actual = make()
     finally:
