@@ -1,7 +1,7 @@
 # %% sorted-set-in-the-constructor
 # idiom = "karpathy's lectures"
-# slips = ["characters-sorted-by-the-constructor", "second-one-ignored", "length-not-checked"]
-# wrong = "The constructor sorts the characters and takes each once, whatever order the caller gave."
+# slips = ["characters-sorted-by-the-constructor"]
+# wrong = "The constructor sorts the characters, whatever order the caller gave."
 class CharTokenizer:
     def __init__(self, chars):
         vocab = sorted(list(set(chars)))
@@ -49,40 +49,6 @@ class CharTokenizer:
         for token_id in ids:
             out += self._chars[token_id]
         return out
-
-
-# %% vocabulary-pickled
-# idiom = "nanoGPT"
-# wrong = "The file is a pickle, not JSON, and loading one runs whatever is in it."
-import pickle
-
-
-class CharTokenizer:
-    def save(self, path):
-        with open(path, "wb") as f:
-            pickle.dump({"chars": self._chars}, f)
-
-    @classmethod
-    def load(cls, path):
-        with open(path, "rb") as f:
-            meta = pickle.load(f)
-        return cls(meta["chars"])
-
-
-# %% stoi-as-json
-# idiom = "rasbt"
-# slips = ["loaded-in-the-default-encoding", "saved-in-the-default-encoding", "file-not-named"]
-# wrong = "The file is opened without an encoding, and a bad one is refused without its name."
-class CharTokenizer:
-    def save(self, path):
-        with open(path, "w") as file:
-            json.dump(self._ids, file, ensure_ascii=False)
-
-    @classmethod
-    def load(cls, path):
-        with open(path, "r") as file:
-            loaded_vocab = json.load(file)
-        return cls(loaded_vocab)
 
 
 # %% product-with-one-hot
@@ -148,8 +114,8 @@ class LearnedPositionalEmbedding:
 
 # %% arange-of-positions
 # idiom = "minGPT"
-# slips = ["indices-on-the-default-device", "negative-offset-accepted"]
-# wrong = "Nothing is checked: too long a sequence is an IndexError, and a negative offset reads the last rows."
+# slips = ["indices-on-the-default-device"]
+# wrong = "The positions are on the default device, and too long a sequence is an IndexError."
 class LearnedPositionalEmbedding:
     def forward(self, seq_len, offset=0):
         pos = torch.arange(offset, offset + seq_len)
@@ -225,8 +191,6 @@ class CharTokenizer:
     def __init__(self, chars):
         self.stoi, self.itos = {}, {}
         for i, ch in enumerate(chars):
-            if len(ch) != 1 or ch in self.stoi:
-                raise ValueError(f"bad or repeated character: {ch!r}")
             self.stoi[ch] = i
             self.itos[i] = ch
 
@@ -253,19 +217,6 @@ class CharTokenizer:
             return self.itos[i]
 
         return "".join(map(one, ids))
-
-    def save(self, path):
-        with open(path, "w", encoding="utf8") as f:
-            json.dump({"stoi": self.stoi}, f)
-
-    @classmethod
-    def load(cls, path):
-        try:
-            with open(path, encoding="utf8") as f:
-                stoi = json.load(f)["stoi"]
-            return cls(sorted(stoi, key=stoi.get))
-        except Exception as e:
-            raise ValueError(f"cannot read a vocabulary from {path}") from e
 
 
 # %% right-even-and-odd-columns

@@ -10,10 +10,13 @@ and device.
 
 import hashlib
 import json
+import operator
 import os
 import random
 import re
+import zipfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,7 +138,8 @@ def load_checkpoint(
     checkpoint saved on one device can be loaded on any other.
 
     Raises FileNotFoundError if there is no such file. Raises ValueError naming the file if it is
-    truncated, is not a checkpoint, or would run code when loaded (none is run). Raises ValueError naming
+    truncated or damaged (torch.save writes a ZIP file with checksums, which torch.load does not
+    compare), is not a checkpoint, or would run code when loaded (none is run). Raises ValueError naming
     the file if it does not fit: the names, shapes and dtypes of the model's state dict must agree with
     the file's, so must the sizes of the optimizer's parameter groups, and for a generator the file must
     hold a state. Model, optimizer and generators are then as before.

@@ -434,12 +434,21 @@ def assert_refused(path, run):
     assert differing(run.state(), before) == [], "the file was refused, but these have changed"
 
 
+def flip_a_bit(path):
+    """What an old disk does: one of a weight's bits is another."""
+    contents = bytearray(path.read_bytes())
+    weight = Run(3).model[0].weight.detach().numpy().tobytes()
+    contents[contents.index(weight)] ^= 1
+    path.write_bytes(contents)
+
+
 SPOIL = {  # what is done to a good checkpoint
     "empty": lambda path: path.write_bytes(b""),
     "a log": lambda path: path.write_bytes(b"step,loss\n0,4.2\n"),
     "first half": lambda path: os.truncate(path, path.stat().st_size // 2),
     "one byte short": lambda path: os.truncate(path, path.stat().st_size - 1),
     "second half": lambda path: path.write_bytes(path.read_bytes()[path.stat().st_size // 2 :]),
+    "one bit": flip_a_bit,
     "a list": lambda path: torch.save([1, 2], path),
     "weights only": lambda path: torch.save(Run(3).model.state_dict(), path),
     "a pickle with code": lambda path: path.write_bytes(

@@ -4,11 +4,9 @@ Where a tokenizer is returned no type is given: an alternative is tried in the s
 behind the class of the same name, and the checker would expect that one.
 """
 
-import json
 import math
-import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,18 +17,11 @@ from katas.k00_shapes.shapes import one_hot
 
 
 class CharTokenizer__text_and_dict:
-    """The vocabulary as one text, checked beforehand; the file holds every character with its id."""
+    """The vocabulary as one text, and a loop that counts positions."""
 
     def __init__(self, chars: Iterable[str]):
-        entries = list(chars)
-        wrong = [entry for entry in entries if len(entry) != 1]
-        if wrong:
-            raise ValueError(f"not single characters: {wrong}")
-        repeated = [char for char, count in Counter(entries).items() if count > 1]
-        if repeated:
-            raise ValueError(f"characters that repeat: {repeated}")
-        self.chars = "".join(entries)
-        self.id_of = {char: index for index, char in enumerate(self.chars)}
+        self.chars = "".join(chars)
+        self.id_of = {char: self.chars.index(char) for char in self.chars}
 
     @classmethod
     def from_text(cls, text: str):
@@ -44,7 +35,7 @@ class CharTokenizer__text_and_dict:
         ids = []
         for position, char in enumerate(text):
             if char not in self.id_of:
-                raise ValueError(f"at {position}: {char!r} is not in the vocabulary")
+                raise ValueError(f"at {position}: {char} is not in the vocabulary")
             ids.append(self.id_of[char])
         return ids
 
@@ -55,33 +46,13 @@ class CharTokenizer__text_and_dict:
                 raise IndexError(f"{number} is not in range({len(self.chars)})")
         return "".join(map(self.chars.__getitem__, ids))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            json.dump(self.id_of, file, ensure_ascii=False, indent=1)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]):
-        with open(path, "rb") as file:
-            content = file.read()
-        try:
-            id_of = json.loads(content.decode("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not JSON in UTF-8") from error
-        if not isinstance(id_of, dict) or sorted(map(str, id_of.values())) != sorted(
-            map(str, range(len(id_of)))
-        ):
-            raise ValueError(f"{path} does not map characters to ids")
-        return cls(sorted(id_of, key=id_of.__getitem__))
-
 
 class CharTokenizer__two_dicts:
-    """A dict for each direction, and a file that holds the vocabulary as a single string."""
+    """A dict for each direction."""
 
     def __init__(self, chars: Iterable[str]):
         self.ids, self.chars = {}, {}
         for place, char in enumerate(chars):
-            if len(char) != 1 or char in self.ids:
-                raise ValueError(f"{char!r} at {place} is no character, or no new one")
             self.ids[char], self.chars[place] = place, char
         self.vocab_size = len(self.ids)
 
@@ -100,34 +71,22 @@ class CharTokenizer__two_dicts:
         try:
             return "".join([self.chars[number] for number in ids])
         except KeyError as error:
-            raise IndexError(f"{error.args[0]} is no id: 0 … {self.vocab_size - 1} are") from None
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        with open(path, "wb") as file:
-            file.write(json.dumps("".join(self.ids), ensure_ascii=False).encode("utf-8"))
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]):
-        try:
-            with open(path, encoding="utf-8") as file:
-                chars = json.load(file)
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise ValueError(f"{path} cannot be read as JSON") from None
-        if not isinstance(chars, str):
-            raise ValueError(f"{path} holds no string")
-        return CharTokenizer(chars)
+            raise IndexError(f"{error.args[0]} is not an id") from None
 
 
-class CharTokenizer__ascii_file:
-    """A list in a file that, with all else escaped, is the same in nearly every encoding."""
+class CharTokenizer__counted(Sequence):
+    """The vocabulary as a tuple, a sequence of characters itself; the ids looked up for each text."""
 
     def __init__(self, chars: Iterable[str]):
         self.chars = tuple(chars)
-        for char, count in Counter(self.chars).items():
-            if count > 1:
-                raise ValueError(f"{char!r} comes {count} times")
-            if len(char) != 1:
-                raise ValueError(f"{char!r} has length {len(char)}")
+
+    def __len__(self) -> int:
+        return len(self.chars)
+
+    def __getitem__(self, id):
+        if id not in range(len(self)):
+            raise IndexError(f"got id {id}, but vocab_size is {len(self)}")
+        return self.chars[id]
 
     @classmethod
     def from_text(cls, text: str):
@@ -135,7 +94,7 @@ class CharTokenizer__ascii_file:
 
     @property
     def vocab_size(self) -> int:
-        return len(self.chars)
+        return len(self)
 
     def encode(self, text: str) -> list[int]:
         ids = {char: place for place, char in enumerate(self.chars)}
@@ -148,25 +107,8 @@ class CharTokenizer__ascii_file:
     def decode(self, ids: Iterable[int]) -> str:
         text = ""
         for number in ids:
-            if number not in range(len(self.chars)):
-                raise IndexError(f"got id {number}, but vocab_size is {len(self.chars)}")
-            text += self.chars[number]
+            text += self[number]
         return text
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        with open(path, "w") as file:
-            json.dump({"type": "characters", "vocabulary": self.chars}, file, ensure_ascii=True)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]):
-        try:
-            with open(path, encoding="utf-8") as file:
-                content = json.load(file)
-            if content["type"] != "characters":
-                raise ValueError(f"the type is {content['type']}")
-            return cls(content["vocabulary"])
-        except Exception as error:
-            raise ValueError(f"cannot load {path}") from error
 
 
 class TokenEmbedding__inherited(nn.Embedding):
@@ -240,7 +182,7 @@ class LearnedPositionalEmbedding__inherited(nn.Embedding):
         super().__init__(max_len, d_model)
 
     def forward(self, seq_len: int, offset: int = 0) -> Float[Tensor, "{seq_len} d_model"]:
-        if min(seq_len, offset) < 0 or seq_len + offset > self.num_embeddings:
+        if seq_len + offset > self.num_embeddings:
             raise ValueError(f"{seq_len} positions from {offset} are not within {self.num_embeddings}")
         positions = torch.arange(offset, offset + seq_len, device=self.weight.device)
         return super().forward(positions)
@@ -256,10 +198,6 @@ class LearnedPositionalEmbedding__buffer_of_positions(nn.Module):
         self.register_buffer("positions", torch.arange(max_len), persistent=False)
 
     def forward(self, seq_len: int, offset: int = 0) -> Float[Tensor, "{seq_len} d_model"]:
-        if offset < 0:
-            raise ValueError(f"offset {offset} is negative")
-        if seq_len < 0:
-            raise ValueError(f"seq_len {seq_len} is negative")
         if offset + seq_len > self.max_len:
             raise ValueError(f"offset {offset} + seq_len {seq_len} > max_len {self.max_len}")
         return F.embedding(self.positions[offset : offset + seq_len], self.weight)
@@ -288,7 +226,7 @@ class LearnedPositionalEmbedding__row_by_row(nn.Module):
 
     def forward(self, seq_len: int, offset: int = 0) -> Float[Tensor, "{seq_len} d_model"]:
         max_len, d_model = self.weight.shape
-        if seq_len < 0 or offset not in range(max_len + 1) or offset + seq_len > max_len:
+        if offset + seq_len > max_len:
             raise ValueError(f"no {seq_len} rows from row {offset} in a table of {max_len}")
         rows = self.weight.unbind()[offset:][:seq_len]
         return torch.stack(rows) if rows else self.weight.new_empty(0, d_model)

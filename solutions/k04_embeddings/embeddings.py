@@ -21,25 +21,17 @@ from torch import Tensor, nn
 class CharTokenizer:
     """A vocabulary of single characters: the id of a character is its place in the vocabulary.
 
-    A character is what Python counts as one: a code point. An accent may be one of its own.
+    A character is what Python counts as one: a code point. An accent may be a character of its own.
     """
 
     def __init__(self, chars: Iterable[str]):
         """Number the characters 0, 1, 2, … in the order given.
 
-        `chars` may be a text, a list or any other iterable, read once.
-
-        Raises ValueError naming the entry, as `repr` shows it, if an entry is not exactly one
-        character long or comes a second time.
+        `chars` holds each character once. It may be a text, a list or any other iterable, and is
+        read once: if the caller changes a list later, the tokenizer stays as it is.
         """
-        self._ids: dict[str, int] = {}
-        for char in chars:
-            if len(char) != 1:
-                raise ValueError(f"{char!r} is not a single character")
-            if char in self._ids:  # one of its two ids would be lost
-                raise ValueError(f"{char!r} is given more than once")
-            self._ids[char] = len(self._ids)
-        self._chars = list(self._ids)  # a dict keeps its order: place i holds the character of id i
+        self._chars = list(chars)  # place i holds the character of id i
+        self._ids = {char: id for id, char in enumerate(self._chars)}
 
     @classmethod
     def from_text(cls, text: str) -> "CharTokenizer":
@@ -55,16 +47,15 @@ class CharTokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of the characters of `text`.
 
-        One look into a dict for each character: the time is proportional to the length.
-
-        Raises ValueError naming the first unknown character, as `repr` shows it, and its position
-        in `text`, counted from 0.
+        Raises ValueError naming the first unknown character, and its position in `text`, counted
+        from 0.
         """
+        # One look into a dict for each character: the time is proportional to the length.
         try:
             return [self._ids[char] for char in text]
         except KeyError as unknown:
             char = unknown.args[0]
-        # Looked for only now: counting along would slow down every text that has no such character.
+        # Searched only now: counting along would slow down every text that has no such character.
         raise ValueError(f"unknown character {char!r} at position {text.index(char)}")
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -72,7 +63,8 @@ class CharTokenizer:
 
         `ids` may be a list, a generator or any other iterable, read once.
 
-        Raises IndexError naming the first id outside 0 … vocab_size - 1, and this range.
+        Raises IndexError naming the first id that is outside 0 … vocab_size - 1; a negative id is
+        outside.
         """
         chars = []
         for id in ids:
@@ -81,24 +73,27 @@ class CharTokenizer:
             chars.append(self._chars[id])
         return "".join(chars)  # adding them up one by one would copy the text again and again
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:  # given
         """Write the vocabulary to the file `path`, as JSON in UTF-8."""
         # A list, since JSON would join the two halves of a surrogate pair in one string. The
         # encoding is named because the default depends on the machine.
-        Path(path).write_text(json.dumps({"chars": self._chars}), encoding="utf-8")
+        chars = [self.decode([id]) for id in range(self.vocab_size)]
+        Path(path).write_text(json.dumps({"chars": chars}), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "CharTokenizer":
+    def load(cls, path: str | os.PathLike[str]) -> "CharTokenizer":  # given
         """Return the tokenizer that was saved to the file `path`: every character has its old id.
 
-        Raises ValueError naming the file if what it holds is no saved tokenizer.
+        Raises ValueError naming the file if it is not a saved tokenizer.
         """
         try:
-            saved = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(saved["chars"])
-        # No UTF-8, no JSON, JSON nested deeper than Python reads it, or no such content.
+            chars = json.loads(Path(path).read_text(encoding="utf-8"))["chars"]
+            if not all(len(char) == 1 for char in chars) or len(set(chars)) < len(chars):
+                raise ValueError("its entries are not single characters, each of them once")
+        # Not UTF-8, not JSON, JSON nested deeper than Python reads it, or something else in it.
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ValueError(f"{path} holds no saved tokenizer: {error!r}") from error
+            raise ValueError(f"{path} is not a saved tokenizer: {error!r}") from error
+        return cls(chars)
 
 
 class TokenEmbedding(nn.Module):
@@ -120,10 +115,10 @@ class TokenEmbedding(nn.Module):
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         """Return for each id its row of the table.
 
-        out[…, i] = weight[ids[…], i]
+        out[…, i] = weight[ids[…], i] = Σ_t one_hot(ids)[…, t] · weight[t, i]
 
-        The ids may have any signed integer type and any shape, also that of a single number or of
-        an empty batch. The gradient of a row is the sum over all places where its id stands.
+        The ids may have any signed integer type and any shape, including that of a single number or
+        of an empty batch. A row's gradient is the sum over all places that hold its id.
 
         Raises IndexError if an id is outside 0 … vocab_size - 1; a negative id is outside.
         """
@@ -154,15 +149,12 @@ class LearnedPositionalEmbedding(nn.Module):
 
         out[s, i] = weight[offset + s, i]
 
-        Positions count from 0. With `offset` a sequence goes on where an earlier part of it ended.
+        Positions count from 0. With `offset`, a sequence continues where an earlier part of it ended.
         There is no batch axis: the positions are the same for every sequence.
 
-        Raises ValueError naming seq_len or offset if that is negative, and naming seq_len, offset
-        and max_len if a position would be max_len or more.
+        Raises ValueError naming seq_len, offset and max_len if a position would be max_len or more.
         """
         max_len = len(self.weight)
-        if seq_len < 0 or offset < 0:
-            raise ValueError(f"seq_len = {seq_len} and offset = {offset} must not be negative")
         if offset + seq_len > max_len:  # a slice would just be shorter
             raise ValueError(f"seq_len = {seq_len} from offset = {offset} exceeds max_len = {max_len}")
         return self.weight[offset : offset + seq_len]  # a view: nothing is copied
@@ -182,8 +174,8 @@ def sinusoidal_positions(
     out[p, 2k + 1] = cos(p · base^(-2k / d_model))
 
     for positions p = 0 … max_len - 1. The angles are computed in float64, so that the table stays
-    precise for large p; rounding to `dtype` comes last. None stands for the default dtype and the
-    default device of torch, as in torch.zeros.
+    precise for large p; rounding to `dtype` comes last. None means torch's default dtype and
+    torch's default device, as in torch.zeros.
 
     Raises ValueError naming d_model if that is odd.
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.5.

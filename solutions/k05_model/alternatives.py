@@ -12,7 +12,11 @@ from katas.k00_shapes.shapes import Linear
 from katas.k01_attention.attention import causal_mask
 from katas.k02_multi_head.multi_head import merge_heads, split_heads
 from katas.k03_transformer_blocks.transformer_blocks import LayerNorm, TransformerBlock
-from katas.k04_embeddings.embeddings import LearnedPositionalEmbedding, TokenEmbedding
+from katas.k04_embeddings.embeddings import (
+    LearnedPositionalEmbedding,
+    TokenEmbedding,
+    sinusoidal_positions,
+)
 from katas.k05_model.model import ModelConfig
 
 
@@ -21,15 +25,15 @@ class TransformerLM__pytorchs_modules(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        if config.vocab_size is None:
-            raise ValueError("vocab_size is missing; ask the tokenizer")
         self.config = config
         self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
-        self.position_embedding = nn.Embedding(config.block_size, config.d_model)
+        learned = config.positions == "learned"
+        self.position_embedding = nn.Embedding(config.block_size, config.d_model) if learned else None
         self.blocks = nn.ModuleList()
         for _ in range(config.num_layers):
             sizes = (config.d_model, config.num_heads, config.d_ff)
-            self.blocks.append(TransformerBlock(*sizes, dropout=config.dropout, bias=config.bias))
+            options = {"dropout": config.dropout, "norm_first": config.norm_first, "bias": config.bias}
+            self.blocks.append(TransformerBlock(*sizes, **options))
         self.final_norm = nn.LayerNorm(config.d_model, bias=config.bias)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.apply(self._draw)
@@ -49,8 +53,11 @@ class TransformerLM__pytorchs_modules(nn.Module):
         _, seq = ids.shape
         if seq > self.config.block_size:
             raise ValueError(f"seq {seq} exceeds block_size {self.config.block_size}")
-        positions = torch.arange(seq, device=ids.device)
-        x = self.token_embedding(ids) + self.position_embedding(positions)[None]
+        x = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(torch.arange(seq, device=ids.device))[None]
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(seq, x.shape[-1]).to(x)
         x = F.dropout(x, self.config.dropout, training=self.training)
         mask = torch.ones(seq, seq, dtype=torch.bool, device=ids.device).tril()
         for block in self.blocks:
@@ -64,15 +71,18 @@ class TransformerLM__head_first(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        if config.vocab_size is None:
-            raise ValueError(f"cannot build a model of {config}: vocab_size is None")
         self.register_buffer("mask", causal_mask(config.block_size), persistent=False)
         self.lm_head = Linear(config.d_model, config.vocab_size, False)
         self.final_norm = LayerNorm(config.d_model, 1e-5, config.bias)
         self.blocks = nn.Sequential(
             *[
                 TransformerBlock(
-                    config.d_model, config.num_heads, config.d_ff, config.dropout, True, config.bias
+                    config.d_model,
+                    config.num_heads,
+                    config.d_ff,
+                    config.dropout,
+                    config.norm_first,
+                    config.bias,
                 )
                 for _ in range(config.num_layers)
             ]
@@ -80,7 +90,14 @@ class TransformerLM__head_first(nn.Module):
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
         if config.tie_weights:
             self.token_embedding.weight = self.lm_head.weight
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        sizes = (config.block_size, config.d_model)
+        self.register_module("position_embedding", None)
+        self.register_buffer("sinusoids", None)
+        match config.positions:
+            case "learned":
+                self.position_embedding = LearnedPositionalEmbedding(*sizes)
+            case "sinusoidal":
+                self.register_buffer("sinusoids", sinusoidal_positions(*sizes), persistent=False)
         self.drop = nn.Dropout(config.dropout)
         small = 0.02 / (2 * config.num_layers) ** 0.5
         with torch.no_grad():
@@ -95,7 +112,12 @@ class TransformerLM__head_first(nn.Module):
         seq = ids.size(1)
         if self.config.block_size < seq:
             raise ValueError(f"block_size={self.config.block_size} is less than seq={seq}")
-        x = self.drop(self.position_embedding(seq) + self.token_embedding(ids))
+        x = self.token_embedding(ids)
+        if self.sinusoids is not None:
+            x = self.sinusoids[:seq] + x
+        elif self.position_embedding is not None:
+            x = self.position_embedding(seq) + x
+        x = self.drop(x)
         for block in self.blocks:
             x = block(x, self.mask[:seq, :seq])
         return F.linear(self.final_norm(x), self.lm_head.weight)
@@ -106,16 +128,20 @@ class TransformerLM__written_out(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        if not config.vocab_size:
-            raise ValueError("no vocab_size")
         self.config = config
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
-        sizes = (config.d_model, config.num_heads, config.d_ff)
-        blocks = [
-            TransformerBlock(*sizes, config.dropout, bias=config.bias) for _ in range(config.num_layers)
-        ]
-        self.blocks = nn.ModuleList(blocks)
+        self.position_embedding = None
+        if config.positions not in ("none", "sinusoidal"):
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        sizes = (
+            config.d_model,
+            config.num_heads,
+            config.d_ff,
+            config.dropout,
+            config.norm_first,
+            config.bias,
+        )
+        self.blocks = nn.ModuleList([TransformerBlock(*sizes) for _ in range(config.num_layers)])
         self.final_norm = LayerNorm(config.d_model, bias=config.bias)
         self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
         for module in self.modules():
@@ -136,11 +162,19 @@ class TransformerLM__written_out(nn.Module):
         if seq > self.config.block_size:
             raise ValueError(f"{seq} positions, but there are vectors for {self.config.block_size} only")
         x = self.token_embedding.weight.index_select(0, ids.flatten()).unflatten(0, (batch, seq))
-        x = self._dropped(x + self.position_embedding.weight[:seq].expand(batch, -1, -1))
+        if self.config.positions == "learned":
+            x = x + self.position_embedding.weight[:seq].expand(batch, -1, -1)
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(self.config.block_size, x.shape[2], dtype=x.dtype).to(x.device)[:seq]
+        x = self._dropped(x)
         mask = causal_mask(seq, seq, ids.device).expand(batch, seq, seq)
         for block in self.blocks:
-            x = x + self._dropped(block.attention(block.attention_norm(x), mask))
-            x = x + block.feedforward(block.feedforward_norm(x))
+            if self.config.norm_first:
+                x = x + self._dropped(block.attention(block.attention_norm(x), mask))
+                x = x + block.feedforward(block.feedforward_norm(x))
+            else:
+                x = block.attention_norm(x + self._dropped(block.attention(x, mask)))
+                x = block.feedforward_norm(x + block.feedforward(x))
         return torch.einsum("bsm,vm->bsv", self.final_norm(x), self.lm_head.weight)
 
     def _dropped(self, x: Tensor) -> Tensor:
@@ -155,11 +189,12 @@ class TransformerLM__pytorchs_kernel(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        if config.vocab_size is None:
-            raise ValueError("vocab_size has not been chosen")
         self.config = config
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        table = (config.block_size, config.d_model)
+        self.position_embedding = (
+            LearnedPositionalEmbedding(*table) if config.positions == "learned" else None
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             TransformerBlock(
@@ -167,6 +202,7 @@ class TransformerLM__pytorchs_kernel(nn.Module):
                 num_heads=config.num_heads,
                 d_ff=config.d_ff,
                 dropout=config.dropout,
+                norm_first=config.norm_first,
                 bias=config.bias,
             )
             for _ in range(config.num_layers)
@@ -186,18 +222,32 @@ class TransformerLM__pytorchs_kernel(nn.Module):
     def forward(self, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq vocab"]:
         if ids.shape[1] > self.config.block_size:
             raise ValueError(f"{ids.shape[1]} > block_size {self.config.block_size}")
-        x = self.dropout(self.token_embedding(ids) + self.position_embedding(ids.shape[1]))
-        p = self.config.dropout if self.training else 0.0
+        x = self.dropout(self.token_embedding(ids) + self._positions(ids))
         for block in self.blocks:
-            layer, y = block.attention, block.attention_norm(x)
-            heads = [
-                split_heads(projection(y), self.config.num_heads)
-                for projection in (layer.query_proj, layer.key_proj, layer.value_proj)
-            ]
-            read = F.scaled_dot_product_attention(*heads, dropout_p=p, is_causal=True)
-            x = x + self.dropout(layer.out_proj(merge_heads(read)))
-            x = x + block.feedforward(block.feedforward_norm(x))
+            if block.norm_first:
+                x = x + self._read(block.attention, block.attention_norm(x))
+                x = x + block.feedforward(block.feedforward_norm(x))
+            else:
+                x = block.attention_norm(x + self._read(block.attention, x))
+                x = block.feedforward_norm(x + block.feedforward(x))
         return self.lm_head(self.final_norm(x))
+
+    def _positions(self, ids: Tensor) -> Tensor:
+        if self.position_embedding is not None:
+            return self.position_embedding(ids.shape[1])
+        like, width = self.token_embedding.weight, self.config.d_model
+        if self.config.positions == "none":
+            return like.new_zeros(width)
+        return sinusoidal_positions(ids.shape[1], width, dtype=like.dtype, device=like.device)
+
+    def _read(self, layer: nn.Module, y: Tensor) -> Tensor:
+        p = self.config.dropout if self.training else 0.0
+        heads = [
+            split_heads(projection(y), self.config.num_heads)
+            for projection in (layer.query_proj, layer.key_proj, layer.value_proj)
+        ]
+        read = F.scaled_dot_product_attention(*heads, dropout_p=p, is_causal=True)
+        return self.dropout(layer.out_proj(merge_heads(read)))
 
 
 class TransformerLM__one_sequence_after_another(nn.Module):
@@ -205,22 +255,24 @@ class TransformerLM__one_sequence_after_another(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        if config.vocab_size is None:
-            raise ValueError("a model needs a vocab_size")
         self.config = config
         self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
-        self.position_embedding = TokenEmbedding(config.block_size, config.d_model)
+        self.position_embedding = None
+        tables = [self.lm_head, self.token_embedding]
+        if config.positions == "learned":
+            self.position_embedding = TokenEmbedding(config.block_size, config.d_model)
+            tables.append(self.position_embedding)
         self.blocks = nn.ModuleList()
         for _ in range(config.num_layers):
-            block = TransformerBlock(config.d_model, config.num_heads, config.d_ff, config.dropout)
+            sizes = (config.d_model, config.num_heads, config.d_ff)
+            block = TransformerBlock(*sizes, config.dropout, config.norm_first)
             self.blocks.append(block)
         self.final_norm = LayerNorm(config.d_model)
         if not config.bias:
             for module in self.modules():
                 if getattr(module, "bias", None) is not None and not isinstance(module, TransformerBlock):
                     module.bias = None
-        tables = (self.lm_head, self.token_embedding, self.position_embedding)
         for table in tables:
             torch.nn.init.normal_(table.weight, std=0.02)
         for block in self.blocks:
@@ -240,7 +292,11 @@ class TransformerLM__one_sequence_after_another(nn.Module):
         mask = causal_mask(seq, device=ids.device)
         logits = []
         for row in ids:
-            x = self.token_embedding(row) + self.position_embedding(torch.arange(seq, device=ids.device))
+            x = self.token_embedding(row)
+            if self.config.positions == "learned":
+                x = x + self.position_embedding(torch.arange(seq, device=ids.device))
+            elif self.config.positions != "none":
+                x = x + sinusoidal_positions(seq, self.config.d_model, device=ids.device).type_as(x)
             x = F.dropout(x, self.config.dropout, self.training)
             for block in self.blocks:
                 x = block(x, mask)
@@ -249,19 +305,27 @@ class TransformerLM__one_sequence_after_another(nn.Module):
 
 
 class TransformerLM__hugging_face(nn.Module):
-    """The GPT-2 of Hugging Face computes the logits, with the parameters that this model holds."""
+    """The GPT-2 of Hugging Face computes the logits, with the parameters that this model holds.
+
+    Its blocks are pre-norm; post-norm blocks are applied here.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        if config.vocab_size is None:
-            raise ValueError("vocab_size is None")
         self.config = config
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(config.d_model, config.num_heads, config.d_ff, bias=config.bias)
-            for _ in range(config.num_layers)
+        self.position_embedding = None
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        sizes = (
+            config.d_model,
+            config.num_heads,
+            config.d_ff,
+            config.dropout,
+            config.norm_first,
+            config.bias,
         )
+        self.blocks = nn.ModuleList(TransformerBlock(*sizes) for _ in range(config.num_layers))
         self.final_norm = LayerNorm(config.d_model, bias=config.bias)
         self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
         if config.tie_weights:
@@ -278,9 +342,23 @@ class TransformerLM__hugging_face(nn.Module):
     def forward(self, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq vocab"]:
         if ids.shape[1] > self.config.block_size:
             raise ValueError(f"{ids.shape[1]} tokens, block_size {self.config.block_size}")
+        if not self.config.norm_first:
+            x = self.token_embedding(ids) + self._positions()[: ids.shape[1]]
+            x = F.dropout(x, self.config.dropout, self.training)
+            for block in self.blocks:
+                x = block(x, causal_mask(ids.shape[1], device=ids.device))
+            return self.lm_head(self.final_norm(x))
         theirs = self._gpt2().to(ids.device).train(self.training)
         options = {"attention_mask": torch.ones_like(ids), "use_cache": False}  # no padding
         return functional_call(theirs, self._state(), (ids.long(),), options).logits
+
+    def _positions(self) -> Tensor:
+        like, sizes = self.token_embedding.weight, (self.config.block_size, self.config.d_model)
+        if self.config.positions == "learned":
+            return self.position_embedding.weight
+        if self.config.positions == "none":
+            return like.new_zeros(sizes)
+        return sinusoidal_positions(*sizes, dtype=like.dtype, device=like.device)
 
     def _gpt2(self) -> nn.Module:
         from transformers import GPT2Config, GPT2LMHeadModel  # here, because it takes seconds
@@ -308,7 +386,7 @@ class TransformerLM__hugging_face(nn.Module):
     def _state(self) -> dict[str, Tensor]:
         state = {
             "transformer.wte.weight": self.token_embedding.weight,
-            "transformer.wpe.weight": self.position_embedding.weight,
+            "transformer.wpe.weight": self._positions(),
             "lm_head.weight": self.lm_head.weight,
         }
         layers = {"transformer.ln_f": [self.final_norm]}
@@ -334,7 +412,7 @@ def count_parameters__set_of_parameters(model: nn.Module, include_embeddings: bo
     """A set: parameters are told apart by identity."""
     parameters = {parameter for module in model.modules() for parameter in module.parameters()}
     if not include_embeddings:
-        parameters -= {model.token_embedding.weight, model.position_embedding.weight}
+        parameters -= {model.token_embedding.weight, getattr(model.position_embedding, "weight", None)}
     return sum(parameter.numel() for parameter in parameters)
 
 
@@ -363,13 +441,16 @@ def count_parameters__by_identity(model: nn.Module, include_embeddings: bool = T
     """Walks through all places, remembers what it has met, and takes off the tables at the end."""
     sizes = {id(p): p.numel() for _, p in model.named_parameters(remove_duplicate=False)}
     if not include_embeddings:
-        del sizes[id(model.token_embedding.weight)], sizes[id(model.position_embedding.weight)]
+        for table in filter(None, (model.token_embedding, model.position_embedding)):
+            del sizes[id(table.weight)]
     return sum(sizes.values())
 
 
 def count_parameters__vectors(model: nn.Module, include_embeddings: bool = True) -> int:
     """The length of all parameters laid end to end."""
-    left_out = [] if include_embeddings else [model.token_embedding, model.position_embedding]
+    left_out = [] if include_embeddings else [model.token_embedding]
+    if left_out and model.position_embedding is not None:
+        left_out.append(model.position_embedding)
     tables = sum(nn.utils.parameters_to_vector(table.parameters()).numel() for table in left_out)
     parameters = list(model.parameters())
     return (nn.utils.parameters_to_vector(parameters).numel() if parameters else 0) - tables

@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import tempfile
+import zipfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -268,6 +269,8 @@ def load_checkpoint__with_rollback(
     torch.save(optimizer.state_dict() if optimizer else None, optimizer_before)
     generator_before = generator.get_state() if generator else None
     try:
+        if zipfile.ZipFile(io.BytesIO(contents)).testzip():
+            raise ValueError("a checksum does not agree")
         state = torch.load(io.BytesIO(contents), map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"], strict=True)
         if any(value.dtype != before[name].dtype for name, value in state["model"].items()):
@@ -305,6 +308,9 @@ def load_checkpoint__checked_first(
         raise FileNotFoundError(path)
     device = next(model.parameters()).device
     try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                archive.read(name)  # compares the checksum
         state = torch.load(os.fspath(path), map_location=lambda storage, _: storage, weights_only=True)
         saved, rng, step = state["model"], state["rng"], state["step"]
         kinds = {name: (value.dtype, value.size()) for name, value in model.state_dict().items()}

@@ -10,10 +10,13 @@ and device.
 
 import hashlib
 import json
+import operator
 import os
 import random
 import re
+import zipfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,19 +138,13 @@ def save_checkpoint(
     writing fails, the old one stays for good, and no other file is left in the folder. The folder is
     made if need be.
     """
-    name, keys, *rest = np.random.get_state()
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
         "config": config.as_dict(),
         "generator": None if generator is None else generator.get_state(),
-        "rng": {
-            "python": random.getstate(),
-            "numpy": (name, keys.tolist(), *rest),  # weights_only refuses NumPy's arrays
-            "torch": torch.get_rng_state(),
-            **accelerator_states(),
-        },
+        "rng": _global_states(),
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,39 +174,64 @@ def load_checkpoint(
     checkpoint saved on one device can be loaded on any other.
 
     Raises FileNotFoundError if there is no such file. Raises ValueError naming the file if it is
-    truncated, is not a checkpoint, or would run code when loaded (none is run). Raises ValueError naming
+    truncated or damaged (torch.save writes a ZIP file with checksums, which torch.load does not
+    compare), is not a checkpoint, or would run code when loaded (none is run). Raises ValueError naming
     the file if it does not fit: the names, shapes and dtypes of the model's state dict must agree with
     the file's, so must the sizes of the optimizer's parameter groups, and for a generator the file must
     hold a state. Model, optimizer and generators are then as before.
     """
     with open(path, "rb") as file:
         try:
+            if damaged := zipfile.ZipFile(file).testzip():
+                raise ValueError(f"the checksum of {damaged} does not agree")
+            file.seek(0)
             # This machine may lack the tensors' devices; load_state_dict moves each to where it belongs.
             state = torch.load(file, map_location="cpu", weights_only=True)
-            saved, groups, rng = state["model"], state["optimizer"]["param_groups"], state["rng"]
+            saved, rng = state["model"], state["rng"]
+            step = operator.index(state["step"])
             here, there = _kinds(model.state_dict()), _kinds(saved)
         except Exception as error:  # torch raises many kinds, depending on where the damage is
             raise ValueError(f"{path} is damaged or not a checkpoint") from error
-    # All is compared before anything is loaded: load_state_dict copies what fits before it complains,
-    # and converts other dtypes silently.
+    # Compared before it is loaded: the model's load_state_dict copies what fits before it complains, and
+    # converts other dtypes silently.
     if here != there:
         name, _ = min(here.items() ^ there.items(), key=lambda item: item[0])
         raise ValueError(f"{path} is of another model, which differs in {name}")
-    if optimizer is not None and _sizes(groups) != _sizes(optimizer.param_groups):
-        raise ValueError(f"{path} is of another optimizer, with groups of {_sizes(groups)} parameters")
     if generator is not None and state["generator"] is None:
         raise ValueError(f"{path} holds no state of a generator")
 
-    model.load_state_dict(saved)
-    if optimizer is not None:
-        optimizer.load_state_dict(state["optimizer"])
-    if generator is not None:
-        generator.set_state(state["generator"])
-    random.setstate(rng["python"])
-    np.random.set_state(rng["numpy"])
-    torch.set_rng_state(rng["torch"])
-    set_accelerator_states(rng)
-    return state["step"]
+    with ExitStack() as undo:
+        undo.callback(_set_global_states, _global_states())
+        try:
+            _set_global_states(rng)
+            if generator is not None:
+                undo.callback(generator.set_state, generator.get_state())
+                generator.set_state(state["generator"])
+            if optimizer is not None:
+                undo.callback(optimizer.load_state_dict, optimizer.state_dict())
+                optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:  # each part complains in its own way, and may have changed by then
+            raise ValueError(f"{path} does not fit the optimizer or the generators") from error
+        undo.pop_all()  # all of it fits
+    model.load_state_dict(saved)  # last: it has been compared, and cannot fail
+    return step
+
+
+def _global_states() -> dict[str, Any]:
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),  # weights_only refuses NumPy's arrays
+        "torch": torch.get_rng_state(),
+        **accelerator_states(),
+    }
+
+
+def _set_global_states(states: dict[str, Any]) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    set_accelerator_states(states)
 
 
 def accelerator_states() -> dict[str, Any]:  # given
@@ -254,12 +276,10 @@ def _append(path: Path, lines: Iterable[str]) -> None:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    rewritten = path.with_name(f"{path.name}.unfinished")
+    rewritten.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    os.replace(rewritten, path)  # a kill in between leaves the old log
 
 
-def _kinds(state: dict[str, torch.Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
-    return {name: (tensor.dtype, tensor.shape) for name, tensor in state.items()}
-
-
-def _sizes(groups: list[dict[str, Any]]) -> list[int]:
-    return [len(group["params"]) for group in groups]
+def _kinds(state: dict[str, torch.Tensor]) -> dict[str, tuple[object, ...]]:
+    return {name: (tensor.dtype, tensor.shape, tensor.layout) for name, tensor in state.items()}

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from harness.course.katas import load_course, resolve_kata
-from harness.tests.conftest import REPOSITORY
+from harness.tests.support.references import reference
 from katas.k05_model.model import ModelConfig
 from katas.k08_engineering.config import RunConfig, TrainingConfig
-
-
-def reference(number: str) -> ModuleType:
-    """Return the reference solution of a kata as a module, with whatever is in katas/ before it."""
-    path = resolve_kata(load_course(REPOSITORY), number).solution
-    spec = importlib.util.spec_from_file_location(f"reference_{number}", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("content", ["[" * 100_000, '{"chars":' * 100_000], ids=["lists", "tables"])
-def test_a_tokenizer_nested_too_deep_is_refused_by_name(content: str, tmp_path: Path) -> None:
-    path = tmp_path / "tokenizer.json"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"tokenizer\.json holds no saved tokenizer"):
-        reference("04").CharTokenizer.load(path)
 
 
 class Run:
@@ -117,10 +96,22 @@ def with_weight(name: str) -> Callable[[Any], Any]:
 
 SPOILT = {
     **{name: changed("model", with_weight(name)) for name in ("int64", "bool", "complex64", "float16")},
+    "sparse weight": changed("model", lambda state: {**state, "weight": state["weight"].to_sparse()}),
     "weight as a list": changed("model", lambda state: {**state, "weight": state["weight"].tolist()}),
     "no model": changed("model", lambda _: None),
     "no optimizer": changed("optimizer", lambda _: {}),
     "optimizer without groups": changed("optimizer", lambda state: {"state": state["state"]}),
+    "groups that are numbers": changed("optimizer", lambda state: {**state, "param_groups": [7]}),
+    "optimizer without a step": changed(
+        "optimizer", lambda state: {**state, "state": {0: {"exp_avg": 1.5}, 1: {"exp_avg": 2.5}}}
+    ),
+    "no random numbers": changed("rng", lambda _: {}),
+    "random numbers as text": changed("rng", lambda _: "random"),
+    "torch's as a list": changed("rng", lambda rng: {**rng, "torch": [1, 2]}),
+    "NumPy's too short": changed("rng", lambda rng: {**rng, "numpy": ("MT19937", [1, 2], 0, 0, 0.0)}),
+    "generator as text": changed("generator", lambda _: "state"),
+    "generator of another kind": changed("generator", lambda state: state[:7].clone()),
+    "step as text": changed("step", lambda _: "seven"),
 }
 
 
@@ -130,3 +121,22 @@ def test_a_checkpoint_with_a_part_of_another_kind_is_refused_and_changes_nothing
 ) -> None:
     spoil(checkpoint)
     assert_refused(checkpoint)
+
+
+def test_a_single_flipped_bit_is_refused_or_without_effect(checkpoint: Path) -> None:
+    """A bit of the contents has a checksum; one of the padding between entries has none, and no effect."""
+    contents, expected = checkpoint.read_bytes(), Run(2)
+    expected.load(checkpoint)
+    draw, refused = random.Random(0), 0
+    for at in (draw.randrange(len(contents)) for _ in range(40)):
+        damaged = bytearray(contents)
+        damaged[at] ^= 1 << draw.randrange(8)
+        checkpoint.write_bytes(damaged)
+        run = Run(2)
+        try:
+            run.load(checkpoint)
+        except ValueError:
+            refused += 1
+        else:
+            assert run.state() == expected.state(), f"bit {at} has changed the run, and nothing says so"
+    assert refused > 20, "so few bits of a checkpoint have checksums?"

@@ -201,10 +201,18 @@ def test_a_given_method_does_not_make_its_class_given():
             def __init__(self, width):  # given
                 self.width = width
 
+            @classmethod
+            def load(
+                cls,
+                path,
+            ):  # given
+                return cls(path.read_text())
+
             def forward(self, x):
                 return x + 1
     """)
     assert "self.width = width" in make_stub(source)
+    assert "return cls(path.read_text())" in make_stub(source)
     assert "x + 1" not in make_stub(source)
 
 
