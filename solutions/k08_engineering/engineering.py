@@ -197,8 +197,6 @@ def load_checkpoint(
     if here != there:
         name, _ = min(here.items() ^ there.items(), key=lambda item: item[0])
         raise ValueError(f"{path} is of another model, which differs in {name}")
-    if generator is not None and state["generator"] is None:
-        raise ValueError(f"{path} holds no state of a generator")
 
     with ExitStack() as undo:
         undo.callback(_set_global_states, _global_states())
