@@ -263,6 +263,7 @@ def train(
                 interrupted=outcome.interrupted,
                 solutions=solutions,
                 limit=outcome.limit,
+                restatement=outcome.restatement,
             )
         )
     if outcome.interrupted:

@@ -26,7 +26,14 @@ from harness.training import texts, words
 from harness.training.configuration import CAPSTONE, read_configuration
 from harness.training.full_disk import no_room
 from harness.training.request import CannotTrain, TrainingRequest
-from harness.training.run_folder import RunFolder, check_folder, read_losses, start, text_name
+from harness.training.run_folder import (
+    RunFolder,
+    check_folder,
+    read_losses,
+    read_restatement,
+    start,
+    text_name,
+)
 from harness.training.workers import Workers, join_workers
 
 RUNS = "runs"
@@ -48,6 +55,11 @@ class TrainingOutcome:
     def losses(self) -> Sequence[Point]:
         """Return the loss of every step so far."""
         return read_losses(self.run)[0]
+
+    @property
+    def restatement(self) -> tuple[float, float] | None:
+        """Return the last validation loss as perplexity and bits per byte, if the run has logged these."""
+        return read_restatement(self.run)
 
 
 @dataclass(frozen=True)

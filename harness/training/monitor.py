@@ -81,8 +81,10 @@ class Monitor:
         `perplexity` and `bits_per_byte` restate val_loss, and are printed beside it.
         """
         if not self._quiet:
-            heading = words.evaluation(step, self._loss, val_loss, perplexity, bits_per_byte)
+            heading = words.evaluation(step, self._loss, val_loss)
             self._progress.console.rule(heading, align="left", characters="─")
+            if perplexity is not None and bits_per_byte is not None:
+                self._progress.console.print(words.restated(perplexity, bits_per_byte), highlight=False)
             self._progress.console.print(printable(sample), markup=False, highlight=False, soft_wrap=True)
         self._last = time.perf_counter()
 

@@ -98,6 +98,15 @@ def read_losses(run: RunFolder) -> tuple[list[Point], list[Point]]:
     )
 
 
+def read_restatement(run: RunFolder) -> tuple[float, float] | None:
+    """Return perplexity and bits per byte of the last evaluation; None if they are not in the log."""
+    rows = _lines(run.evaluations)
+    match json.loads(rows[-1]) if rows else None:
+        case {"perplexity": float(perplexity), "bits_per_byte": float(bits_per_byte)}:
+            return perplexity, bits_per_byte
+    return None
+
+
 def check_folder(run: RunFolder, *, resume: bool, solutions: bool = False) -> None:
     """Check that a run may start in a folder, or resume. Raises CannotTrain.
 

@@ -185,20 +185,13 @@ def speed(tokens_per_second: float) -> str:
     return f"{tokens_per_second:,.0f} tokens/s"
 
 
-def evaluation(
-    step: int,
-    training_loss: float | None,
-    validation_loss: float,
-    perplexity: float | None = None,
-    bits_per_byte: float | None = None,
-) -> str:
+def evaluation(step: int, training_loss: float | None, validation_loss: float) -> str:
     trained = "" if training_loss is None else f"training loss {training_loss:.4f} · "
-    restated = [
-        f"perplexity {perplexity:,.2f}" if perplexity is not None else "",
-        f"{bits_per_byte:.3f} bits per byte" if bits_per_byte is not None else "",
-    ]
-    brackets = f" ({', '.join(filter(None, restated))})" if any(restated) else ""
-    return f"step {step:,} · {trained}validation loss {validation_loss:.4f}{brackets}"
+    return f"step {step:,} · {trained}validation loss {validation_loss:.4f}"
+
+
+def restated(perplexity: float, bits_per_byte: float) -> str:
+    return f"perplexity {perplexity:,.2f} · {bits_per_byte:.3f} bits per byte"
 
 
 def trained(
@@ -209,10 +202,12 @@ def trained(
     interrupted: bool,
     solutions: bool,
     limit: float | None,
+    restatement: tuple[float, float] | None,
 ) -> list[Line]:
     """Return the result of a training run and the next command. `summary` is the capstone's.
 
-    `limit` is the lowest loss that any model can reach on new text of this kind, if known.
+    `limit` is the lowest loss that any model can reach on new text of this kind, if known, and
+    `restatement` the last validation loss as perplexity and bits per byte.
     """
     curve = [Line(), *[Line(f"  {row}") for row in line_chart(losses)], Line()]
     if interrupted:
@@ -220,6 +215,7 @@ def trained(
     sample = f"  harness sample{' --solutions' if solutions else ''} --run-dir {quoted(run_dir)}"
     result = [
         Line(f"{summary.steps:,} steps: validation loss {summary.val_loss:.4f} nats per character.", "good"),
+        *([Line(f"That is {restated(*restatement)}.")] if restatement else []),
         Line(f"The lowest was {summary.best_val_loss:.4f}.{_above(summary.best_val_loss, limit)}"),
         _rate(summary),
         Line(f"The run is in {run_dir}; its curves are in curves.png there."),

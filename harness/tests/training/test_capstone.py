@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,7 @@ def test_a_run_prints_its_losses_samples_and_the_next_command(finished: tuple[Pa
     for step in (0, 5, 10, 12):
         assert f"step {step} · " in printed
     assert "12 steps: validation loss" in printed
+    assert re.search(r"That is perplexity [\d.]+ · [\d.]+ bits per byte", printed)
     assert f"  harness sample --solutions --run-dir '{run_dir}'\n" in printed  # whole, to be copied
     assert (run_dir / "curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -247,7 +249,7 @@ def config(mini: Miniature) -> str:
 @pytest.fixture
 def own_text(mini: Miniature) -> str:
     path = mini.root / "own.txt"
-    path.write_text("abc")
+    path.write_text("abcdefgh")
     return str(path)
 
 

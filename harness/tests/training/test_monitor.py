@@ -26,11 +26,12 @@ def test_an_evaluation_is_printed_with_its_sample(capsys: pytest.CaptureFixture[
     with monitor.watching():
         monitor.evaluated(0, 4.2, "[red]xyz")
         monitor.step(1, 3.0)
-        monitor.evaluated(1, 2.5, "words")
+        monitor.evaluated(1, 2.5, "words", perplexity=12.1825, bits_per_byte=3.6067)
     printed = capsys.readouterr().err
     assert "step 0 · validation loss 4.2000" in printed
     assert "[red]xyz" in printed, "a sample is not markup"
     assert "step 1 · training loss 3.0000 · validation loss 2.5000" in printed
+    assert "perplexity 12.18 · 3.607 bits per byte" in printed
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from harness.training.request import CannotTrain
-from harness.training.run_folder import RunFolder, check_folder, read_losses, start, text_name
+from harness.training.run_folder import (
+    RunFolder,
+    check_folder,
+    read_losses,
+    read_restatement,
+    start,
+    text_name,
+)
 
 THEIRS = ("config.yaml", "data.txt", "tokenizer.json", "steps.csv", "evaluations.jsonl")
 
@@ -112,3 +119,18 @@ def test_a_folder_that_cannot_be_written_is_refused_with_a_remedy(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(CannotTrain, match=r"my run cannot be used for a run: Permission denied\. Name anoth"):
         start(run, "tiny_tales")
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("", None),
+        ('{"step": 0, "val_loss": 4.0}\n', None),
+        ('{"step": 0}\n{"step": 5, "val_loss": 0.7, "perplexity": 2.0, "bits_per_byte": 1.0}\n', (2.0, 1.0)),
+    ],
+    ids=["no log", "an older log", "two rows"],
+)
+def test_the_last_loss_is_restated_if_the_log_has_it(tmp_path: Path, log: str, expected: object) -> None:
+    run = RunFolder(tmp_path)
+    run.evaluations.write_text(log)
+    assert read_restatement(run) == expected
