@@ -83,6 +83,21 @@ class Diagram:
             )
         )  # fmt: skip  # related arguments share a line
 
+    def arc(self, start: Spot, end: Spot, rise: float, colour: str | None = None) -> None:
+        """Draw a curved arrow that rises `rise` pixels above its ends, or dips below them if negative."""
+        from matplotlib.patches import FancyArrowPatch
+        from matplotlib.path import Path
+
+        (x, y), (to_x, to_y) = start, end
+        top = min(y, to_y) - 4 / 3 * rise if rise > 0 else max(y, to_y) - 4 / 3 * rise
+        path = Path([start, (x, top), (to_x, top), end], [Path.MOVETO] + 3 * [Path.CURVE4])
+        self._axes.add_patch(
+            FancyArrowPatch(
+                path=path, arrowstyle="-|>,head_length=4,head_width=2.2", linewidth=1.2,
+                color=colour or self.theme.quiet, capstyle="butt", zorder=3,
+            )
+        )  # fmt: skip  # related arguments share a line
+
     def stream(self, *path: Spot) -> None:
         """Draw a broad line, such as a residual stream, beneath everything else."""
         xs, ys = zip(*path, strict=True)

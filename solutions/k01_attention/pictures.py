@@ -3,6 +3,7 @@
 import torch
 
 from harness.plots import attention_maps, draw_bars
+from harness.plots.cells import name_cells
 from harness.plots.theme import PAGE, new_figure, panels, title
 from katas.k01_attention.attention import attention_weights, causal_mask, padding_mask
 
@@ -13,20 +14,31 @@ FINDS = {("cat", "the"): 2.0, ("slept", "cat"): 3.0, ("because", "slept"): 2.5, 
 
 
 def masks(theme):
-    """One set of scores under three masks."""
+    """A sentence without a mask and with one, and a shorter sentence that is padded to the same length."""
     count = len(WORDS)
-    key = torch.eye(count)
-    query = torch.zeros(count, count)
-    for (asks, answers), score in FINDS.items():
-        query[WORDS.index(asks), WORDS.index(answers)] = score * count**0.5  # undoes the division by √d_k
+    padded = [*WORDS[: count - 2], "[pad]", "[pad]"]
     causal = causal_mask(count)
     shown = {
-        "no mask": None,
-        "causal": causal,
-        "causal and padding": causal & padding_mask(torch.tensor([count - 2]), count)[0],
+        "no mask": (WORDS, None),
+        "causal": (WORDS, causal),
+        "causal and padding": (padded, causal & padding_mask(torch.tensor([count - 2]), count)[0]),
     }
-    weights = torch.stack([attention_weights(query, key, mask) for mask in shown.values()])
-    return attention_maps(weights, tokens=WORDS, titles=list(shown), values=True, theme=theme)
+    weights = torch.stack(
+        [attention_weights(_queries(words), torch.eye(count), mask) for words, mask in shown.values()]
+    )
+    figure = attention_maps(weights, tokens=WORDS, titles=list(shown), values=True, theme=theme)
+    name_cells(figure.axes[2], padded, padded)
+    return figure
+
+
+def _queries(words):
+    """For each word a query that gives the scores of FINDS, if the key of word i is the unit vector i."""
+    queries = torch.zeros(len(words), len(words))
+    for (asks, answers), score in FINDS.items():
+        if asks in words and answers in words:
+            undo = len(words) ** 0.5  # the division by √d_k
+            queries[words.index(asks), words.index(answers)] = score * undo
+    return queries
 
 
 def scale(theme):

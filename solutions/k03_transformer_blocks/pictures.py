@@ -6,7 +6,7 @@ from harness.plots.boxes import Diagram
 from harness.plots.cells import paint
 from harness.plots.theme import PAGE, grid, legend, new_figure, panels, poles, title
 from katas.k01_attention.attention import causal_mask
-from katas.k03_transformer_blocks.transformer_blocks import TransformerBlock
+from katas.k03_transformer_blocks.transformer_blocks import TransformerBlock, gelu
 
 SEQ, D_MODEL = 6, 8
 
@@ -59,6 +59,26 @@ def _what_was_written():
         return {"x": x, "what attention adds": read, "what feedforward adds": worked, "out": block(x, mask)}
 
 
+def bends(theme):
+    """A GELU and a ReLU, and the difference between the two ways to compute a GELU."""
+    figure = new_figure(PAGE, 300, theme)
+    left, right = panels(figure, theme, 1, 2, width_ratios=[5, 4])
+    x = torch.linspace(-4, 4, 161)
+    left.plot(x, x.clamp(min=0), "--", color=theme.quiet, linewidth=1.6, label="ReLU")
+    left.plot(x, gelu(x), color=theme.series[0], linewidth=2, label="GELU")
+    left.set(xlabel="x", xlim=(-4, 4), ylim=(-0.6, 4.1))
+    right.axhline(0, color=theme.quiet, linewidth=0.8)
+    apart = gelu(x.double(), "tanh") - gelu(x.double())
+    right.plot(x, 10_000 * apart, color=theme.series[1], linewidth=2)
+    right.set(xlabel="x", xlim=(-4, 4), ylim=(-5.4, 5.4))
+    title(left, "the bend", theme)
+    title(right, "10,000 · (form with tanh − form with erf)", theme)
+    for axes in (left, right):
+        grid(axes, theme)
+    legend(left, theme, loc="upper left")
+    return figure
+
+
 def depth(theme):
     """How large the numbers are on their way up through 16 blocks, and the gradients on their way down."""
     figure = new_figure(PAGE, 330, theme)
@@ -91,4 +111,4 @@ def _up_and_down(kind, num_blocks=16, d_model=32):
     return [stream.std().item() for stream in streams], [gradient.norm().item() for gradient in gradients]
 
 
-PICTURES = {"stream": stream, "depth": depth}
+PICTURES = {"stream": stream, "bends": bends, "depth": depth}

@@ -1,7 +1,13 @@
-"""The picture of kata 05, by `python -m harness.authoring.pictures`: the whole model, and who built what."""
+"""The pictures of kata 05, drawn by `python -m harness.authoring.pictures`."""
+
+import torch
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 
 from harness.plots.boxes import Diagram
-from harness.plots.theme import PAGE
+from harness.plots.cells import name_cells, paint
+from harness.plots.theme import PAGE, new_figure, panels, title
+from katas.k01_attention.attention import causal_mask
 
 
 def architecture(theme):
@@ -101,4 +107,39 @@ def _attention(page, middle, top):
     page.box((middle + 70, top + 196), (106, 34), "out_proj", colour[_LINEAR])
 
 
-PICTURES = {"architecture": architecture}
+# What a cell of `masks` shows: 0 for hidden, attention within one text, or from one text to the other.
+_WITHIN, _ACROSS = 1, 2
+
+
+def masks(theme):
+    """Who sees whom in the three kinds of transformer: rows are queries, columns are keys."""
+    figure = new_figure(PAGE, 340, theme)
+    source, target = ["the", "cat", "sleeps"], ["[start]", "le", "chat", "dort"]
+    sentence = [*source, "all", "day", "long"]
+    first, second, count = len(source), len(target), len(sentence)
+    both = torch.zeros(first + second, first + second)
+    both[:first, :first] = _WITHIN
+    both[first:, :first] = _ACROSS
+    both[first:, first:] = _WITHIN * causal_mask(second)
+    shown = {
+        "encoder and decoder, 2017": ([*source, *target], both),
+        "encoder only: BERT": (sentence, _WITHIN * torch.ones(count, count)),
+        "decoder only: GPT": (sentence, _WITHIN * causal_mask(count)),
+    }
+    all_axes = panels(figure, theme, 1, 3)
+    colours = ListedColormap([theme.faint, theme.series[0], theme.series[1]])
+    for axes, (name, (tokens, table)) in zip(all_axes, shown.items(), strict=True):
+        paint(axes, table, colours, (-0.5, 2.5))
+        name_cells(axes, tokens, tokens)
+        title(axes, name, theme)
+    all_axes[0].set(ylabel="query")
+    all_axes[1].set(xlabel="key")
+    names = ("hidden", "self-attention", "cross-attention: the decoder reads the encoder")
+    figure.legend(
+        [Patch(color=colours(number)) for number in range(3)], names,
+        loc="outside lower center", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9,
+    )  # fmt: skip  # related arguments share a line
+    return figure
+
+
+PICTURES = {"masks": masks, "architecture": architecture}

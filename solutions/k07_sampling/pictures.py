@@ -3,7 +3,7 @@
 import torch
 
 from harness.plots import draw_bars, sampling_distributions
-from harness.plots.theme import PAGE, new_figure, panels, title
+from harness.plots.theme import PAGE, grid, new_figure, panels, title
 from katas.k01_attention.attention import softmax
 from katas.k07_sampling.sampling import apply_temperature, top_k_filter, top_p_filter
 
@@ -41,4 +41,33 @@ def filters(theme):
     return figure
 
 
-PICTURES = {"temperatures": temperatures, "filters": filters}
+def staircase(theme):
+    """The probabilities of top-p, sorted and added up until they reach p."""
+    figure = new_figure(PAGE, 320, theme)
+    (axes,) = panels(figure, theme)
+    p = 0.8
+    shares = softmax(LOGITS, dim=-1)  # WORDS stand in the order of their probabilities
+    kept = top_p_filter(LOGITS, p).isfinite().tolist()
+    last = sum(kept) - 1
+    before = 0.0
+    for place, share in enumerate(shares.tolist()):
+        colour = theme.series[1] if place == last else theme.series[0] if kept[place] else theme.series[4]
+        axes.bar(place, share, bottom=before, width=0.72, color=colour, alpha=1.0 if kept[place] else 0.55)
+        after = before + share
+        to = min(place + 1.36, len(WORDS) - 0.64)  # the next bar begins at this height
+        axes.plot([place - 0.36, to], [after, after], color=theme.quiet, linewidth=0.8)
+        axes.annotate(
+            f"+{100 * share:.0f} %", (place, before), (0, -5), textcoords="offset points",
+            ha="center", va="top", fontsize=8.5, color=theme.ink if kept[place] else theme.quiet,
+        )  # fmt: skip  # related arguments share a line
+        before = after
+    axes.axhline(p, color=theme.ink, linewidth=1.2, linestyle="--")
+    axes.annotate(f"p = {p:g}", (-0.5, p), (0, 4), textcoords="offset points", fontsize=9, color=theme.ink)
+    axes.set_xticks(range(len(WORDS)), WORDS)
+    axes.set(xlim=(-0.55, len(WORDS) - 0.5), ylim=(-0.1, 1.04), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes.set_ylabel("added up so far")
+    grid(axes, theme, "y")
+    return figure
+
+
+PICTURES = {"temperatures": temperatures, "staircase": staircase, "filters": filters}

@@ -46,6 +46,15 @@ def test_an_arrow_follows_its_path_and_can_lack_a_head(page: Diagram) -> None:
     assert [type(each.get_arrowstyle()).__name__ for each in (arrow, line)] == ["CurveFilledB", "Curve"]
 
 
+@pytest.mark.parametrize(("rise", "higher"), [(20, True), (-20, False)])
+def test_an_arc_joins_its_ends_above_or_below(page: Diagram, rise: float, higher: bool) -> None:
+    page.arc((10, 100), (90, 100), rise)
+    (arc,) = page.figure.axes[0].patches
+    start, *between, end = arc._path_original.vertices.tolist()
+    assert (start, end) == ([10, 100], [90, 100])
+    assert all((y < 100) == higher for _, y in between), "y counts downwards"
+
+
 def test_an_inset_is_placed_by_its_corner(page: Diagram) -> None:
     axes = page.inset((100, 20), (200, 50))
     assert axes.get_position().bounds == pytest.approx((0.25, 0.65, 0.5, 0.25))
