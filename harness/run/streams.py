@@ -1,14 +1,18 @@
-"""Standard streams that are closed, or that nobody reads any more."""
+"""Standard streams that are closed, that nobody reads any more, or that would obey a learner's text."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from typing import Any
 
 import pytest
 
+from harness.terminal.lines import printable
+
+_PYTESTS_OWN = re.compile(r"(\x1b\[[0-9;]*m|[\r\n])")
 ENDED_BY_PIPE = -getattr(signal, "SIGPIPE", 0)  # the status of a process that `EndsWithReader` has ended
 
 
@@ -43,14 +47,30 @@ class EndsWithReader:
         return getattr(self._stream, name)
 
 
+class Printable:
+    """A stream that shows control characters, except those by which pytest colours and rewrites lines."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        parts = _PYTESTS_OWN.split(text)  # every second one is pytest's own
+        return int(
+            self._stream.write("".join(part if at % 2 else printable(part) for at, part in enumerate(parts)))
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Pipeline:
-    """The plugin of a supervised process that makes pytest's terminal report end with its reader."""
+    """The plugin of a supervised process: its report is printable, and ends with its reader."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         if session.config.pluginmanager.hasplugin("terminalreporter"):
             writer = session.config.get_terminal_writer()
-            writer._file = EndsWithReader(writer._file)
+            writer._file = EndsWithReader(Printable(writer._file))
 
 
 def _end_quietly() -> None:

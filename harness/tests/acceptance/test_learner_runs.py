@@ -430,11 +430,14 @@ def test_it_is_inert_outside_a_course(tmp_path: Path, mini: Miniature) -> None:
     assert not (elsewhere / ".harness").exists()
 
 
-def test_control_characters_in_errors_classes_and_output_do_not_reach_the_terminal(mini: Miniature) -> None:
+@pytest.mark.parametrize("options", [[], ["--tb=short"], ["-v", "--tb=long"]], ids=["block", "short", "long"])
+def test_control_characters_in_errors_classes_and_output_do_not_reach_the_terminal(
+    mini: Miniature, options: list[str]
+) -> None:
     command = r"\x1b[?1049h\x1b[2J"
     body = f'print("printed {command}")\nraise type("Odd\\x1b[2J", (ValueError,), {{}})("hidden {command}")'
     mini.write_doubles(double=body)
-    result = mini.pytest("katas/00")
+    result = mini.pytest("katas/00", *options)
     assert "\x1b" not in result.text
     assert f"hidden {command}" in result.out
     assert f"printed {command}" in result.out
