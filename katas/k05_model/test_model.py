@@ -88,7 +88,7 @@ def some_of(names):
 
 def assert_names(actual, expected):
     """The same names."""
-    for what, names in [("lacks", expected.keys() - actual), ("has extra entries:", actual.keys() - expected)]:
+    for what, names in [("lacks", expected.keys() - actual), ("also has", actual.keys() - expected)]:
         assert not names, f"the state dict {what} {some_of(names)}"
 
 

@@ -68,8 +68,8 @@ class TransformerLM(nn.Module):
 
     `config.positions` chooses what is added to the tokens. "learned": the first rows of a table;
     "sinusoidal": `sinusoidal_positions` of kata 04, unscaled; "none": nothing, so that only the
-    causal mask tells the order. `config.norm_first` chooses pre-norm or post-norm for all blocks; final_norm is there in both
-    cases. With `bias` false, no linear map and no norm has a bias.
+    causal mask tells the order. `config.norm_first` chooses pre-norm or post-norm for all blocks;
+    final_norm is there in both cases. With `bias` false, no linear map and no norm has a bias.
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019), section 2.3,
     for the defaults; Vaswani et al., Attention Is All You Need (2017), section 3.5, for sinusoids;
