@@ -194,7 +194,12 @@ class TransformerLM:
         device = ids.device
         b, t = ids.size()
         assert t <= self.config.block_size, f"length {t} exceeds block size {self.config.block_size}"
-        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        x = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(t)
+        elif self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(t, self.config.d_model, dtype=x.dtype, device=x.device)
+        x = self.dropout(x)
         mask = causal_mask(t, t, device)
         for block in self.blocks:
             x = block(x, mask)
@@ -257,8 +262,8 @@ class TransformerLM:
 
 # %% without-the-position-table
 # idiom = "nanoGPT"
-# slips = ["tokens-counted"]
-# wrong = "Without embeddings only the position table is left out; the token table still counts."
+# slips = ["tokens-counted", "missing-table-counted"]
+# wrong = "Two mistakes: Without embeddings only the position table is left out; the token table still counts. And it expects a position table in every model."
 def count_parameters(model, include_embeddings=True):
     n_params = sum(p.numel() for p in model.parameters())
     if not include_embeddings:
@@ -275,7 +280,7 @@ def count_parameters(model, include_embeddings=True):
     if include_embeddings:
         return total_params
     layers = (model.token_embedding, model.position_embedding, model.lm_head)
-    return total_params - sum(p.numel() for layer in layers for p in layer.parameters())
+    return total_params - sum(p.numel() for layer in layers if layer for p in layer.parameters())
 
 
 # %% summed-over-the-modules
@@ -303,7 +308,12 @@ class TransformerLM:
         if seq_len > self.config.block_size:
             raise ValueError(f"seq_len {seq_len} is larger than context_length {self.config.block_size}")
         mask = torch.tril(torch.ones(seq_len, seq_len, dtype=torch.bool))
-        x = self.dropout(self.token_embedding(ids) + self.position_embedding(seq_len))
+        x = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(seq_len)
+        elif self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(seq_len, self.config.d_model, dtype=x.dtype, device=x.device)
+        x = self.dropout(x)
         for block in self.blocks:
             x = block(x, mask=mask)
         return self.lm_head(self.final_norm(x))
@@ -317,7 +327,12 @@ class TransformerLM:
     def forward(self, ids):
         idx_cond = ids[:, -self.config.block_size :]
         B, T = idx_cond.shape
-        x = self.dropout(self.token_embedding(idx_cond) + self.position_embedding(T))
+        x = self.token_embedding(idx_cond)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(T)
+        elif self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(T, self.config.d_model, dtype=x.dtype, device=x.device)
+        x = self.dropout(x)
         for block in self.blocks:
             x = block(x, causal_mask(T, device=ids.device))
         return self.lm_head(self.final_norm(x))
@@ -383,7 +398,12 @@ class TransformerLM:
         if t > self.config.block_size:
             raise ValueError(f"Cannot forward sequence of length {t}, block size is {self.config.block_size}")
         tok_emb = self.token_embedding(ids)  # (b, t, n_embd)
-        pos_emb = self.position_embedding(t)  # (t, n_embd)
+        if self.config.positions == "learned":
+            pos_emb = self.position_embedding(t)  # (t, n_embd)
+        elif self.config.positions == "sinusoidal":
+            pos_emb = sinusoidal_positions(t, self.config.d_model, device=device).to(tok_emb.dtype)
+        else:
+            pos_emb = 0
         x = self.dropout(tok_emb + pos_emb)
         for block in self.blocks:
             x = block(x, causal_mask(t, device=device))
@@ -403,12 +423,18 @@ class TransformerLM:
         n, bias = config.d_model, config.bias
         self.config = config
         self.token_embedding = TokenEmbedding(config.vocab_size, n)
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, n)
+        self.position_embedding = None
+        pe = None
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, n)
+        elif config.positions == "sinusoidal":
+            pe = sinusoidal_positions(config.block_size, n)
+        self.register_buffer("pe", pe, persistent=False)
         size = (config.block_size, config.block_size)
         self.register_buffer("mask", torch.ones(size, dtype=torch.bool).tril(), persistent=False)
         layers = []
         for _ in range(config.num_layers):
-            layers.append(TransformerBlock(n, config.num_heads, config.d_ff, config.dropout, True, bias))
+            layers.append(TransformerBlock(n, config.num_heads, config.d_ff, config.dropout, config.norm_first, bias))
         self.blocks = nn.ModuleList(layers)
         self.final_norm = LayerNorm(n, bias=bias)
         self.lm_head = Linear(n, config.vocab_size, bias=False)
@@ -421,7 +447,12 @@ class TransformerLM:
         t = ids.shape[1]
         if t > len(self.mask):
             raise ValueError(f"seq_len {t}, but block_size {len(self.mask)}")
-        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        x = self.token_embedding(ids)
+        if self.pe is not None:
+            x = x + self.pe[:t]
+        elif self.position_embedding is not None:
+            x = x + self.position_embedding(t)
+        x = self.dropout(x)
         for layer in self.blocks:
             x = layer(x, mask=self.mask[:t, :t])
         return self.lm_head(self.final_norm(x))
@@ -433,13 +464,14 @@ def count_parameters(model, include_embeddings=True):
     unique = {id(p): p for p in model.parameters()}
     if not include_embeddings:
         for table in (model.token_embedding, model.position_embedding):
-            unique.pop(id(table.weight), None)
+            if table is not None:
+                unique.pop(id(table.weight), None)
     return sum(p.numel() for p in unique.values())
 
 
 # %% apply-meets-only-torchs-classes
 # idiom = "nanoGPT"
-# slips = ["not-drawn-again-and-tied-to-the-head", "biases-left-as-they-were", "vocabulary-not-checked"]
+# slips = ["not-drawn-again-and-tied-to-the-head", "biases-left-as-they-were"]
 # wrong = "isinstance(module, nn.Linear) never meets the katas' own classes, so nothing is drawn again."
 class TransformerLM(nn.Module):
     def __init__(self, config):
@@ -572,7 +604,7 @@ class TransformerLM(nn.Module):
 
 # %% head-of-its-own-again
 # idiom = "rasbt"
-# slips = ["never-tied", "tied-by-copy", "vocabulary-not-checked"]
+# slips = ["never-tied", "tied-by-copy"]
 # wrong = "tie_weights is not looked at: the head always has a weight of its own."
 class TransformerLM(nn.Module):
     def __init__(self, config):
@@ -655,7 +687,12 @@ class TransformerLM(nn.Module):
         b, t = ids.size()
         block_size = self.config.block_size
         assert t <= block_size, f"Cannot forward sequence of length {t}, block size is only {block_size}"
-        x = self.dropout(self.token_embedding(ids) + self.position_embedding(t))
+        x = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(t)
+        elif self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(t, self.config.d_model, dtype=x.dtype, device=x.device)
+        x = self.dropout(x)
         mask = causal_mask(t, device=ids.device)
         for block in self.blocks:
             x = block(x, mask)
@@ -816,7 +853,7 @@ class TransformerLM(nn.Module):
 
 # %% bias-for-the-head-and-no-tie
 # idiom = "CS336 students"
-# slips = ["head-with-bias", "never-tied", "tied-by-copy", "vocabulary-not-checked"]
+# slips = ["head-with-bias", "never-tied", "tied-by-copy"]
 # wrong = "Two mistakes: the head has a bias, and it is never tied."
 class TransformerLM(nn.Module):
     def __init__(self, config):
@@ -899,8 +936,8 @@ class TransformerLM(nn.Module):
 
 # %% parameters-without-positions
 # idiom = "nanoGPT"
-# slips = ["tokens-counted"]
-# wrong = "Only the position table is left out; the token table counts although it was to be left out."
+# slips = ["tokens-counted", "missing-table-counted"]
+# wrong = "Two mistakes: Only the position table is left out; the token table counts although it was to be left out. And it expects a position table in every model."
 def count_parameters(model, include_embeddings=True):
     n_params = sum(p.numel() for p in model.parameters())
     if not include_embeddings:
@@ -940,7 +977,8 @@ def count_parameters(model, include_embeddings=True):
     total = sum(p.numel() for p in model.parameters())
     if not include_embeddings:
         for layer in (model.token_embedding, model.position_embedding, model.lm_head):
-            total -= sum(p.numel() for p in layer.parameters())
+            if layer is not None:
+                total -= sum(p.numel() for p in layer.parameters())
     return total
 
 
@@ -966,7 +1004,9 @@ class TransformerLM(nn.Module):
             raise ValueError("vocab_size is None: ask the tokenizer")
         self.config = config
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.position_embedding = None
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
         self.drop = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList([self._block(config) for _ in range(config.num_layers)])
         self.final_norm = LayerNorm(config.d_model, bias=config.bias)
@@ -981,7 +1021,7 @@ class TransformerLM(nn.Module):
     @staticmethod
     def _block(config):
         return TransformerBlock(
-            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+            config.d_model, config.num_heads, config.d_ff, config.dropout, config.norm_first, config.bias
         )
 
     def _init_weights(self, module):
@@ -998,9 +1038,13 @@ class TransformerLM(nn.Module):
             raise ValueError(
                 f"Cannot forward sequence of length {t}, block size is only {self.config.block_size}"
             )
-        tok_emb = self.token_embedding(ids)
-        pos_emb = self.position_embedding(t)
-        x = self.drop(tok_emb + pos_emb)
+        x = self.token_embedding(ids)
+        pos = self.config.positions
+        if pos == "learned":
+            x = x + self.position_embedding(t)
+        if pos == "sinusoidal":
+            x = x + sinusoidal_positions(t, x.size(-1), dtype=x.dtype, device=x.device)
+        x = self.drop(x)
         mask = causal_mask(t, device=ids.device)
         for block in self.blocks:
             x = block(x, mask)
@@ -1024,10 +1068,14 @@ class TransformerLM(nn.Module):
             raise ValueError("a model needs a vocab_size")
         self.config = config
         block = TransformerBlock(
-            config.d_model, config.num_heads, config.d_ff, config.dropout, bias=config.bias
+            config.d_model, config.num_heads, config.d_ff, config.dropout, norm_first=config.norm_first, bias=config.bias
         )
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
-        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.position_embedding = (
+            LearnedPositionalEmbedding(config.block_size, config.d_model)
+            if config.positions == "learned"
+            else None
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = clones(block, config.num_layers)
         self.final_norm = LayerNorm(config.d_model, bias=config.bias)
@@ -1044,7 +1092,12 @@ class TransformerLM(nn.Module):
         t = ids.size(1)
         if t > self.config.block_size:
             raise ValueError(f"{t} tokens for {self.config.block_size} positions")
-        h = self.dropout(self.token_embedding(ids) + self.position_embedding(t)[None])
+        h = self.token_embedding(ids)
+        if self.position_embedding:
+            h = h + self.position_embedding(t)[None]
+        elif self.config.positions != "none":
+            h = h + sinusoidal_positions(t, self.config.d_model).to(h)[None]
+        h = self.dropout(h)
         mask = torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
         for block in self.blocks:
             h = block(h, mask[None])
@@ -1060,7 +1113,8 @@ def count_parameters(model, include_embeddings=True):
     seen = {id(p): p for m in model.modules() for p in m.parameters(recurse=False)}
     if not include_embeddings:
         for table in (model.token_embedding, model.position_embedding):
-            seen.pop(id(table.weight))
+            if table is not None:
+                seen.pop(id(table.weight))
     return sum(p.numel() for p in seen.values())
 
 
@@ -1137,7 +1191,7 @@ class TransformerLM:
         self.drop_emb = nn.Dropout(cfg.dropout)
         self.blocks = nn.Sequential(
             *[
-                TransformerBlock(cfg.d_model, cfg.num_heads, cfg.d_ff, bias=cfg.bias)
+                TransformerBlock(cfg.d_model, cfg.num_heads, cfg.d_ff, norm_first=cfg.norm_first, bias=cfg.bias)
                 for _ in range(cfg.num_layers)
             ]
         )
@@ -1446,3 +1500,93 @@ def count_parameters(model, include_embeddings=True):
     if include_embeddings:
         return sum(p.numel() for p in model.parameters())
     return sum(p.numel() for block in model.blocks for p in block.parameters())
+
+
+# %% positions-as-a-saved-buffer
+# idiom = "annotated transformer"
+# slips = ["sinusoids-in-the-state-dict", "sinusoids-called-pe-in-the-state-dict"]
+# wrong = "The sinusoids are a persistent buffer, so they are in the state dict."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = c = config
+        self.token_embedding = TokenEmbedding(c.vocab_size, c.d_model)
+        self.position_embedding = None
+        if c.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(c.block_size, c.d_model)
+        elif c.positions == "sinusoidal":
+            self.register_buffer("pe", sinusoidal_positions(c.block_size, c.d_model))
+        self.dropout = nn.Dropout(c.dropout)
+        layers = [
+            TransformerBlock(c.d_model, c.num_heads, c.d_ff, c.dropout, c.norm_first, c.bias)
+            for _ in range(c.num_layers)
+        ]
+        self.blocks = nn.ModuleList(layers)
+        self.final_norm = LayerNorm(c.d_model, bias=c.bias)
+        self.lm_head = Linear(c.d_model, c.vocab_size, bias=False)
+        if c.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def forward(self, ids):
+        if ids.size(1) > self.config.block_size:
+            raise ValueError(f"{ids.size(1)} > {self.config.block_size}")
+        x = self.token_embedding(ids)
+        if self.config.positions == "sinusoidal":
+            x = x + self.pe[: x.size(1)].requires_grad_(False)
+        elif self.config.positions == "learned":
+            x = x + self.position_embedding(x.size(1))
+        x = self.dropout(x)
+        for layer in self.blocks:
+            x = layer(x, causal_mask(ids.size(1), device=ids.device))
+        return self.lm_head(self.final_norm(x))
+
+
+# %% tokens-times-the-root-with-sinusoids
+# idiom = "labml"
+# slips = ["sinusoids-and-scaled-tokens"]
+# wrong = "Where positions are sinusoidal, the tokens are multiplied by √d_model."
+class TransformerLM(nn.Module):
+    def forward(self, ids):
+        seq_len = ids.shape[1]
+        if seq_len > self.config.block_size:
+            raise ValueError(f"{seq_len} > {self.config.block_size}")
+        x = self.token_embedding(ids)
+        if self.config.positions == "sinusoidal":
+            pe = sinusoidal_positions(seq_len, self.config.d_model, dtype=x.dtype, device=x.device)
+            x = x * math.sqrt(self.config.d_model) + pe
+        elif self.position_embedding:
+            x = x + self.position_embedding(seq_len)
+        mask = causal_mask(seq_len, device=ids.device)
+        x = self.dropout(x)
+        for layer in self.blocks:
+            x = layer(x=x, mask=mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% norm-first-left-at-its-default
+# idiom = "PyTorch tutorial"
+# slips = ["norm-first-not-passed-on"]
+# wrong = "norm_first is not handed to the blocks, which are always pre-norm."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = (
+            LearnedPositionalEmbedding(config.block_size, config.d_model)
+            if config.positions == "learned"
+            else None
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList()
+        for _ in range(config.num_layers):
+            layer = TransformerBlock(
+                config.d_model, config.num_heads, config.d_ff, dropout=config.dropout, bias=config.bias
+            )
+            self.blocks.append(layer)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()

@@ -52,7 +52,7 @@ def assert_holds_one_table(embedding, shape):
 
 
 def named_in(message, numbers):
-    """Those of the numbers that the message shows, as numbers of their own."""
+    """The numbers that occur in the message, not as parts of other numbers."""
     return [number for number in numbers if re.search(rf"(?<!\d){number}(?!\d)", message)]
 
 

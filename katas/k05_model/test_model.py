@@ -30,7 +30,7 @@ def random_ids(*shape, vocab_size=11, seed):
 
 @contextmanager
 def seeded(seed):
-    """What is drawn in here follows from the seed; PyTorch's generator is left as it was."""
+    """Draws in here follow from the seed; PyTorch's generator is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -82,13 +82,13 @@ def shapes_in(model):
 
 
 def some_of(names):
-    """A few of the names, for it may be all."""
+    """A few of the names, since it may be all of them."""
     return ", ".join(sorted(names)[:4]) + " …" * (len(names) > 4)
 
 
 def assert_names(actual, expected):
     """The same names."""
-    for what, names in [("lacks", expected.keys() - actual), ("has too much:", actual.keys() - expected)]:
+    for what, names in [("lacks", expected.keys() - actual), ("also has", actual.keys() - expected)]:
         assert not names, f"the state dict {what} {some_of(names)}"
 
 
@@ -155,7 +155,7 @@ def rounded_draws(config, kind):
 
 
 def named_in(message, numbers):
-    """Those of the numbers that the message shows, as numbers of their own."""
+    """The numbers that occur in the message, not as parts of other numbers."""
     return [number for number in numbers if re.search(rf"(?<![\d-]){number}(?!\d)", message)]
 
 
@@ -171,7 +171,7 @@ def test_parameters_are_those_of_tables_blocks_norm_and_head(sizes, bias):
         assert (name, shapes[name]) == (name, expected[name])
     # Each of these is a parameter, and no two of them are the same one.
     own = {name for name, value in model.named_parameters() if value.requires_grad}
-    assert sorted(expected.keys() - own) == [], "these are no parameters of their own"
+    assert sorted(expected.keys() - own) == [], "these are not parameters of their own"
     assert model.config == config
 
 
@@ -226,7 +226,7 @@ def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind,
 
 @TIED_OR_NOT
 def test_seed_decides_which_weights_are_drawn(tie):
-    """The same torch.manual_seed gives the same model, and the next model is another one."""
+    """The same torch.manual_seed gives the same model, and the next model is a different one."""
     config = ModelConfig(**SMALL, tie_weights=tie)
     with seeded(0):
         first, second = TransformerLM(config).state_dict(), TransformerLM(config).state_dict()
@@ -235,7 +235,7 @@ def test_seed_decides_which_weights_are_drawn(tie):
     torch.testing.assert_close(again, first, rtol=0, atol=0)  # exact: the same draws
     matrices = {name for name in first if first[name].dim() == 2}
     assert {name for name in first if not torch.equal(first[name], second[name])} == matrices
-    # And so are two matrices of one model, be they of one shape.
+    # Two matrices of one model differ too, even if they have the same shape.
     drawn = [first[name].flatten()[:5] for name in matrices - {"lm_head.weight"}]
     assert len(torch.stack(drawn).unique(dim=0)) == len(drawn)
 
@@ -375,7 +375,7 @@ def test_first_loss_is_that_of_a_uniform_guess(vocab_size, tie):
 @pytest.mark.parametrize(("batch", "seq"), [(2, 5), (3, 7), (1, 1)])
 @pytest.mark.parametrize("positions", ["sinusoidal", "none"])
 def test_positions_can_be_sinusoids_or_left_out(positions, batch, seq, dtype):
-    """Without a table of positions, sinusoids are added to the tokens as they are, or nothing is."""
+    """Instead of a table's rows, sinusoids can be added to the tokens, unscaled, or nothing at all."""
     config = ModelConfig(**SMALL, positions=positions, tie_weights=False)
     parameters = with_silent_blocks(random_parameters(config, seed=10))
     model, ids = TransformerLM(config), random_ids(batch, seq, seed=11)
@@ -417,7 +417,7 @@ def with_one_weight(first, second):
     ids=["layer", "frozen", "with buffers", "empty", "used twice", "one weight", "small", "GPT-2"],
 )
 def test_every_parameter_counts_once(make, expected):
-    """All numbers in parameters count, trained or not, and those in use at several places once."""
+    """All numbers in parameters count, trained or not, and a shared parameter counts once."""
     with torch.device("meta"):  # shapes, but no numbers
         assert count_parameters(make()) == expected
 
@@ -446,7 +446,7 @@ def test_every_parameter_counts_once(make, expected):
     ],
 )
 def test_embeddings_can_be_left_out_of_the_count(options, expected):
-    """The two tables can be left out, and a tied head is one of them; an untied head counts always."""
+    """The two tables can be left out, and a tied head is one of them; an untied head always counts."""
     with torch.device("meta"):  # shapes, but no numbers
         model = TransformerLM(ModelConfig(**options))
     assert count_parameters(model, include_embeddings=False) == expected

@@ -66,10 +66,10 @@ class TransformerLM(nn.Module):
     x = block(x), for every block in turn, each position reading itself and the earlier ones
     logits = lm_head(final_norm(x))
 
-    `config.positions` chooses what is added to the tokens: the first rows of a table with
-    "learned", `sinusoidal_positions` of kata 04 as they are with "sinusoidal", nothing with "none".
-    `config.norm_first` chooses pre-norm or post-norm for all blocks; final_norm is there in both
-    cases. With `bias` false, no linear map and no norm has a bias.
+    `config.positions` chooses what is added to the tokens. "learned": the first rows of a table;
+    "sinusoidal": `sinusoidal_positions` of kata 04, unscaled; "none": nothing, so that only the
+    causal mask tells the order. `config.norm_first` chooses pre-norm or post-norm for all blocks;
+    final_norm is there in both cases. With `bias` false, no linear map and no norm has a bias.
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019), section 2.3,
     for the defaults; Vaswani et al., Attention Is All You Need (2017), section 3.5, for sinusoids;
