@@ -60,11 +60,14 @@ class Linear(nn.Module):
     """An affine map of the last axis, y = x Wᵀ + b, with a learned W and b.
 
     The parameters are called `weight`, of shape (out_features, in_features), and `bias`, of shape
-    (out_features), as in `torch.nn.Linear`, so that the two can load each other's state dict.
+    (out_features), as in `torch.nn.Linear`, so that the two can load each other's state dict, in
+    which parameters are stored by name.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         """Create the parameters, every entry drawn from U(-1/√in_features, 1/√in_features).
+
+        U is the uniform distribution: all numbers between the bounds are equally likely.
 
         With bias=False the attribute `bias` is None and the state dict holds `weight` only.
         Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward

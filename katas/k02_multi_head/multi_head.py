@@ -57,7 +57,7 @@ class MultiHeadAttention(nn.Module):
     """
 
     def __init__(self, d_model: int, num_heads: int, bias: bool = True, dropout: float = 0.0):
-        """Create the four projections; nothing else is part of the state dict.
+        """Create query_proj, key_proj, value_proj and out_proj; nothing else is in the state dict.
 
         With bias=False no projection has a bias. `dropout` is the share of the attention weights
         that is dropped in training.
@@ -78,10 +78,10 @@ class MultiHeadAttention(nn.Module):
         softmax(qₕ kₕᵀ / √d_head), over the keys, with the queries and keys of head h
 
         `mask` says which position (next-to-last axis) may attend to which (last axis), and holds
-        for every head alike. An axis of it that has size 1 or is missing applies to all along that
-        axis. Where it is False the weight is exactly zero; a position for which it is False
-        everywhere gets zeros. The weights are there to be looked at: dropping some of them is left
-        to `forward`.
+        for every head alike. It broadcasts: where an axis has size 1 or is missing, one entry
+        serves all. Where it is False the weight is exactly zero; a position for which it is False
+        everywhere gets zeros. Nothing is dropped here, not even in
+        training: that is left to `forward`.
 
         Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
         """

@@ -123,8 +123,9 @@ class TransformerBlock(nn.Module):
     ):
         """Create `attention_norm`, `attention`, `feedforward_norm` and `feedforward`, nothing else.
 
-        They are a `LayerNorm`, a `MultiHeadAttention`, another `LayerNorm` and a `FeedForward`; the
-        norms have the default eps. With bias=False none of the four has a bias anywhere. `dropout`
+        They are a `LayerNorm`, a `MultiHeadAttention`, another `LayerNorm` and a `FeedForward`. (Their
+        `bias`, `dropout` and `eps` come in different orders: pass them by name.) The norms have the
+        default eps. With bias=False none of the four has a bias anywhere. `dropout`
         is the share that is dropped in training: of the attention weights, and of what each of the
         two sub-layers is about to add.
         """

@@ -19,13 +19,13 @@ from katas.k00_shapes.shapes import pairwise_dot
 
 
 def softmax(x: Float[Tensor, "*dims"], dim: int) -> Float[Tensor, "*dims"]:
-    """Return weights along axis `dim`: never negative, with sum 1, growing with the scores in `x`.
+    """Return weights along axis `dim`: never negative, with sum 1, larger where `x` is larger.
 
     softmax(x)ᵢ = exp(xᵢ) / Σⱼ exp(xⱼ), the sum running along `dim` only; `dim` may be negative.
 
-    Scores may be of any size: ±10,000 must neither overflow nor vanish, even when other rows of the
-    same tensor lie far away. A score of -inf gets weight zero. Where all scores along `dim` are
-    -inf the quotient is 0/0: there return zeros, with finite gradients.
+    Scores may be of any size: rows around 10,000 and rows around -10,000, in one tensor, get the
+    weights that they would get alone. A score of -inf gets weight zero. Where all scores along
+    `dim` are -inf the quotient is 0/0: there return zeros, with finite gradients.
 
     Source: Goodfellow, Bengio and Courville, Deep Learning (2016), section 4.1.
     """
@@ -49,9 +49,9 @@ def causal_mask(
     """Return the mask that shows each query its own position and all earlier ones, none later.
 
     The queries are the last positions of the sequence that the keys cover: the last query lines up
-    with the last key. `keys` defaults to `queries`. With fewer queries than keys (the older
-    positions were processed earlier) every query also sees the keys from before the first query;
-    with more queries than keys the first queries see nothing.
+    with the last key. `keys` defaults to `queries`. With fewer queries than keys, as when only the
+    newest token of a text asks, every query also sees the keys from before the first query; with
+    more queries than keys the first queries see nothing.
 
     The mask is made on `device`, by default on PyTorch's default device.
 
@@ -86,7 +86,7 @@ def attention_weights(
 
     Where `mask` is False the weight is exactly zero, and the others are what they would be if that
     key did not exist. A query for which `mask` is False everywhere gets zeros, with finite
-    gradients. An axis of `mask` that has size 1 or is missing applies to all along that axis.
+    gradients. The mask broadcasts: where an axis has size 1 or is missing, one entry serves all.
 
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.1.
     """
