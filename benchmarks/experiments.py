@@ -45,12 +45,14 @@ def main() -> None:
         for name, arguments in commands().items()
         if not sys.argv[1:] or any(word in name for word in sys.argv[1:])
     }
-    print("| run | validation loss | lowest | seconds |\n|---|---|---|---|", flush=True)
+    print("| run | validation losses | lowest, at step | seconds |\n|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="experiments-") as folder:
         for name, arguments in track(chosen.items(), "training", disable=not sys.stderr.isatty()):
             evaluations, seconds = train(arguments, Path(folder) / name)
-            losses = [row["val_loss"] for row in evaluations]
-            print(f"| {name} | {losses[-1]:.3f} | {min(losses):.3f} | {seconds:.0f} |", flush=True)
+            losses = ", ".join(f"{row['val_loss']:.3f}" for row in evaluations[-4:])  # the last ones
+            best = min(evaluations, key=lambda row: row["val_loss"])
+            lowest = f"{best['val_loss']:.3f}, {best['step']:,.0f}"
+            print(f"| {name} | {losses} | {lowest} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
