@@ -22,6 +22,7 @@ _SMOOTHING = 0.98  # weight of the past in the displayed loss, as single batches
 class Monitor:
     """Follow a run step by step, and measure the time of its steps without the evaluations.
 
+    Call `step` and `evaluated` inside a `with monitor.watching():` block.
     Ctrl-C sets `interrupted`, so that the run can save what it has; a second one interrupts at once.
     """
 

@@ -64,7 +64,7 @@ def tokenizer_of_a_list_that_grows():
 
 
 @pytest.mark.parametrize(
-    ("make", "expected"),
+    ("make", "chars"),
     [
         (lambda: CharTokenizer("zaé b"), "zaé b"),
         (tokenizer_of_a_list_that_grows, "za\nb"),
@@ -82,14 +82,14 @@ def tokenizer_of_a_list_that_grows():
         "from_text, empty",
     ],
 )
-def test_ids_are_places_in_the_vocabulary(make, expected):
+def test_ids_are_places_in_the_vocabulary(make, chars):
     """The first character has id 0, the next one 1, and so on; from_text sorts the characters."""
     tokenizer = make()
-    assert tokenizer.vocab_size == len(expected)
-    assert tokenizer.encode(expected) == list(range(len(expected)))
+    assert tokenizer.vocab_size == len(chars)
+    assert tokenizer.encode(chars) == list(range(len(chars)))
     # In any order, and repeated; an empty text has no ids.
-    text = expected[::-1] + expected[1:3] * 2
-    assert tokenizer.encode(text) == [expected.index(char) for char in text]
+    text = chars[::-1] + chars[1:3] * 2
+    assert tokenizer.encode(text) == [chars.index(char) for char in text]
     assert tokenizer.encode("") == []
 
 

@@ -183,10 +183,11 @@ def test_tied_head_is_the_token_embedding(tie):
         first, second = TransformerLM(config), TransformerLM(config)
     assert_names(shapes_in(first), shapes_of(config))
     second.load_state_dict(first.state_dict())
-    assert torch.equal(first.lm_head.weight, first.token_embedding.weight) == tie
     for model in (first, second, copy.deepcopy(first), second.double()):
         is_tied = model.lm_head.weight is model.token_embedding.weight
         assert is_tied == tie, f"lm_head.weight is token_embedding.weight: {is_tied}"
+    same_values = torch.equal(first.lm_head.weight, first.token_embedding.weight)
+    assert same_values == tie
     # Exact: numbers are copied, not computed.
     torch.testing.assert_close(second.lm_head.weight, first.lm_head.weight.double(), rtol=0, atol=0)
 
@@ -215,8 +216,9 @@ def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind,
     config = ModelConfig(120, 110, d_model=72, num_layers=num_layers, d_ff=140, tie_weights=tie)
     actual, expected, flat = {}, {}, []
     for name, (found_mean, found_std, is_flat) in rounded_draws(config, kind).items():
-        actual |= {f"mean of {name}": found_mean, f"standard deviation of {name}": found_std}
-        expected |= {f"mean of {name}": float(mean), f"standard deviation of {name}": rounded_std(std)}
+        labels = f"mean of {name}, rounded to 0.01", f"standard deviation of {name}, rounded to about 20 %"
+        actual |= dict(zip(labels, (found_mean, found_std), strict=True))
+        expected |= dict(zip(labels, (float(mean), rounded_std(std)), strict=True))
         flat += [name] * is_flat
     # The nearest wrong version, √num_layers instead of √(2 · num_layers), is two steps of a standard
     # deviation away. Nearly exact: both have been rounded.
@@ -343,7 +345,8 @@ def test_dropout_drops_summed_embeddings_and_what_blocks_add_in_training_only(so
     model, ids = loaded(TransformerLM(config), parameters), random_ids(80, 5, vocab_size=d_model, seed=7)
 
     # Equal features are all at their mean: zero. The nearest wrong version, without the norm, gives 0.002.
-    torch.testing.assert_close(model.eval()(ids), torch.zeros(80, 5, d_model).double(), rtol=0, atol=1e-5)
+    in_evaluation = model.eval()(ids)
+    torch.testing.assert_close(in_evaluation, torch.zeros(80, 5, d_model).double(), rtol=0, atol=1e-5)
     with seeded(0):
         first, second = model.train()(ids), model(ids)
     kept = first > -1e-6  # what is dropped lies below the mean
@@ -351,7 +354,8 @@ def test_dropout_drops_summed_embeddings_and_what_blocks_add_in_training_only(so
     expected = F.layer_norm(kept.double() * size / keep, [d_model])
     torch.testing.assert_close(first, expected, rtol=0, atol=1e-5)
     # Of 12,000 features each is kept with probability 0.3: the share strays by 0.0042, here six times.
-    torch.testing.assert_close(kept.double().mean().item(), keep, rtol=0, atol=0.025)
+    share_kept = kept.double().mean().item()
+    torch.testing.assert_close(share_kept, keep, rtol=0, atol=0.025)
     # Drawn one by one, neighbours along any axis fare alike with probability 0.7² + 0.3² = 0.58.
     alike = torch.stack([(kept == kept.roll(1, axis)).double().mean() for axis in range(3)])
     torch.testing.assert_close(alike, torch.full_like(alike, 0.58), rtol=0, atol=0.035)

@@ -2,8 +2,8 @@
 
 Three functions: `prepare_data` turns a text into numbers, `train` makes a model of them and leaves all
 that it knows in a run folder, `sample` lets that model write. What no kata has taught is given: the
-device and the other processes (`join_workers`), what is shown meanwhile (`Monitor`), the picture of the
-losses (`draw_curves`), and what lies where in the run folder (`RunFolder`).
+device and the other processes (`join_workers`), the progress bar and Ctrl-C (`Monitor`), the picture of
+the losses (`draw_curves`), and the names of the files in the run folder (`RunFolder`).
 
 House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
 and device.
@@ -84,8 +84,9 @@ def prepare_data(
 ) -> DatasetInfo:
     """Write a text as tokens, split for training and validation, into `out_dir`; return their numbers.
 
-    The text is UTF-8. `out_dir`, made if need be, gets three files: tokenizer.json, a `CharTokenizer`
-    of all characters of the whole text; val.bin, the tokens of the last val_fraction of the text (its
+    The text is UTF-8, and all of its characters are kept: a line break of two characters stays two.
+    `out_dir`, made if need be, gets three files: tokenizer.json, a `CharTokenizer` of all characters of
+    the whole text; val.bin, the tokens of the last val_fraction of the text (its
     number of characters times val_fraction, rounded down, but at least 2, an input and its target);
     and train.bin, those of what comes before. The two .bin files hold nothing but the tokens, as
     unsigned 16-bit integers in the machine's byte order, so that np.memmap can read them.
@@ -168,11 +169,11 @@ def train(
     beyond that checkpoint are dropped. `config` may differ from that of the stopped run, say in
     max_steps, but not in the shapes of the model. Without a last.pt it starts from the beginning.
 
-    When `Monitor.interrupted` is set the run saves last.pt, draws its curves and ends before the next
-    step.
+    Once `Monitor.interrupted` is set, the run takes no further step: it saves last.pt, draws its curves
+    and ends, without another evaluation.
 
-    Under several workers (`join_workers`) each trains on its share of every micro-batch, and the
-    first one alone evaluates, logs, saves and shows.
+    The model is on the device of `join_workers(config.training.device)`. Under several workers each
+    trains on its share of every micro-batch, and the first one alone evaluates, logs, saves and shows.
 
     Raises ValueError naming run_dir if it holds a run and `resume` is not set, naming vocab_size if it
     is not the tokenizer's, and naming data_dir if a resumed run was started with another tokenizer.
