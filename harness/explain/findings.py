@@ -25,6 +25,7 @@ from harness.explain.failures import (
     WrongMessage,
     WrongSignature,
 )
+from harness.explain.origin import last_call
 from harness.explain.places import (
     Place,
     definition_place,
@@ -85,7 +86,7 @@ class FailedTest:
     comparison: AssertedComparison | None = None
     changed: Sequence[tuple[str, str]] = ()  # (function, argument) of arguments that were modified
     called: Sequence[tuple[str, str]] = ()  # (module, function) of the calls
-    calls: Sequence[Call] = field(default=())  # the last ones that returned, with their results
+    calls: Sequence[Call] = field(default=())  # the last ones that ended, with their results
 
     @property
     def traceback(self) -> TracebackType | None:
@@ -170,8 +171,9 @@ def _raised(test: FailedTest, *, in_test: bool) -> Raised:
 
 
 def _last_call(test: FailedTest) -> tuple[str, ...]:
-    """The last call that returned, for an assertion that does not say what it is about."""
-    return tuple(call_lines(test.calls[-1], LAST_CALL)) if test.calls else ()
+    """The test's last call, for an assertion that does not say what it is about."""
+    call = last_call(test.calls)
+    return tuple(call_lines(call, LAST_CALL)) if call else ()
 
 
 def _values_compared(comparison: AssertedComparison) -> tuple[str, ...]:

@@ -37,7 +37,12 @@ def origin(value: Any, calls: Sequence[Call]) -> Origin:
 def call_to_show(actual: Any, known: Call | None, calls: Sequence[Call]) -> tuple[Call | None, bool]:
     """Return the call that returned a wrong value, and True; else the last call, and False."""
     found = known or (_returning(actual, calls) if type(actual) in (int, float) else None)
-    return (found, True) if found else (calls[-1] if calls else None, False)
+    return (found, True) if found else (last_call(calls), False)
+
+
+def last_call(calls: Sequence[Call]) -> Call | None:
+    """Return the last call that no other function of the kata made."""
+    return next((call for call in reversed(calls) if not call.nested), None)
 
 
 def _returning(number: float, calls: Sequence[Call]) -> Call | None:

@@ -88,13 +88,13 @@ def place_under_test(
 ) -> Place | None:
     """Return where the function under test is defined.
 
-    That is the function of the contract that the test names last before it fails. If it names a class or none
-    (another function may create the layer), it is the last method that was `called`.
+    That is the function of the contract that the test names last before it fails. If it names a class, it is
+    the last method that was `called`; if it names none (as a parameter may hold it), the last function.
     """
     name = _name_under_test(kata, test_code, line)
-    method = called[-1] if called and "." in called[-1] else None
-    if method and name in (None, method.split(".")[0]):
-        return definition_place(course, kata, method) or definition_place(course, kata, method.split(".")[0])
+    last = called[-1] if called else None
+    if last and name in (None, last.split(".")[0]):
+        return definition_place(course, kata, last) or definition_place(course, kata, last.split(".")[0])
     return definition_place(course, kata, name) if name else None
 
 

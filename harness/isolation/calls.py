@@ -19,12 +19,13 @@ _KEPT = 16  # the last calls: enough to find the one whose result a failing asse
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a kata's function or method, and its result."""
+    """A call of a kata's function or method, and its result: None if it raised an error."""
 
     function: Callable[..., Any]
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     result: Any
+    nested: bool = False  # made by another logged call
 
 
 @dataclass
@@ -33,7 +34,7 @@ class CallLog:
 
     changed: list[tuple[str, str]] = field(default_factory=list)  # (function, argument) modified in place
     called: list[tuple[str, str]] = field(default_factory=list)  # (module, function), outermost calls only
-    calls: deque[Call] = field(default_factory=lambda: deque(maxlen=_KEPT))  # that have returned
+    calls: deque[Call] = field(default_factory=lambda: deque(maxlen=_KEPT))  # that have ended
     depth: int = 0  # of logged calls that have not returned
 
     def clear(self) -> None:
@@ -90,12 +91,13 @@ def _logged(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
             log.called.append((function.__module__, function.__qualname__))
         log.depth += 1
         before = [] if declares_changes else [(name, value, _version(value)) for name, value in arguments]
+        result = None
         try:
             result = function(*args, **kwargs)
-            log.calls.append(Call(function, args, kwargs, result))
             return result
         finally:
             log.depth -= 1
+            log.calls.append(Call(function, args, kwargs, result, nested=log.depth > 0))
             log.changed.extend(
                 (function.__qualname__, name)
                 for name, value, version in before
@@ -109,7 +111,7 @@ def _logged_constructor(function: Callable[..., Any], log: CallLog) -> Callable[
     @functools.wraps(function)
     def logged(*args: Any, **kwargs: Any) -> None:
         function(*args, **kwargs)
-        log.calls.append(Call(function, args, kwargs, None))
+        log.calls.append(Call(function, args, kwargs, None, nested=log.depth > 0))
 
     return logged
 

@@ -125,10 +125,10 @@ def test_ignored_targets_count_for_nothing(ignored):
             gradient = gradient.masked_fill(hidden.unsqueeze(-1), 0.0)
         torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5)
 
-    nothing = cross_entropy(logits, torch.full_like(targets, number), *ignored)
-    assert nothing.requires_grad, "where no target counts, the zero is cut off from the logits"
-    torch.testing.assert_close(nothing, torch.zeros_like(nothing), rtol=0, atol=0)
-    (gradient,) = torch.autograd.grad(nothing, logits)
+    all_ignored = cross_entropy(logits, torch.full_like(targets, number), *ignored)
+    assert all_ignored.requires_grad, "where no target counts, the zero is cut off from the logits"
+    torch.testing.assert_close(all_ignored, torch.zeros_like(all_ignored), rtol=0, atol=0)
+    (gradient,) = torch.autograd.grad(all_ignored, logits)
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=0)
 
 
@@ -153,8 +153,8 @@ def test_perplexity_and_bits_per_byte_restate_a_loss(restated, expected):
 
 
 @pytest.mark.parametrize("kind", ["uint16", "int32", "int64", "memmap"])
-def test_targets_are_the_inputs_one_place_on(kind, tmp_path):
-    """Inputs are windows of the text; targets are the same windows one place later, both int64."""
+def test_targets_are_the_inputs_shifted_by_one(kind, tmp_path):
+    """Inputs are windows of the text; targets are the same windows one token later; both are int64."""
     ids = np.random.default_rng(6).permutation(65536)[:50]  # all different, and far from sorted
     tokens = ids.astype(np.uint16 if kind == "memmap" else kind)
     if kind == "memmap":
@@ -178,7 +178,7 @@ def test_targets_are_the_inputs_one_place_on(kind, tmp_path):
 
 
 def test_every_window_is_equally_likely():
-    """Each row is drawn on its own, by the given generator alone, the first and last place included."""
+    """Each row is drawn independently, with the given generator; the first and last window can be drawn."""
     tokens = whole_numbers(0, 1000, 7, seed=8).numpy()  # with a block of 3, four windows
     place = {token: at for at, token in enumerate(tokens.tolist())}
     state = torch.get_rng_state()
@@ -370,14 +370,14 @@ def micro_batches_of(*sizes, seed):
 @pytest.mark.parametrize(("training", "dropout"), [(True, 0.0), (False, 0.5)])
 @pytest.mark.parametrize("max_norm", [None, 0.03, 1e6])
 def test_step_follows_the_clipped_gradient_of_this_batch_alone(max_norm, training, dropout):
-    """A step: no old gradients, backward, clip, step; the loss comes back, the mode is left alone."""
+    """Drop old gradients, backward, clip, step; return the loss, and leave the mode alone."""
     batches = [micro_batches_of((3, 5), seed=30), micro_batches_of((3, 5), seed=40)]
     assert_same_steps(batches, training=training, dropout=dropout, max_norm=max_norm)
 
 
 @pytest.mark.parametrize("given", [list, iter], ids=["list", "generator"])
 def test_micro_batches_make_the_step_of_one_big_batch(given):
-    """However the targets are dealt out, each counts the same: the mean is over all of them."""
+    """However the targets are divided into micro-batches, each counts the same in the mean over all."""
     first = micro_batches_of((2, 5), (3, 4), (1, 1), (2, 3), seed=50)
     first[1][1][:, 1:] = -100  # few targets of the second micro-batch count,
     first[2][1][:] = -100  # and none of the third
@@ -415,7 +415,7 @@ def loss_by_hand(model, tokens, block_size):
     ids=["short last window", "whole windows", "other batches", "less than a window", "windows of one"],
 )
 def test_every_token_but_the_first_is_a_target_once(sizes, dtype):
-    """Windows follow one another to the end of the text, and the mean is over all its tokens."""
+    """Windows follow one another to the end of the text, and the mean is over all targets."""
     model = SmallModel(11, seed=81, dtype=dtype)
     exact, actual, expected = copy.deepcopy(model).double(), [], []
     for length, block_size, batch_size in sizes:
@@ -433,7 +433,7 @@ def test_every_token_but_the_first_is_a_target_once(sizes, dtype):
 
 
 def test_evaluation_leaves_no_trace():
-    """In eval mode, without gradients, nothing drawn; then each module is in its own mode again."""
+    """Run in eval mode, without gradients or random numbers; then put each module back into its own mode."""
     tokens = whole_numbers(0, 7, 30, seed=82).numpy()
     model = SmallModel(7, dropout=0.5, seed=83)
     model.norm.eval()  # a frozen part
@@ -441,7 +441,7 @@ def test_evaluation_leaves_no_trace():
     weights = copy.deepcopy(model.state_dict())
     actual = [evaluate(model, tokens, block_size=7, batch_size=3) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), state), "random numbers have been used"
-    assert modes(model) == before, "not every module is in the mode in which it was"
+    assert modes(model) == before, "not every module is back in its own mode"
     assert not any(training for _, training, _ in model.given), "the model was in training mode"
     assert not any(gradients for _, _, gradients in model.given), "the model kept track of gradients"
     assert torch.is_grad_enabled(), "gradients were left switched off"
@@ -498,6 +498,6 @@ def step_from(*micro_batches):
     ],
 )
 def test_target_out_of_range_and_batch_without_targets_are_refused(call, error):
-    """A target that is no class raises IndexError; a step without a target that counts, ValueError."""
+    """A target outside the vocabulary raises IndexError; a step in which no target counts, ValueError."""
     with pytest.raises(error):
         call()

@@ -1,7 +1,7 @@
 """Sampling: from the logits of a language model to text.
 
 A model answers with a logit for every token of its vocabulary, and somebody has to choose. The
-functions here reshape logits (colder or warmer, fewer candidates), draw a token from what is left,
+functions here change logits (colder or warmer, fewer candidates), draw a token from what is left,
 and repeat that token by token. In logits "impossible" is written -inf, whose exponential is zero.
 
 House rules (README.md of kata 00): arguments are never modified; results have the inputs' dtype
@@ -33,7 +33,7 @@ def apply_temperature(
 ) -> Float[Tensor, "*batch vocab"]:
     """Return the logits divided by the temperature.
 
-    Below 1 the likely tokens gain, above 1 the unlikely ones; at 1 nothing changes.
+    A temperature below 1 favours the likely tokens, one above 1 the unlikely ones; 1 changes nothing.
 
     Raises ValueError naming temperature if it is not a positive, finite number.
     Source: Holtzman et al., The Curious Case of Neural Text Degeneration (2020), section 3.3.
@@ -42,10 +42,10 @@ def apply_temperature(
 
 
 def top_k_filter(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
-    """Return the logits with the k highest as they are and all others at -inf.
+    """Return the logits with the k highest unchanged and all others set to -inf.
 
-    Exactly min(k, vocab) survive in every row; k is at least 1. Where equal logits compete for the
-    last places, any of them may get these.
+    Exactly min(k, vocab) tokens survive in every row; k is at least 1. Where equal logits compete
+    for the last places, any of them may get these.
 
     Source: Fan, Lewis and Dauphin, Hierarchical Neural Story Generation (2018), section 5.4.
     """
@@ -57,7 +57,8 @@ def top_p_filter(logits: Float[Tensor, "*batch vocab"], p: float) -> Float[Tenso
 
     The survivors of a row are its likeliest tokens, up to and including the one with which the sum
     of their probabilities, softmax(logits), is at least p. So one token always survives, and with
-    p = 1 all do. Where equal logits compete for the last places, any of them may get these.
+    p = 1 all do, however small their probabilities. Where equal logits compete for the last places,
+    any of them may get these.
 
     Raises ValueError naming p if it is outside (0, 1].
     Source: Holtzman et al., The Curious Case of Neural Text Degeneration (2020), section 3.1.
@@ -96,16 +97,16 @@ def generate(
     `model.config.block_size` positions: it is shown the last ones. Its logits for the last position
     are divided by `temperature`, then go through `top_k_filter` with `top_k` and `top_p_filter`
     with `top_p`, where given, and one token is drawn with `generator`. Temperature 0 means greedy:
-    always the highest logit.
+    always the highest logit, whatever the filters are.
 
-    A row in which `eos_id` was chosen has ended: it gets eos_id for the rest, while other rows go
-    on. The result always has seq + max_new_tokens columns. An eos_id in the prompt ends nothing.
+    A row in which `eos_id` was chosen has ended: its remaining columns are eos_id, while other rows
+    go on. The result always has seq + max_new_tokens columns. An eos_id in the prompt ends nothing.
 
     The model works in evaluation mode and without gradients; afterwards, also after an error, each
-    of its modules is in the mode it was in. The prompt is not modified.
+    of its modules is back in its own mode. The prompt is not modified.
 
-    Raises ValueError naming temperature if that is negative, infinite or NaN, and naming p if top_p
-    is outside (0, 1].
+    Raises ValueError, as the functions that it calls do, if temperature is negative, infinite or
+    NaN, or if top_p is outside (0, 1].
     Source: Jurafsky and Martin, Speech and Language Processing (3rd edition, draft), on generating
     text in the chapter on large language models.
     """

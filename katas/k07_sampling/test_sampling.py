@@ -163,7 +163,7 @@ def test_temperature_divides_the_logits(temperature, dtype):
     ],
 )
 def test_top_k_keeps_exactly_the_k_highest(logits, k, dtype):
-    """The k highest logits stay, in their places, and no more than k even among equals."""
+    """The k highest logits stay, in their places; no more than k do, even if some are equal."""
     logits = torch.tensor(logits, dtype=dtype)
     before = logits.clone()
     actual = top_k_filter(logits, k)
@@ -227,7 +227,7 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_p(batch, dtype, p):
     ],
 )
 def test_top_p_stops_when_the_sum_is_exactly_p(logits, p, survivors):
-    """A sum of exactly p is enough, among equals no token too many stays, and p = 1 keeps all."""
+    """A sum of exactly p is enough, equal logits do not survive together, and p = 1 keeps all."""
     logits = torch.tensor([logits, logits[::-1]], dtype=torch.float32)
     # Which of several equal logits survive is open. So each row is compared in descending order.
     expected = logits.sort(dim=-1, descending=True).values
@@ -255,7 +255,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(batch, dtype, shift):
 
 
 def test_rows_and_calls_draw_independently_from_the_generator():
-    """Every row draws for itself, every call anew, and only the generator that is given is used."""
+    """Rows and calls draw independently of each other, and only from the generator that is given."""
     logits = logits_for(PERCENT[0]).expand(50, 30, 40, 5)
     untouched = torch.get_rng_state()
     generator = seeded(5)
@@ -270,14 +270,14 @@ def test_rows_and_calls_draw_independently_from_the_generator():
     # Exact: the same seed gives the same ids.
     torch.testing.assert_close(sample_next(logits, seeded(5)), first, rtol=0, atol=0)
     with torch.random.fork_rng(devices=[]):
-        assert not torch.equal(sample_next(logits), sample_next(logits)), "without one, all draws are alike"
+        assert not torch.equal(sample_next(logits), sample_next(logits)), "without a generator, all are alike"
 
 
 @pytest.mark.parametrize(
     ("batch", "seq", "max_new_tokens"), [(1, 4, 1), (1, 4, 6), (3, 4, 6), (4, 4, 4), (3, 1, 5), (3, 4, 0)]
 )
 def test_generate_appends_the_likeliest_token_again_and_again(batch, seq, max_new_tokens):
-    """At temperature 0 each row gets, max_new_tokens times, the likeliest token after all it has."""
+    """At temperature 0 each row gets the likeliest next token appended, max_new_tokens times."""
     model = Mixing(vocab=11, block_size=50)
     ids = torch.randint(11, (batch, seq), generator=seeded(6))
     before = ids.clone()
@@ -319,7 +319,7 @@ def test_generate_shows_the_model_the_last_block_size_ids(block_size, seq, max_n
     ],
 )
 def test_generate_scales_then_filters_then_draws(options, expected):
-    """First the temperature, then top-k, then top-p on what top-k left; the draw comes last."""
+    """First the temperature, then top-k, then top-p on the tokens that top-k left; the draw comes last."""
     model = Constant(logits_for([7, 50, 3, 25, 15], torch.float32))
     ids = torch.zeros(5000, 1, dtype=torch.int64)
     untouched = torch.get_rng_state()
@@ -358,7 +358,7 @@ def test_row_that_ended_stays_at_eos_while_others_go_on(eos_id, ids, expected, t
 @pytest.mark.parametrize("failing_call", [None, 3])
 @pytest.mark.parametrize("whole", [True, False])
 def test_generate_leaves_every_module_in_the_mode_it_was_in(whole, failing_call):
-    """The model works in evaluation mode and without gradients; then each part is as it was."""
+    """Generate in evaluation mode and without gradients; then put each module back into its own mode."""
     model = WithParts(failing_call).train(whole)
     model.first[0].train(not whole)  # a part in another mode than the whole
     before, ids = model.modes(), torch.tensor([[1, 2], [4, 0]])
@@ -375,7 +375,7 @@ def test_generate_leaves_every_module_in_the_mode_it_was_in(whole, failing_call)
 
 
 def test_works_on_the_device_of_its_inputs():
-    """What is made inside lies where the inputs lie, whatever PyTorch's default device is."""
+    """Tensors made inside are on the device of the inputs, whatever PyTorch's default device is."""
     logits = normal(3, 5, seed=11)
     model, ids = Counting(vocab=5, block_size=4), torch.tensor([[0, 2], [1, 0], [2, 4]])
     options = {"top_k": 3, "top_p": 0.9, "eos_id": 3, "generator": seeded(12)}
@@ -422,7 +422,7 @@ def test_works_on_the_device_of_its_inputs():
 )
 def test_temperature_and_p_out_of_range_are_refused(function, arguments, named):
     """ValueError names a temperature that is not positive, and a p that is not in (0, 1]."""
-    if function is generate:
+    if function.__name__ == "generate":
         given = {"model": Counting(5, 8), "ids": torch.tensor([[1, 2], [4, 0]]), "max_new_tokens": 3}
     else:
         given = {"logits": normal(2, 5, seed=10)}

@@ -24,11 +24,13 @@ def cross_entropy(
 ) -> Float[Tensor, ""]:
     """Return the mean, over the targets that count, of -log of the probability given to the target.
 
-    mean over … of -log softmax(logits[…])[targets[…]], with the natural logarithm: in nats
+    mean of -log softmax(z)[y] over all pairs of a row z of logits and its target y
 
-    A target that equals ignore_index does not count, even if that is the number of a class, and
-    whatever its logits are, NaN included. If no target counts the result is zero, and so are its
-    gradients. Logits around ±10,000 are no trouble: nothing overflows, and nothing is log(0).
+    The logarithm is the natural one, so the result is in nats. Targets may be of any signed integer
+    type. A target that equals ignore_index does not count: neither the result nor the gradients of
+    the other rows depend on its logits, even if these are NaN. ignore_index may also be a valid
+    class. If no target counts the result is zero, and so are its gradients. Logits around ±10,000
+    are no trouble: nothing overflows, and nothing is log(0).
 
     Raises IndexError if a target that counts is outside 0 … vocab - 1; a negative one is outside.
     Source: Bengio et al., A Neural Probabilistic Language Model (2003), section 2, where its
@@ -88,12 +90,12 @@ def get_batch(
 
     inputs[b, t] = tokens[s_b + t] and targets[b, t] = tokens[s_b + t + 1]
 
-    where each start s_b is drawn on its own, and every one whose window and last target lie within
-    the text is equally likely. Both have block_size columns, so a window takes up block_size + 1
-    tokens. All randomness comes from `generator`, a generator on the CPU.
+    where each start s_b is drawn independently, and every start is equally likely whose window and
+    last target lie within the text. Both have block_size columns, so a window takes up
+    block_size + 1 tokens. All randomness comes from `generator`, a torch.Generator on the CPU.
 
-    `tokens` may be of any integer type, read-only, or a np.memmap far larger than memory: nothing
-    is read of it but what is returned.
+    `tokens` may be of any integer type, read-only, or a np.memmap far larger than memory: only the
+    tokens that are returned are read.
 
     Source: Radford et al., Improving Language Understanding by Generative Pre-Training (2018),
     section 4.1, for training on random runs of neighbouring tokens.
@@ -131,14 +133,15 @@ def cosine_learning_rate(
 
 
 def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
-    """Scale all gradients, in place, so that their norm is at most max_norm; return it as it was.
+    """Scale all gradients, in place, to a norm of at most max_norm; return the norm before.
 
     norm = √(sum of the squares of all entries of all gradients)
     every gradient · min(1, max_norm / norm)
 
-    One norm and one factor for all, so the direction of the step stays; what is short enough is
-    not changed at all. A parameter whose gradient is None takes no part, and without any gradient
-    the norm is zero. `parameters` may be a generator.
+    One norm and one factor for all, so the direction of the step stays; if the norm is small enough,
+    no gradient changes at all. A parameter whose gradient is None takes no part, and without any
+    gradient the norm is zero. `parameters` may be an iterator that can be used only once, such as
+    model.parameters().
 
     Source: Pascanu et al., On the difficulty of training recurrent neural networks (2013),
     section 3.2, algorithm 1.
@@ -187,15 +190,15 @@ def train_step(
     """Change the model by one step of the optimizer; return the mean loss from before that step.
 
     `micro_batches` are pairs (inputs, targets) of ids (batch, seq), on the device of the model,
-    whose sizes may differ; it may be a generator. Together they are one batch, seen in parts that
-    fit into memory: the loss is the mean over all targets of all of them, where those equal to
-    -100 do not count.
+    whose sizes may differ; it may be an iterator that can be used only once. Together they are one
+    batch, seen in parts that fit into memory: the loss is the mean over all targets of all of them,
+    where those equal to -100 do not count.
 
     Forget old gradients; add up those of the micro-batches, so that the sum is the gradient of that
     loss; clip it to max_norm, over all parameters of the model; step. Whether the model is in train
     or eval mode is left to the caller.
 
-    Raises ValueError, before anything has changed, if there is not one target that counts.
+    Raises ValueError, before anything has changed, if no target counts.
     Source: Goodfellow et al., Deep Learning (2016), section 8.1.3, for steps on part of the data.
     """
     micro_batches = list(micro_batches)  # gone through twice: to count, then to learn
@@ -221,12 +224,13 @@ def evaluate(
     """Return the mean loss of the model over a whole text, every token but the first a target once.
 
     The text is cut into consecutive windows of block_size inputs; the last one takes what is left,
-    and may be shorter. Window i has inputs tokens[i · block_size] and on, and their successors as
-    targets. At most batch_size windows go through the model at a time, on the device of its
-    parameters (the CPU, if it has none); the mean is over tokens, whatever batch_size is.
+    and may be shorter. The inputs of window i begin at tokens[i · block_size]; its targets are the
+    token after each of them. At most batch_size windows go through the model at a time, on the
+    device of its parameters (the CPU, if it has none). The mean is over all targets, whatever
+    batch_size is.
 
     The model computes in eval mode and without gradients. Afterwards, also after an error, each of
-    its modules is in the mode in which it was. Nothing is drawn at random.
+    its modules is back in its own mode. Nothing is drawn at random.
 
     Source: Press et al., Shortformer: Better Language Modeling using Shorter Inputs (2021), section
     2, there "nonoverlapping" windows.

@@ -121,6 +121,12 @@ def test_of_several_calls_the_one_that_returned_the_tensor_is_shown() -> None:
     assert comparisons.show(compared, {}, []).call == ()
 
 
+def test_the_last_call_is_one_that_the_test_made() -> None:
+    calls = [Call(rate, (3,), {}, None), Call(rate, (4,), {}, 0.5, nested=True)]
+    compared = comparisons.ComparedValues(True, False, Tolerance(0, 0), "assert")
+    assert comparisons.show(compared, {}, calls).call == ("last call: rate(step=3)",)
+
+
 def test_arguments_that_decide_are_shown_though_the_value_is_made_of_the_result() -> None:
     calls = [Call(weights, (far(),), {}, far())]
     compared = comparisons.ComparedValues(0, far().max() / 7, Tolerance(0, 0), "assert")

@@ -73,14 +73,23 @@ class outer:
     [
         ("layer = outer(); layer.forward(1)", ["outer.forward"], "def forward(self, x):"),
         ("layer = made()", ["double", "outer.forward"], "def forward(self, x):"),
+        ("function(layer)", ["outer.forward", "double"], "def double(x):"),
         ("layer = outer()", [], "class outer:"),
         ("layer = outer()", ["outer.forward", "double"], "class outer:"),
         ("layer = outer()", ["outer.backward"], "class outer:"),
         ("layer = outer()\n    double(layer)", ["outer.forward"], "def double(x):"),
     ],
-    ids=["method", "made by another function", "no call", "a function", "inherited", "function last"],
+    ids=[
+        "method",
+        "made by another function",
+        "a parameter holds it",
+        "no call",
+        "a function",
+        "inherited",
+        "function last",
+    ],
 )
-def test_a_test_of_a_layer_is_about_the_last_method_that_it_calls(
+def test_a_test_that_names_no_function_is_about_the_last_one_that_it_calls(
     mini: Miniature, test: str, called: list[str], line: str
 ) -> None:
     mini.doubles.stub.write_text(LAYER)

@@ -201,6 +201,14 @@ def test_a_call_of_a_constructor_is_logged_with_the_calls_in_it(logged: Logged) 
     assert logged.notes.called == [("logged", "double")]
 
 
+def test_a_call_made_by_another_one_is_logged_as_nested(logged: Logged) -> None:
+    logged.module.outer(x())
+    assert [(call.function.__name__, call.nested) for call in logged.notes.calls] == [
+        ("scale", True),
+        ("outer", False),
+    ]
+
+
 def test_what_the_functions_return_is_logged_even_if_they_modify_their_arguments(logged: Logged) -> None:
     given = x()
     logged.module.double_(given)
@@ -212,3 +220,7 @@ def test_a_failed_call_is_logged_and_ends(logged: Logged) -> None:
         logged.module.fail(x())
     logged.module.double(x())
     assert [name for _, name in logged.notes.called] == ["fail", "double"]
+    assert [(call.function.__name__, call.nested) for call in logged.notes.calls] == [
+        ("fail", False),
+        ("double", False),
+    ]
