@@ -434,7 +434,9 @@ class TransformerLM:
         self.register_buffer("mask", torch.ones(size, dtype=torch.bool).tril(), persistent=False)
         layers = []
         for _ in range(config.num_layers):
-            layers.append(TransformerBlock(n, config.num_heads, config.d_ff, config.dropout, config.norm_first, bias))
+            layers.append(
+                TransformerBlock(n, config.num_heads, config.d_ff, config.dropout, config.norm_first, bias)
+            )
         self.blocks = nn.ModuleList(layers)
         self.final_norm = LayerNorm(n, bias=bias)
         self.lm_head = Linear(n, config.vocab_size, bias=False)
@@ -1068,7 +1070,12 @@ class TransformerLM(nn.Module):
             raise ValueError("a model needs a vocab_size")
         self.config = config
         block = TransformerBlock(
-            config.d_model, config.num_heads, config.d_ff, config.dropout, norm_first=config.norm_first, bias=config.bias
+            config.d_model,
+            config.num_heads,
+            config.d_ff,
+            config.dropout,
+            norm_first=config.norm_first,
+            bias=config.bias,
         )
         self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
         self.position_embedding = (
@@ -1191,7 +1198,9 @@ class TransformerLM:
         self.drop_emb = nn.Dropout(cfg.dropout)
         self.blocks = nn.Sequential(
             *[
-                TransformerBlock(cfg.d_model, cfg.num_heads, cfg.d_ff, norm_first=cfg.norm_first, bias=cfg.bias)
+                TransformerBlock(
+                    cfg.d_model, cfg.num_heads, cfg.d_ff, norm_first=cfg.norm_first, bias=cfg.bias
+                )
                 for _ in range(cfg.num_layers)
             ]
         )
