@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from harness.isolation.words import cannot_import, missing_name
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # as torch writes in some messages
+
 
 def text_of(error: BaseException) -> str:
-    """Return an exception's message in characters that every encoding has, even if its class is broken."""
+    """Return an exception's message, without colours, in characters that every encoding has.
+
+    Empty if the class of the exception is broken.
+    """
     try:
-        return str(error).encode("utf-8", "backslashreplace").decode()
+        return _COLOUR.sub("", str(error)).encode("utf-8", "backslashreplace").decode()
     except BaseException:  # a learner's own __str__
         return ""
 

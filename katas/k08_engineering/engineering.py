@@ -68,7 +68,10 @@ class CSVLogger:
         raise NotImplementedError
 
     def rewind(self, step: int) -> None:
-        """Remove the rows of steps after `step`, which is that of the checkpoint from which a run resumes."""
+        """Remove the rows of steps after `step`, which is that of the checkpoint from which a run resumes.
+
+        If there is no such row, or not even a file yet, nothing changes.
+        """
         raise NotImplementedError
 
 
@@ -113,9 +116,9 @@ def save_checkpoint(
     """Write all that a run needs in order to go on as if it had never stopped.
 
     That is: the model's and the optimizer's state dicts; `step`, the number of steps done; the
-    configuration as plain values; the state of `generator`, which draws the batches; and the states of
-    the global random number generators, which draw the dropout and much else: Python's, NumPy's,
-    torch's on the CPU, and those of `accelerator_states`.
+    configuration as plain values; the state of `generator`, which draws the batches, or None without
+    one; and the states of the global random number generators, which draw the dropout and much else:
+    Python's, NumPy's, torch's on the CPU, and those of `accelerator_states`.
 
     Everything in the file is a tensor or a plain value, so torch.load(path, weights_only=True) reads it.
     The file is replaced as a whole: the old one stays until the new one is complete and on the disk. If
@@ -134,8 +137,8 @@ def load_checkpoint(
 ) -> int:
     """Restore model, optimizer, generator and the global generators; return the number of steps done.
 
-    An optimizer or a generator that is not given stays in the file: sampling needs only the model. A
-    checkpoint saved on one device can be loaded on any other.
+    If no optimizer or no generator is given, its state in the file is ignored: sampling needs only the
+    model. A checkpoint saved on one device can be loaded on any other.
 
     Raises FileNotFoundError if there is no such file. Raises ValueError naming the file if it is
     truncated or damaged (torch.save writes a ZIP file with checksums, which torch.load does not

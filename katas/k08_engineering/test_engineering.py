@@ -83,7 +83,7 @@ def order(ids):
 
 
 def test_run_ids_are_in_order_of_time():
-    """Sorted as text, ids are in order of time, whatever the time zone; without one, a time is UTC."""
+    """Sorted as text, ids are in order of time in any time zone; a time without a zone is in UTC."""
     config, noon = run_config(), datetime(2026, 10, 25, 12, 0, 0, 9)
     berlin, tokyo = timezone(timedelta(hours=2)), timezone(timedelta(hours=9))
     microsecond = timedelta(microseconds=1)
@@ -169,7 +169,7 @@ def kill_while_writing(path, lost):
 @pytest.mark.parametrize("lost", [0, 1, 3, 25, 10_000], ids=lambda lost: f"{lost} bytes lost")
 @pytest.mark.parametrize("kind", LOGGERS)
 def test_log_goes_on_after_a_kill(kind, lost, tmp_path):
-    """A new logger goes on with the rows and columns in the file, without a last line that has no end."""
+    """A new logger goes on with the file's rows and columns, and cuts off a last line without a line end."""
     path = tmp_path / f"log.{kind}"
     rows = [{"step": step, "loss": step / 7, "lr": 0.5} for step in range(4)]
     first = LOGGERS[kind](path)
@@ -186,7 +186,7 @@ def test_log_goes_on_after_a_kill(kind, lost, tmp_path):
 
 @pytest.mark.parametrize("kind", LOGGERS)
 def test_log_is_rewound_to_a_step(kind, tmp_path):
-    """The rows of later steps go, the others stay as they are, and logging goes on from there."""
+    """Rewinding removes the rows of later steps and leaves the others alone; logging goes on from there."""
     path, steps = tmp_path / "logs" / f"log.{kind}", [2, 8, 9, 10, 30, 100]
     logger = LOGGERS[kind](path)
     logger.rewind(5)  # there is nothing in it yet
@@ -301,7 +301,7 @@ def differing(actual, expected):
     ids=["sgd", "adamw", "fused", "generator", "torch", "dropout", "python", "numpy"],
 )
 def test_seven_steps_and_five_are_twelve(parts, tmp_path):
-    """Resumed after 7 steps, a run is where it was, and 5 steps later where 12 steps lead, bit for bit."""
+    """A run resumed after 7 steps has the same state, and 5 steps later that of 12 steps, bit for bit."""
     path, run = tmp_path / "new" / "folder" / "last.pt", Run(0, **parts)
     run.train(7)
     at_seven = run.state()
@@ -380,13 +380,15 @@ def test_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
         run.save(path, step=4, model=Unfinishable(trap))
     assert trap.seen == [before], "a kill while the new one is written would not leave the old one"
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    files_left = [each.name for each in path.parent.iterdir()]
+    assert files_left == [path.name], "an unfinished file is left in the folder"
 
     os.link(path, link)  # still shows the old file when another one has taken its place
     run.train(1)
     run.save(str(path), step=4)
     assert link.read_bytes() == before, "the old file was overwritten, not replaced"
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    files_left = [each.name for each in path.parent.iterdir()]
+    assert files_left == [path.name], "another file is left in the folder"
     assert (Run(1).load(link), Run(1).load(path)) == (3, 4)
 
 
