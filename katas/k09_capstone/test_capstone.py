@@ -320,12 +320,18 @@ def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
     """At temperature 0 the text is what `generate` makes of the prompt with the model of best.pt."""
     run_dir, _ = spoilt_run
     tokenizer = CharTokenizer.load(run_dir / "tokenizer.json")
-    model, _ = model_in(run_dir, "best.pt")
-    ids = torch.tensor([tokenizer.encode("head")])
-    expected = tokenizer.decode(generate(model, ids, 20, temperature=0)[0].tolist())
-    text = sample(run_dir, "head", 20, temperature=0)
-    assert text == expected
-    assert len(text) == 24
+    # Most untrained models repeat the last letter after "head"; after the others each writes its own text.
+    for prompt in ("head", "\nfa", "gab\ndeaf"):
+        ids = torch.tensor([tokenizer.encode(prompt)])
+        expected, other = (
+            tokenizer.decode(generate(model_in(run_dir, name)[0], ids, 20, temperature=0)[0].tolist())
+            for name in ("best.pt", "last.pt")
+        )
+        assert other != expected, "this run does not tell the best model from the last one"
+        text = sample(run_dir, prompt, 20, temperature=0)
+        assert text != other, "this is what the model of last.pt writes, not that of best.pt"
+        assert text == expected
+        assert len(text) == len(prompt) + 20
     text = sample(run_dir, "\nhead\n", 5)
     assert text.startswith("\nhead\n"), f"the prompt, with its line breaks, is not there as given: {text!r}"
 
