@@ -30,6 +30,7 @@ _WITHOUT_GLYPHS = str.maketrans(
         "√": "sqrt ",
         "×": "x",
         "ᵀ": "^T",
+        "²": "^2",
         "–": "-",
     }
 )
