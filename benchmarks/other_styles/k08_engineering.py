@@ -506,6 +506,9 @@ def _write_whole(state, path):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -573,6 +576,9 @@ def _set_rng_states(states):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -734,6 +740,9 @@ def _set_rng_states(states):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -802,6 +811,9 @@ def _write_whole(state, path):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -942,6 +954,9 @@ def _set_rng_states(states):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -1287,6 +1302,9 @@ def _set_rng_states(states):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -1354,6 +1372,9 @@ def _write_whole(state, path):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -1417,6 +1438,9 @@ def _write_whole(state, path):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -1484,6 +1508,9 @@ def _set_rng_states(states):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
@@ -1553,6 +1580,9 @@ def _write_whole(state, path):
 def _read(path):
     with open(path, "rb") as file:
         try:
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum does not agree")
+            file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
             return {key: state[key] for key in ("model", "optimizer", "step", "generator", "rng")}
         except Exception as error:
