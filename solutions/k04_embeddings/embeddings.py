@@ -77,7 +77,7 @@ class CharTokenizer:
         """Write the vocabulary to the file `path`, as JSON in UTF-8."""
         # A list, since JSON would join the two halves of a surrogate pair in one string. The
         # encoding is named because the default depends on the machine.
-        chars = [self.decode([id]) for id in range(self.vocab_size)]
+        chars = list(self.decode(range(self.vocab_size)))
         Path(path).write_text(json.dumps({"chars": chars}), encoding="utf-8")
 
     @classmethod
