@@ -6,7 +6,6 @@ With words, only the runs whose folders contain one of them. Prints a table that
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import subprocess
@@ -16,6 +15,9 @@ import time
 from pathlib import Path
 
 from rich.progress import track
+
+from harness.plots.figures import Point
+from harness.training.run_folder import RunFolder, read_losses
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "experiments.md"
@@ -28,15 +30,14 @@ def commands() -> dict[str, list[str]]:
     return {Path(arguments[arguments.index("--run-dir") + 1]).name: arguments for arguments in found}
 
 
-def train(arguments: list[str], folder: Path) -> tuple[list[dict[str, float]], float]:
-    """Run one and return its evaluations, and the seconds that it took."""
+def train(arguments: list[str], folder: Path) -> tuple[list[Point], float]:
+    """Run one and return the losses of its evaluations by step, and the seconds that it took."""
     arguments = list(arguments)
     arguments[arguments.index("--run-dir") + 1] = str(folder)
     began = time.perf_counter()
     command = [sys.executable, "-m", "harness", "train", "--solutions", *arguments]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    lines = (folder / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines], time.perf_counter() - began
+    return read_losses(RunFolder(folder))[1], time.perf_counter() - began
 
 
 def main() -> None:
@@ -49,10 +50,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="experiments-") as folder:
         for name, arguments in track(chosen.items(), "training", disable=not sys.stderr.isatty()):
             evaluations, seconds = train(arguments, Path(folder) / name)
-            losses = ", ".join(f"{row['val_loss']:.3f}" for row in evaluations[-4:])  # the last ones
-            best = min(evaluations, key=lambda row: row["val_loss"])
-            lowest = f"{best['val_loss']:.3f}, {best['step']:,.0f}"
-            print(f"| {name} | {losses} | {lowest} | {seconds:.0f} |", flush=True)
+            losses = ", ".join(f"{loss:.3f}" for _, loss in evaluations[-4:])  # the last ones
+            step, lowest = min(evaluations, key=lambda point: point[1])
+            print(f"| {name} | {losses} | {lowest:.3f}, {step:,} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -78,11 +78,10 @@ def _refusals(source: str) -> Iterator[_Refusal]:
 
 def _raises(function: ast.FunctionDef) -> Iterator[tuple[ast.Raise, ast.stmt | ast.ExceptHandler]]:
     """Yield each `raise` of a function with the condition or the handler that it stands in, if any."""
-    for guard in ast.walk(function):
-        if isinstance(guard, ast.If | ast.ExceptHandler | ast.FunctionDef | ast.For | ast.With | ast.Try):
-            for node in guard.body:
-                if isinstance(node, ast.Raise):
-                    yield node, (guard if isinstance(guard, ast.If | ast.ExceptHandler) else node)
+    for parent in ast.walk(function):
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.Raise):
+                yield node, (parent if isinstance(parent, ast.If | ast.ExceptHandler) else node)
 
 
 def _docstrings(source: str) -> str:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.authoring import validate_words as words
+from harness.terminal.lines import COLOUR
 from harness.terminal.table import Row, show_table
 
 _FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+::\S+)", re.MULTILINE)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CannotValidate(Exception):
@@ -75,7 +75,7 @@ def _row(each: Ran) -> Row:
 def _of_check(name: str, check: dict[str, Any]) -> Iterator[Ran]:
     tried = [step for step in check.get("setup", []) if step["retcode"]] + check.get("test", [])
     for step in tried:
-        output = _COLOUR.sub("", f"{step['err']}\n{step['output']}")
+        output = COLOUR.sub("", f"{step['err']}\n{step['output']}")
         lines = [line.strip("= ") for line in output.splitlines() if line.strip("= ")]
         command = " ".join([Path(step["command"][0]).name, *step["command"][1:]])
         failed = tuple(_FAILED_TEST.findall(output))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from harness.course.katas import Course
 from harness.course.questions import Card
 from harness.progress.line_file import append_line, read_lines
-from harness.progress.receipts import Receipt
+from harness.progress.receipts import Receipt, moment
 
 FILE = "recall.jsonl"
 DAYS = (1, 3, 7, 21)  # from one box to the next; the first counts from the day the kata was completed
@@ -46,7 +45,7 @@ def read_answered(path: Path) -> list[Answered]:
     found = []
     for fact in read_lines(path):
         match fact:
-            case {"question": str(question), "known": bool(known), "time": str(time)} if _parsed(time):
+            case {"question": str(question), "known": bool(known), "time": str(time)} if moment(time):
                 found.append(Answered(question, known, time))
     return found
 
@@ -63,7 +62,7 @@ def completed_at(tests: Iterable[str], receipts: Iterable[Receipt]) -> datetime 
     """
     first: dict[str, datetime] = {}
     for receipt in receipts:
-        if time := _parsed(receipt.time):
+        if time := moment(receipt.time):
             for name in receipt.passed:
                 first[name] = min(time, first.get(name, time))
     times = [first.get(name) for name in tests]
@@ -75,7 +74,7 @@ def next_due(completed: datetime, answered: Iterable[Answered]) -> datetime | No
     """Return when a question comes next; None if it has been known after the longest interval."""
     box, since = 0, completed
     for each in answered:
-        time = _parsed(each.time)
+        time = moment(each.time)
         if time is None or (each.known and time < since + timedelta(days=DAYS[box])):
             continue  # knowing it before it is due proves nothing
         box, since = (box + 1 if each.known else 0), time
@@ -106,11 +105,3 @@ def coming(
             if when:
                 found.append((card, when))
     return found
-
-
-def _parsed(time: str) -> datetime | None:
-    with suppress(ValueError):
-        parsed = datetime.fromisoformat(time)
-        if parsed.tzinfo:
-            return parsed
-    return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeGuard
 
@@ -56,6 +58,15 @@ def read_receipts(path: Path) -> Receipts:
         tuple(receipt for _, receipt in parsed if receipt),
         tuple(number for number, receipt in parsed if receipt is None),
     )
+
+
+def moment(time: str) -> datetime | None:
+    """Return the moment that a fact's `time` names; None if that is no time with a zone."""
+    with suppress(ValueError):
+        parsed = datetime.fromisoformat(time)
+        if parsed.tzinfo:
+            return parsed
+    return None
 
 
 def line_of(receipt: Receipt) -> bytes:

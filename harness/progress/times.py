@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
-from harness.progress.receipts import Receipt
+from harness.progress.receipts import Receipt, moment
 
 PAUSE = timedelta(minutes=30)  # nobody can tell reading from lunch: a longer gap between runs does not count
 
@@ -35,10 +34,5 @@ def minutes_spent(
 
 def _in_time(receipts: Iterable[Receipt]) -> list[tuple[datetime, Receipt]]:
     """Return the receipts in the order of their times, without those that have none."""
-    timed = []
-    for receipt in receipts:
-        with suppress(ValueError):
-            time = datetime.fromisoformat(receipt.time)
-            if time.tzinfo:
-                timed.append((time, receipt))
-    return sorted(timed, key=lambda pair: pair[0])
+    timed = [(moment(receipt.time), receipt) for receipt in receipts]
+    return sorted(((time, each) for time, each in timed if time), key=lambda pair: pair[0])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.terminal.lines import printable
+from harness.terminal.lines import COLOUR, printable
 
-_PYTESTS_OWN = re.compile(r"(\x1b\[[0-9;]*m|[\r\n])")
+_PYTESTS_OWN = re.compile(rf"({COLOUR.pattern}|[\r\n])")
 ENDED_BY_PIPE = -getattr(signal, "SIGPIPE", 0)  # the status of a process that `EndsWithReader` has ended
 
 

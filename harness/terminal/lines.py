@@ -52,6 +52,9 @@ def wrap_lines(lines: Iterable[Line], columns: int) -> list[Line]:
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the code by which a program colours what follows
+
+
 def printable(text: str) -> str:
     r"""Return `text` with the characters that a terminal would obey as Python writes them, such as \x1b."""
     return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
