@@ -127,7 +127,7 @@ class _Trunk:
     def pytest_collection(self, session: pytest.Session) -> None:
         """Fork for the versions that must be imported as a whole."""
         ENTERED.clear()
-        _import(kata.module for kata in self.course.katas[: self.course.katas.index(self.kata)])
+        _import(kata.module for kata in self.course.needed(self.kata))
         if self._branch_whole(self.solution, session):
             return
         self.forks.wait({self.solution})

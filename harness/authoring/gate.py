@@ -11,9 +11,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from harness.authoring import forks, links, minutes, pages, refusals, slip_trials
+from harness.authoring.course_file import course_is_described
 from harness.authoring.slip_trials import Problem
 from harness.commands.reset import reset, utc_now
 from harness.commands.review_words import SCREEN, height
+from harness.course.graph import COURSE_FILE
 from harness.course.hints import LEVELS, read_hints
 from harness.course.kata_tests import MANIFEST, manifest_text, read_tests
 from harness.course.katas import Course, Kata, load_course, resolve_kata
@@ -132,13 +134,13 @@ def _tests_read_as_requirements(course: Course, kata: Kata) -> Iterator[Problem]
             )
 
 
-def _nothing_needs_a_later_kata(course: Course, kata: Kata) -> Iterator[Problem]:
-    paths = [*sorted(kata.folder.glob("*.py")), *sorted(kata.solution_folder.glob("*.py"))]
-    for path in paths:
-        for name in sorted(_katas_imported(_read(path))):
-            if name[:3] > kata.name[:3]:
-                found = f"imports {name}, a later kata"
-                yield Problem(course.relative(path), found, "use only this kata and earlier ones")
+def _imports_only_what_it_needs(course: Course, kata: Kata) -> Iterator[Problem]:
+    usable = {kata.name, *(each.name for each in course.needed(kata))}
+    for path in [*sorted(kata.folder.glob("*.py")), *sorted(kata.solution_folder.glob("*.py"))]:
+        for name in sorted(_katas_imported(_read(path)) - usable):
+            found = f"imports {name}, which {kata.name} does not need"
+            remedy = f"use only katas that it needs, or add it to needs in {COURSE_FILE} if it is earlier"
+            yield Problem(course.relative(path), found, remedy)
 
 
 def _katas_imported(source: str) -> set[str]:
@@ -226,12 +228,13 @@ _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     minutes.minutes_are_given,
     refusals.refusals_come_last,
     refusals.refusals_are_proven,
-    _nothing_needs_a_later_kata,
+    _imports_only_what_it_needs,
     _hints_do_not_quote_the_solution,
     _review_questions_exist,
     _links_work,
 )
 _RULES_OF_THE_REPOSITORY: tuple[Callable[[Course], Iterable[Problem]], ...] = (
+    course_is_described,
     _manifest_is_current,
     _other_links_work,
     _generated_pages_are_current,

@@ -6,7 +6,14 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.commands.words import STATUS_HEADINGS, TIMES_HEADINGS, minutes, times_explained
+from harness.commands.words import (
+    STATUS_HEADINGS,
+    TIMES_HEADINGS,
+    minutes,
+    times_explained,
+    track_heading,
+)
+from harness.course.graph import TRACKS
 from harness.course.hints import read_minutes
 from harness.course.katas import Course, Kata
 from harness.progress.receipts import Receipts
@@ -43,9 +50,15 @@ def closing_lines(progress: Sequence[KataProgress], stored: Receipts, course: Co
 
 
 def show_table(progress: Sequence[KataProgress]) -> None:
-    """Print a table of the katas, as wide as the terminal allows."""
+    """Print a table of the katas, track by track, as wide as the terminal allows."""
     current = current_kata(progress)
-    table.show_table(STATUS_HEADINGS, [_table_row(each, state_of(each, current)) for each in progress])
+    tracks = [track for track in TRACKS if any(each.kata.track == track for each in progress)]
+    rows: list[Row] = []
+    for track in tracks:
+        on_track = [each for each in progress if each.kata.track == track]
+        rows += [Row(track_heading(track, on_track), "bold")] if len(tracks) > 1 else []
+        rows += [_table_row(each, state_of(each, current)) for each in on_track]
+    table.show_table(STATUS_HEADINGS, rows)
 
 
 def show_times(progress: Sequence[KataProgress], stored: Receipts) -> None:
@@ -84,6 +97,8 @@ def _row(each: KataProgress, current: KataProgress | None) -> dict[str, Any]:
     return {
         "kata": each.kata.name,
         "number": int(each.kata.number),
+        "track": each.kata.track,
+        "needs": list(each.kata.needs),
         "state": state_of(each, current),
         "tests": list(each.tests),
         "passed": list(each.passed),

@@ -22,6 +22,12 @@ def minutes(number: float) -> str:
     return "" if not number else "<1" if number < 1 else f"{number:.0f}"
 
 
+def track_heading(track: str, on_track: Sequence[KataProgress]) -> tuple[str, str, str]:
+    """Return the row above the katas of a track."""
+    done = sum(each.complete for each in on_track)
+    return f"{track} track", "", f"{done} of {len(on_track)} complete"
+
+
 def times_explained() -> Line:
     pause = PAUSE.total_seconds() / 60
     return Line(

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.course.graph import CORE, entries_of
 from harness.course.words import unknown_kata
 
 STATE = ".harness"  # the folder of recorded progress
@@ -20,6 +21,8 @@ class Kata:
 
     root: Path
     name: str  # "k01_attention"
+    needs: tuple[str, ...] = ()  # the names of the katas that it builds on directly
+    track: str = CORE
 
     @property
     def number(self) -> str:
@@ -88,6 +91,14 @@ class Course:
                 return kata
         return None
 
+    def needed(self, kata: Kata) -> tuple[Kata, ...]:
+        """Return the katas that `kata` needs, directly or through others, in order."""
+        names = set(kata.needs)
+        earlier = [each for each in self.katas if each.name < kata.name]
+        for each in reversed(earlier):
+            names.update(each.needs if each.name in names else ())
+        return tuple(each for each in earlier if each.name in names)
+
     def relative(self, path: Path) -> str:
         """Return `path` as a learner types it from the root, with forward slashes."""
         return display_path(self.root, path)
@@ -120,7 +131,9 @@ def courses_in(folder: Path) -> list[Path]:
 
 def load_course(root: Path) -> Course:
     """Return the course under `root`, its katas ordered by number."""
-    return Course(root, tuple(Kata(root, name) for name in _kata_names(root)))
+    entries = entries_of(root, _kata_names(root))
+    katas = (Kata(root, name, entry.needs, entry.track) for name, entry in entries.items())
+    return Course(root, tuple(katas))
 
 
 def resolve_kata(course: Course, argument: str) -> Kata:

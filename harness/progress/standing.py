@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.course.kata_tests import Shipped, file_digest
 from harness.course.katas import Course, Kata
@@ -33,8 +33,9 @@ class KataProgress:
     complete: bool  # every shipped test passed with the same stub and tests
     edited_since_pass: bool  # complete, but the stub has changed since
     tests_differ: bool  # the test file differs from the shipped one
-    blocked_by: Kata | None  # the first kata before this one that is not complete
+    blocked_by: Kata | None  # the first of the katas that this one needs that is not complete
     original_tests: bool = True  # if complete: with the tests as they are shipped
+    recency: int = 0  # among the katas in which tests passed: the higher, the later it ran; 0 if none did
 
     @property
     def locked(self) -> bool:
@@ -59,27 +60,34 @@ def assess(
 ) -> list[KataProgress]:
     """Return the progress in every kata, in order, that the receipts prove."""
     by_kata: dict[str, list[Receipt]] = {kata.name: [] for kata in course.katas}
-    for receipt in receipts:
+    latest: dict[str, int] = {}
+    for place, receipt in enumerate(receipts):
         by_kata.setdefault(receipt.kata, []).append(receipt)
-    progress: list[KataProgress] = []
-    blocker: Kata | None = None
+        latest[receipt.kata] = place
+    begun = [name for name, own in by_kata.items() if any(each.passed for each in own)]
+    recency = {name: place for place, name in enumerate(sorted(begun, key=latest.__getitem__), 1)}
+    progress: dict[str, KataProgress] = {}
     for kata in course.katas:
-        progress.append(
-            _assess_kata(kata, shipped[kata.name], digests[kata.name], by_kata[kata.name], blocker)
-        )
-        if blocker is None and not progress[-1].complete:
-            blocker = kata
-    return progress
+        name = kata.name
+        blocker = next((each for each in course.needed(kata) if not progress[each.name].complete), None)
+        assessed = _assess_kata(kata, shipped[name], digests[name], by_kata[name], blocker)
+        progress[name] = replace(assessed, recency=recency.get(name, 0))
+    return list(progress.values())
 
 
 def current_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
-    """Return the first kata that is not complete; None if all are."""
-    return next((each for each in progress if not each.complete), None)
+    """Return the kata to work on: of the open ones that with a passed test that ran last, else the first.
+
+    A kata is open if it is neither locked nor complete. Return None if all are complete.
+    """
+    in_work = [each for each in progress if not each.complete and not each.locked]
+    return max(in_work, key=lambda each: each.recency, default=None)  # of equals, the first
 
 
 def next_kata(progress: Sequence[KataProgress]) -> KataProgress | None:
-    """Return the first kata that needs work, including edited ones; None if none does."""
-    return next((each for each in progress if not each.complete or each.edited_since_pass), None)
+    """Return the first kata that was edited since it passed, or the current one; None if all are done."""
+    current = current_kata(progress)
+    return next((each for each in progress if each.edited_since_pass or each is current), None)
 
 
 def bare_run(progress: Sequence[KataProgress]) -> list[Kata]:

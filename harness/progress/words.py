@@ -79,10 +79,15 @@ def course_complete(proven: bool = True) -> list[Line]:
     """Suggest what to do after the last kata; `proven`: by the original tests."""
     if not proven:
         return [Line("Nothing is left to do, but not every kata has passed the original tests.", "title")]
-    return [
-        Line("All katas are complete. You have built a language model!", "good"),
-        Line("Train it and let it write:  harness train, then  harness sample"),
-    ]
+    return [Line("All katas are complete. You have built a language model!", "good"), _TRAIN]
+
+
+def core_complete() -> list[Line]:
+    """Suggest what to do after the last kata of the core, when others are left."""
+    return [Line("The core is complete. You have built a language model!", "good"), _TRAIN]
+
+
+_TRAIN = Line("Train it and let it write:  harness train, then  harness sample")
 
 
 def state_of(progress: KataProgress, current: KataProgress | None) -> str:
@@ -93,7 +98,7 @@ def state_of(progress: KataProgress, current: KataProgress | None) -> str:
         return "complete" if progress.proven else "other tests"
     if progress is current:
         return "current"
-    return "locked"
+    return "locked" if progress.locked else "open"
 
 
 def status_next(following: KataProgress | None, proven: bool) -> list[Line]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from harness.course.graph import CORE
+from harness.course.katas import Kata
 from harness.progress.standing import KataProgress, next_kata
 from harness.progress.words import not_saved, notices
 from harness.run import words
@@ -69,10 +71,25 @@ def _passing_lines(report: RunReport, progress: _Progress) -> list[Line]:
     lines = _complete_lines(report, progress)
     if partial:
         return lines + [line for each in partial for line in words.passing_line(each, report.skipped)]
-    news = any(name not in report.ledger.complete_before for name in report.ran)
-    proven = all(each.proven for each in progress.values())
-    following = next_kata(list(progress.values()))
-    return lines + words.after_completion(following, report.ran[-1], unlocked=news, proven=proven)
+    news = {name for name in report.ran if name not in report.ledger.complete_before}
+    return lines + words.after_completion(
+        next_kata(list(progress.values())),
+        report.ran[-1],
+        news=bool(news),
+        unlocked=_unlocked_by(news, report, progress),
+        proven=all(each.proven for each in progress.values()),
+        core_done=any(progress[name].kata.track == CORE for name in news) and _core_is_done(progress),
+    )
+
+
+def _unlocked_by(news: Collection[str], report: RunReport, progress: _Progress) -> list[Kata]:
+    """Return the katas that are open now, and need one that this run has completed."""
+    open_now = [each.kata for each in progress.values() if not each.locked and not each.complete]
+    return [kata for kata in open_now if any(each.name in news for each in report.course.needed(kata))]
+
+
+def _core_is_done(progress: _Progress) -> bool:
+    return all(each.proven for each in progress.values() if each.kata.track == CORE)
 
 
 def _locked_lines(report: RunReport, progress: _Progress) -> list[Line]:

@@ -67,8 +67,7 @@ class Containing:
 
     def _files(self, kata: Kata) -> list[Path]:
         """The files of the kata and of those that it may use, the nearest first."""
-        before = [each for each in self._course.katas if each.name <= kata.name]
-        return [each.stub for each in reversed(before)]
+        return [each.stub for each in (kata, *reversed(self._course.needed(kata)))]
 
     @contextmanager
     def _restored(self, kata: Kata) -> Iterator[None]:

@@ -12,7 +12,7 @@ from harness.diagnosis.words import diagnosis_lines
 from harness.explain.findings import Finding
 from harness.explain.places import Place
 from harness.progress.standing import KataProgress
-from harness.progress.words import course_complete, lock_reason
+from harness.progress.words import core_complete, course_complete, lock_reason
 from harness.shapes import shape_trace
 from harness.terminal.lines import WIDTH, Line, paragraph, plural
 
@@ -74,16 +74,32 @@ def complete_line(progress: KataProgress, newly_passed: Sequence[str] = ()) -> l
 
 
 def after_completion(
-    following: KataProgress | None, done: str, *, unlocked: bool, proven: bool = True
+    following: KataProgress | None,
+    done: str,
+    *,
+    news: bool,
+    unlocked: Sequence[Kata] = (),
+    proven: bool = True,
+    core_done: bool = False,
 ) -> list[Line]:
-    """Say what to do next when every selected kata is complete; `unlocked`: this run completed `done`."""
-    notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if unlocked else []
+    """Say what to do next when every selected kata is complete.
+
+    `news`: this run completed `done`; with it, it may have unlocked others, and completed the core.
+    """
+    notebook = [Line(f"See your functions at work: katas/{done}/notebook.ipynb")] if news else []
     if following is None:
         return [Line(), *notebook, *course_complete(proven)]
-    is_later = following.kata.name > done  # or it is one that was edited since it passed
-    news = [Line(f"Unlocked: kata {following.kata.title}", "good")] if unlocked and is_later else []
     reading = "" if following.passed else f"read katas/{following.kata.name}/README.md, then run  "
-    return [Line(), *news, *notebook, Line(f"Next: {reading}{following.kata.command}")]
+    following_line = Line(f"Next: {reading}{following.kata.command}")
+    lines = [*(core_complete() if core_done else []), *_unlocked(unlocked), *notebook, following_line]
+    return [Line(), *lines]
+
+
+def _unlocked(katas: Sequence[Kata]) -> list[Line]:
+    if not katas:
+        return []
+    noun = "kata" if len(katas) == 1 else "katas"
+    return [Line(f"Unlocked: {noun} {', '.join(kata.title for kata in katas)}", "good")]
 
 
 def passing_line(progress: KataProgress, skipped: Sequence[str] = ()) -> list[Line]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.authoring.gate import check, fix
+from harness.course.graph import COURSE_FILE
 from harness.course.kata_tests import read_tests
 from harness.course.katas import load_course
 from harness.course.slips import slips_path
@@ -165,14 +166,38 @@ BREAKAGES = [
         lambda mini: edit(
             mini.doubles.solution, "import torch\n", "import torch\nimport katas.k01_layers.layers\n"
         ),
-        "solutions/k00_doubles/doubles.py: imports k01_layers, a later kata."
-        " Remedy: use only this kata and earlier ones",
+        "solutions/k00_doubles/doubles.py: imports k01_layers, which k00_doubles does not need."
+        " Remedy: use only katas that it needs, or add it to needs in katas/course.toml if it is earlier",
     ),
     (
         lambda mini: edit(
             mini.doubles.tests, "import pytest\n", "import pytest\nfrom katas.k01_layers import layers\n"
         ),
-        "katas/k00_doubles/test_doubles.py: imports k01_layers, a later kata.",
+        "katas/k00_doubles/test_doubles.py: imports k01_layers, which k00_doubles does not need.",
+    ),
+    (
+        lambda mini: edit(mini.root / COURSE_FILE, 'needs = ["k00_doubles"]', "needs = []"),
+        "katas/k01_layers/layers.py: imports k00_doubles, which k01_layers does not need.",
+    ),
+    (
+        lambda mini: edit(mini.root / COURSE_FILE, 'needs = ["k00_doubles"]', 'needs = ["k02_none"]'),
+        "katas/course.toml: lets k01_layers need k02_none, which is not an earlier kata."
+        " Remedy: give each kata track, needs, hours and builds",
+    ),
+    (
+        lambda mini: edit(mini.root / COURSE_FILE, 'track = "core"', 'track = "main"'),
+        "katas/course.toml: cannot be read ([k00_doubles] lacks track"
+        ' ("core" or "advanced"), needs, hours (two numbers) or builds).',
+    ),
+    (
+        lambda mini: (mini.root / COURSE_FILE).unlink(),
+        "katas/course.toml: is missing.",
+    ),
+    (
+        lambda mini: (mini.root / "README.md").write_text(
+            "<!-- core: from katas/course.toml -->\n<!-- end -->"
+        ),
+        "README.md: differs from its generated text. Remedy: harness check --fix",
     ),
     (
         lambda mini: quote_the_solution(mini),

@@ -8,6 +8,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
+from harness.course.graph import COURSE_FILE
 from harness.tests.support.miniature import Miniature
 
 
@@ -33,11 +34,33 @@ def test_status_of_an_untouched_clone(mini: Miniature) -> None:
     assert ["01", "layers", "0/2", "locked"] in rows
 
 
+def with_an_advanced_kata(mini: Miniature) -> Miniature:
+    """Nothing but a table of the course says that kata 01 is advanced and needs no other."""
+    first, _, second = (mini.root / COURSE_FILE).read_text().partition("[k01_layers]")
+    second = second.replace('track = "core"\nneeds = ["k00_doubles"]', 'track = "advanced"\nneeds = []')
+    (mini.root / COURSE_FILE).write_text(f"{first}[k01_layers]{second}")
+    return mini
+
+
+def test_status_shows_core_and_advanced_katas_apart(mini: Miniature) -> None:
+    rows = [line.split() for line in with_an_advanced_kata(mini).harness("status").out.splitlines()]
+    assert rows[1:5] == [
+        ["core", "track", "0", "of", "1", "complete"],
+        ["00", "doubles", "0/4", "current"],
+        ["advanced", "track", "0", "of", "1", "complete"],
+        ["01", "layers", "0/2", "open"],
+    ]
+
+
 def schema() -> dict:
     return json.loads((files("harness.commands") / "status.schema.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("prepare", [lambda mini: mini, solved], ids=["untouched", "one kata complete"])
+@pytest.mark.parametrize(
+    "prepare",
+    [lambda mini: mini, solved, with_an_advanced_kata],
+    ids=["untouched", "one kata complete", "an advanced kata"],
+)
 def test_status_json_follows_the_published_schema(mini: Miniature, prepare) -> None:
     report = json.loads(prepare(mini).harness("status", "--json").out)
     jsonschema.validate(report, schema(), cls=jsonschema.Draft202012Validator)

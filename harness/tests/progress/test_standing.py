@@ -15,7 +15,8 @@ from harness.progress.standing import Digests, KataProgress, assess, bare_run, c
 
 NAMES = ("k00_numbers", "k01_layers", "k02_models")
 TESTS = ("test_a", "test_b", "test_c")
-COURSE = Course(Path("root"), tuple(Kata(Path("root"), name) for name in NAMES))
+CHAIN = Course(Path("root"), tuple(Kata(Path("root"), name, NAMES[:i][-1:]) for i, name in enumerate(NAMES)))
+FORK = Course(Path("root"), tuple(Kata(Path("root"), name, NAMES[: bool(i)]) for i, name in enumerate(NAMES)))
 SHIPPED = {name: Shipped("t", TESTS) for name in NAMES}
 
 
@@ -27,10 +28,12 @@ def done(kata: int, stub: str = "s") -> Receipt:
     return receipt(*TESTS, kata=kata, stub=stub)
 
 
-def assessed(*receipts: Receipt, tests: str = "t", **stubs: str) -> list[KataProgress]:
+def assessed(
+    *receipts: Receipt, tests: str = "t", course: Course = CHAIN, **stubs: str
+) -> list[KataProgress]:
     """The progress with these receipts; a stub's digest is "s" unless given as k0="…"."""
     digests = {name: Digests(stubs.get(name[0] + name[2], "s"), tests) for name in NAMES}
-    return assess(COURSE, SHIPPED, digests, receipts)
+    return assess(course, SHIPPED, digests, receipts)
 
 
 def first(*receipts: Receipt, **files: str) -> KataProgress:
@@ -84,7 +87,7 @@ def test_passes_of_another_kata_do_not_count():
 
 def test_a_kata_without_tests_is_never_complete():
     digests = {name: Digests("s", "t") for name in NAMES}
-    empty = assess(COURSE, {**SHIPPED, NAMES[0]: Shipped("t", ())}, digests, [receipt()])[0]
+    empty = assess(CHAIN, {**SHIPPED, NAMES[0]: Shipped("t", ())}, digests, [receipt()])[0]
     assert (empty.complete, empty.next_test) == (False, None)
 
 
@@ -248,3 +251,38 @@ def test_digests_are_those_of_the_current_files(tmp_path: Path):
     kata.folder.mkdir(parents=True)
     kata.stub.write_text("x = 1\n")
     assert current_digests(Course(tmp_path, (kata,))) == {kata.name: Digests(file_digest(kata.stub), "")}
+
+
+# --- katas that do not need each other -----------------------------------------------------------
+
+
+def test_katas_that_need_the_same_one_are_unlocked_together():
+    assert [each.locked for each in assessed(course=FORK)] == [False, True, True]
+    assert [each.locked for each in assessed(done(0), course=FORK)] == [False, False, False]
+
+
+def test_a_kata_is_blocked_by_what_it_needs_through_others():
+    blocked = assessed(done(1))[2].blocked_by
+    assert blocked is not None
+    assert blocked.name == "k00_numbers"
+
+
+def test_of_the_open_katas_the_first_is_current_until_a_test_passes_in_another():
+    assert named(assessed(done(0), course=FORK)) == "k01_layers"
+    assert named(assessed(done(0), receipt("test_a", kata=2), course=FORK)) == "k02_models"
+    assert named(assessed(done(0), receipt(kata=2, failed="test_a"), course=FORK)) == "k01_layers"
+
+
+def test_of_the_begun_katas_the_one_that_ran_last_is_current():
+    runs = [receipt("test_a", kata=2), receipt("test_a", kata=1)]
+    assert named(assessed(done(0), *runs, course=FORK)) == "k01_layers"
+    assert named(assessed(done(0), *reversed(runs), course=FORK)) == "k02_models"
+
+
+def test_when_a_kata_is_complete_an_open_one_is_current():
+    assert named(assessed(done(0), done(2), course=FORK)) == "k01_layers"
+
+
+def named(progress: list[KataProgress]) -> str | None:
+    current = current_kata(progress)
+    return current.kata.name if current else None

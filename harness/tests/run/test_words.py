@@ -78,9 +78,19 @@ def test_a_flood_of_output_is_cut() -> None:
     assert len(lines) == start + 9
 
 
-@pytest.mark.parametrize(("done", "unlocks"), [("k00_doubles", True), ("k02_later", False)])
-def test_only_a_later_kata_is_unlocked(done: str, unlocks: bool) -> None:
-    kata = Kata(Path("/course"), "k01_layers")
-    following = KataProgress(kata, ("test_doubler",), (), "test_doubler", False, False, False, None)
-    lines = [line.text for line in words.after_completion(following, done, unlocked=True)]
-    assert ("Unlocked: kata 01 layers" in lines) == unlocks
+def test_katas_that_a_run_unlocks_are_listed_before_the_one_to_go_on_with() -> None:
+    katas = [Kata(Path("/course"), name) for name in ("k01_layers", "k02_models")]
+    following = KataProgress(katas[0], ("test_doubler",), (), "test_doubler", False, False, False, None)
+    lines = words.after_completion(following, "k00_doubles", news=True, unlocked=katas)
+    assert [line.text for line in lines] == [
+        "",
+        "Unlocked: katas 01 layers, 02 models",
+        "See your functions at work: katas/k00_doubles/notebook.ipynb",
+        "Next: read katas/k01_layers/README.md, then run  pytest katas/01",
+    ]
+
+
+def test_a_kata_that_was_complete_before_unlocks_nothing() -> None:
+    following = KataProgress(KATA, ("test_a",), ("test_a",), None, True, True, False, None)
+    lines = words.after_completion(following, "k00_doubles", news=False)
+    assert [line.text for line in lines] == ["", "Next: pytest katas/00"]

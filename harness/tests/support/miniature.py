@@ -11,6 +11,7 @@ from subprocess import CompletedProcess, Popen
 from textwrap import dedent
 from typing import Any, Self
 
+from harness.course.graph import COURSE_FILE
 from harness.course.kata_tests import manifest_text
 from harness.course.katas import Course, Kata, load_course
 from harness.course.stubs import make_stub
@@ -120,6 +121,20 @@ def test_doubler_of_zero():
 
 HINT = 'minutes = 1\nnudge = "Look at {name}."\nwhere = "At its docstring."\npseudocode = "Twice."\n'
 
+COURSE = """
+[k00_doubles]
+track = "core"
+needs = []
+hours = [0.25, 0.5]
+builds = "twice a number"
+
+[k01_layers]
+track = "core"
+needs = ["k00_doubles"]
+hours = [1, 1]
+builds = "a layer"
+"""
+
 _KATAS = {"k00_doubles": (NUMBERS, TEST_NUMBERS), "k01_layers": (LAYERS, TEST_LAYERS)}
 
 
@@ -216,6 +231,7 @@ def make_miniature(root: Path) -> Miniature:
     for name, (solution, tests) in _KATAS.items():
         _write_kata(Kata(root, name), solution.lstrip(), tests.lstrip())
     (root / "katas" / "__init__.py").touch()
+    (root / COURSE_FILE).write_text(COURSE)
     (root / "katas" / "shipped.json").write_text(manifest_text(load_course(root)))
     return Miniature(root)
 
