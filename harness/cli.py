@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.course.graph import CORE
 from harness.course.katas import Course, Kata, UnknownKata, find_root, load_course, resolve_kata
 
 if TYPE_CHECKING:
@@ -228,6 +229,11 @@ def _run_dir(_: click.Context, __: click.Parameter, value: str | None) -> Path |
 )
 @click.option("--resume", is_flag=True, help="Resume the run in --run-dir.")
 @click.option(
+    "--parts",
+    help="What later katas take the place of: some of tokens,modern,optimizers, or core for none."
+    " [those that you have completed; with --solutions, core]",
+)
+@click.option(
     "--set",
     "changes",
     multiple=True,
@@ -240,19 +246,25 @@ def train(
     data: str | None,
     run_dir: Path | None,
     resume: bool,
+    parts: str | None,
     changes: tuple[str, ...],
 ) -> None:
     """Train a language model with your katas.
 
     Ctrl-C saves the run, --resume continues it.
     """
+    from harness.progress.ledger import Ledger
     from harness.training import capstone, words
+    from harness.training.parts import completed_parts, parse_parts
     from harness.training.request import TrainingRequest
 
     course = _course()
     with _report_errors(course, solutions=solutions):
+        used = parse_parts(parts, course) if parts is not None else None
+        if used is None and not resume and not solutions:
+            used = completed_parts(Ledger(course).progress())
         built = capstone.load_capstone(course, course.katas if solutions else ())
-        request = TrainingRequest(config, data, run_dir, resume, changes, solutions)
+        request = TrainingRequest(config, data, run_dir, resume, changes, used, solutions)
         outcome = capstone.train(course, built, request)
     if outcome.prints:
         _print(
@@ -264,6 +276,7 @@ def train(
                 solutions=solutions,
                 limit=outcome.limit,
                 restatement=outcome.restatement,
+                per_character=outcome.tokens_per_character,
             )
         )
     if outcome.interrupted:
@@ -279,16 +292,16 @@ def train(
     help="The run's folder. [the newest in runs/]",
 )
 @click.option("--prompt", default="\n", help="The text that the model continues. [a line break]")
-@click.option("--max-new-tokens", default=500, show_default=True, help="How many characters to generate.")
+@click.option("--max-new-tokens", default=500, show_default=True, help="How many tokens to generate.")
 @click.option(
     "--temperature",
     default=0.8,
     show_default=True,
     help="Below 1 more predictable, above 1 more varied; 0 always takes the likeliest.",
 )
-@click.option("--top-k", type=int, help="Draw only from the K likeliest characters.")
+@click.option("--top-k", type=int, help="Draw only from the K likeliest tokens.")
 @click.option(
-    "--top-p", type=float, help="Draw only from the likeliest characters that together have probability P."
+    "--top-p", type=float, help="Draw only from the likeliest tokens that together have probability P."
 )
 @click.option(
     "--seed",
@@ -319,16 +332,19 @@ def demo() -> None:
     from harness.progress.ledger import Ledger
     from harness.terminal.lines import printable
     from harness.training import capstone, words
+    from harness.training.parts import completed_parts, katas_of
 
     course = _course()
     progress = Ledger(course).progress()
+    parts = completed_parts(progress)
+    behind = [each for each in progress if each.kata.track == CORE or each.kata in katas_of(course, parts)]
     reference = capstone.unfinished(progress)
-    _print(words.demo_parts([each.kata for each in progress if each.kata not in reference], reference))
+    _print(words.demo_parts(behind, reference))
     with _report_errors(course):
         built = capstone.load_capstone(course, reference)
-        shown = capstone.demonstrate(course, built)
+        shown = capstone.demonstrate(course, built, parts)
     click.echo(printable(shown.text))
-    _print(words.demo_end(progress))
+    _print(words.demo_end(behind))
     if shown.interrupted:
         sys.exit(_INTERRUPTED)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,8 @@ from harness.isolation import importer
 from harness.isolation.recorder import Recorder
 from harness.plots.figures import Point
 from harness.progress.standing import KataProgress
-from harness.training import texts, words
+from harness.terminal.show import show
+from harness.training import parts, texts, words
 from harness.training.configuration import CAPSTONE, read_configuration
 from harness.training.full_disk import no_room
 from harness.training.request import CannotTrain, TrainingRequest
@@ -50,6 +52,7 @@ class TrainingOutcome:
     interrupted: bool
     prints: bool  # true in the process that prints
     limit: float | None  # the lowest loss that any model can reach on new text of this kind, if known
+    bytes_per_character: float | None = None  # of the validation text, if its tokens are not its characters
 
     @property
     def losses(self) -> Sequence[Point]:
@@ -60,6 +63,14 @@ class TrainingOutcome:
     def restatement(self) -> tuple[float, float] | None:
         """Return the last validation loss as perplexity and bits per byte, if the run has logged these."""
         return read_restatement(self.run)
+
+    @property
+    def tokens_per_character(self) -> float | None:
+        """Return the factor from nats per token to nats per character; None if a token is a character."""
+        if self.bytes_per_character is None or self.restatement is None:
+            return None
+        nats_per_byte = self.restatement[1] * math.log(2)
+        return nats_per_byte * self.bytes_per_character / float(self.summary.val_loss)
 
 
 @dataclass(frozen=True)
@@ -92,22 +103,44 @@ def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> Tra
     config = read_configuration(course, capstone, request)
     with join_workers(config.training.device) as workers:
         run = RunFolder(workers.agree(request.run_dir or _new_run_dir(course, capstone, config)))
-        data_dir, limit = _prepare_data(course, capstone, workers, run, request)
+        used = _parts(run, request)
+        data_dir, limit = _prepare_data(course, capstone, workers, run, replace(request, parts=used))
+        if used and workers.is_first:
+            show(words.training_with(parts.katas_of(course, used), solutions=request.solutions))
+        options = parts.training_options(used, config, quiet=not workers.is_first)
         with _full_disk_reported(partial(_no_room, run, request)):
-            summary = capstone.train(config, data_dir, run.path, resume=request.resume)
+            summary = capstone.train(config, data_dir, run.path, resume=request.resume, **options)
         interrupted = summary.steps < config.training.max_steps
-        return TrainingOutcome(run, summary, interrupted, workers.is_first, limit)
+        width = _bytes_per_character(capstone, data_dir) if parts.TOKENS in used else None
+        return TrainingOutcome(run, summary, interrupted, workers.is_first, limit, width)
 
 
-def demonstrate(course: Course, capstone: ModuleType) -> Demonstration:
+def _parts(run: RunFolder, request: TrainingRequest) -> tuple[str, ...]:
+    """Return the parts of later katas to train with. Raises CannotTrain if a resumed run has others."""
+    if not (request.resume and run.last.exists()):
+        return tuple(request.parts or ())
+    if request.parts is not None and set(request.parts) != set(run.parts):
+        raise CannotTrain(words.other_parts(run.path, run.parts, solutions=request.solutions))
+    return run.parts
+
+
+def _bytes_per_character(capstone: ModuleType, data_dir: Path) -> float:
+    """Return how many bytes the validation text has for each character, in UTF-8."""
+    characters = capstone.load_tokens(data_dir)
+    return float(characters.val_bytes / (len(characters.val) - 1))
+
+
+def demonstrate(course: Course, capstone: ModuleType, used: Sequence[str] = ()) -> Demonstration:
     """Train the demonstration's small model in a folder of its own, which is deleted, and let it write.
+
+    `used` are the parts of later katas that it has.
 
     Raises CannotTrain or NoCorpus, or an error of the katas.
     """
     with tempfile.TemporaryDirectory(prefix="harness-demo-") as folder:
-        request = TrainingRequest("demo", texts.WITHOUT_NETWORK, Path(folder), kept=False)
+        request = TrainingRequest("demo", texts.WITHOUT_NETWORK, Path(folder), parts=used, kept=False)
         outcome = train(course, capstone, request)
-        text = capstone.sample(outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
+        text = sample(capstone, outcome.run.path, "\n", _DEMO_TOKENS, temperature=0.8)
     return Demonstration(text, outcome.interrupted)
 
 
@@ -117,6 +150,7 @@ def sample(capstone: ModuleType, run_dir: Path, prompt: str, max_new_tokens: int
     `options` are those of the capstone's `sample`.
     """
     try:
+        options |= parts.sampling_options(RunFolder(run_dir).parts)
         return str(capstone.sample(run_dir, prompt, max_new_tokens, **options))
     except OSError:
         if RunFolder(run_dir).has_model:
@@ -155,7 +189,7 @@ def _prepare_data(
         with _full_disk_reported(partial(words.tokens_not_written, folder)):
             texts.prepare(capstone, text.path, folder)
         _check_tokenizer(run, folder, request)
-        start(run, text.name)
+        start(run, text.name, request.parts or ())
         prepared = folder, catalogue.lowest_loss(text.path)
     agreed = workers.agree(prepared)
     assert agreed is not None  # the first worker's

@@ -20,5 +20,6 @@ class TrainingRequest:
     run_dir: Path | None = None
     resume: bool = False
     changes: Sequence[str] = ()  # "training.max_steps=100"
+    parts: Sequence[str] | None = None  # of later katas (parts.py); None for those of the run, or none
     solutions: bool = False  # for the commands that are printed
     kept: bool = True  # False if the folder is deleted at the end

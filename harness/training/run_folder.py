@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from harness.plots.figures import Point
 from harness.training import words
 from harness.training.request import CannotTrain
 
+_PARTS = "parts.txt"
 _NOT_CONTENT = (".DS_Store",)  # macOS adds it to folders that are opened
 
 
@@ -35,8 +37,8 @@ class RunFolder:
 
     @property
     def tokenizer(self) -> Path:
-        """The tokenizer that the model was trained with."""
-        return self.path / "tokenizer.json"
+        """The tokenizer that the model was trained with; a folder, if a kata after the core has made it."""
+        return self.path / ("tokenizer" if "tokens" in self.parts else "tokenizer.json")
 
     @property
     def steps(self) -> Path:
@@ -68,24 +70,30 @@ class RunFolder:
         """The name of the text, for --resume; the first of the files, it marks the folder as a run."""
         return self.path / "data.txt"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of later katas that the run was started with; none if there is no note of them."""
+        note = self.path / _PARTS
+        return tuple(note.read_text(encoding="utf-8").split()) if os.path.isfile(note) else ()
+
     def has_tokenizer(self, tokenizer: _Tokenizer) -> bool:
         """True if the run was started with this tokenizer: if saving it gives the same file."""
         with tempfile.TemporaryDirectory(prefix="tokenizer-") as folder:
             saved = Path(folder) / self.tokenizer.name
             tokenizer.save(saved)
-            return saved.read_bytes() == self.tokenizer.read_bytes()
+            return _contents(saved) == _contents(self.tokenizer)
 
     @property
     def is_run(self) -> bool:
         """True if `harness train` has started a run in this folder."""
         return _note(self)[0] == words.TEXT_OF_THE_RUN or all(
             map(os.path.isfile, (self.config, self.tokenizer, self.last))
-        )
+        )  # one without the note is older than the parts, so its tokenizer is a file
 
     @property
     def has_model(self) -> bool:
         """True if there is a model to sample from."""
-        return all(map(os.path.isfile, (self.config, self.tokenizer, self.best)))
+        return os.path.exists(self.tokenizer) and all(map(os.path.isfile, (self.config, self.best)))
 
 
 def read_losses(run: RunFolder) -> tuple[list[Point], list[Point]]:
@@ -120,12 +128,16 @@ def check_folder(run: RunFolder, *, resume: bool, solutions: bool = False) -> No
         raise CannotTrain(words.folder_not_empty(run.path, free_name(run.path / "run")))
 
 
-def start(run: RunFolder, text_name: str) -> None:
-    """Make the folder, and mark it as a run on this text. Raises CannotTrain."""
+def start(run: RunFolder, text_name: str, parts: Sequence[str] = ()) -> None:
+    """Make the folder, and mark it as a run on this text with these parts. Raises CannotTrain."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         note = f"{words.TEXT_OF_THE_RUN}\n{text_name}\n"
         write_whole(run.text, note.encode(errors="surrogateescape"))
+        if parts:
+            write_whole(run.path / _PARTS, "".join(f"{part}\n" for part in parts).encode())
+        else:
+            (run.path / _PARTS).unlink(missing_ok=True)
     except OSError as error:
         raise CannotTrain(words.folder_not_written(run.path, error.strerror or str(error))) from None
 
@@ -152,6 +164,13 @@ def _has_content(folder: Path) -> bool:
         return False
     except OSError as error:
         raise CannotTrain(words.folder_not_written(folder, error.strerror or str(error))) from None
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    """Return the bytes of a file, or of the files in a folder, by name."""
+    if path.is_dir():
+        return {each.name: each.read_bytes() for each in path.iterdir()}
+    return {"": path.read_bytes()}
 
 
 def _lines(path: Path) -> list[str]:

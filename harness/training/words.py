@@ -131,6 +131,30 @@ def other_text(path: Path, name: str | None, *, solutions: bool) -> str:
     )
 
 
+def other_parts(path: Path, parts: Sequence[str], *, solutions: bool) -> str:
+    return (
+        f"The run in {path} was started with --parts {','.join(parts) or 'core'}, and resumes only with that."
+        f" Nothing was changed. Leave --parts out:\n  {resume_command(path, solutions=solutions)}"
+    )
+
+
+def unknown_parts(typed: str, present: Sequence[str], none: str) -> str:
+    choice = f"some of {','.join(present)}, or " if present else ""
+    return f"--parts {typed}: there is no such part. Give {choice}{none} for none of them."
+
+
+def training_with(katas: Sequence[Kata], *, solutions: bool) -> list[Line]:
+    """Say which later katas take the place of the core's parts."""
+    whose = "the reference's" if solutions else "your"
+    noun = "kata" if len(katas) == 1 else "katas"
+    named = ", ".join(kata.title for kata in katas)
+    return [Line(f"Training with {whose} {noun} {named}. Without: --parts core")]
+
+
+def learning_merges(vocab_size: int) -> str:
+    return f"Learning a vocabulary of {vocab_size:,} tokens …"
+
+
 def not_a_text_file(name: str) -> str:
     return f"{name} is not a file. Give the path of a text file."
 
@@ -203,24 +227,33 @@ def trained(
     solutions: bool,
     limit: float | None,
     restatement: tuple[float, float] | None,
+    per_character: float | None = None,
 ) -> list[Line]:
     """Return the result of a training run and the next command. `summary` is the capstone's.
 
-    `limit` is the lowest loss that any model can reach on new text of this kind, if known, and
-    `restatement` the last validation loss as perplexity and bits per byte.
+    `limit` is the lowest loss that any model can reach on new text of this kind, if known,
+    `restatement` the last validation loss as perplexity and bits per byte, and `per_character` what a
+    loss is multiplied by for each character, if a token is something else.
     """
     curve = [Line(), *[Line(f"  {row}") for row in line_chart(losses)], Line()]
     if interrupted:
         return [*curve, *_stopped(summary, f"  {resume_command(run_dir, solutions=solutions)}")]
+    best = summary.best_val_loss * (per_character or 1)
     sample = f"  harness sample{' --solutions' if solutions else ''} --run-dir {quoted(run_dir)}"
     result = [
-        Line(f"{summary.steps:,} steps: validation loss {summary.val_loss:.4f} nats per character.", "good"),
+        Line(f"{summary.steps:,} steps: validation loss {_loss(summary.val_loss, per_character)}.", "good"),
         *([Line(f"That is {restated(*restatement)}.")] if restatement else []),
-        Line(f"The lowest was {summary.best_val_loss:.4f}.{_above(summary.best_val_loss, limit)}"),
+        Line(f"The lowest was {best:.4f}.{_above(best, limit)}"),
         _rate(summary),
         Line(f"The run is in {run_dir}; its curves are in curves.png there."),
     ]
     return [*curve, *result, *_next("To sample from it:", sample)]
+
+
+def _loss(loss: float, per_character: float | None) -> str:
+    if per_character is None:
+        return f"{loss:.4f} nats per character"
+    return f"{loss * per_character:.4f} nats per character ({loss:.4f} per token)"
 
 
 def _stopped(summary: Any, resume: str) -> list[Line]:
@@ -243,8 +276,10 @@ def _above(loss: float, limit: float | None) -> str:
     return f" On new text of this kind no model can do better than {limit:.4f}: {left}."
 
 
-def demo_parts(own: Sequence[Kata], reference: Sequence[Kata]) -> list[Line]:
-    """Return whose code each kata of the demonstration uses."""
+def demo_parts(behind: Sequence[KataProgress], reference: Sequence[Kata]) -> list[Line]:
+    """Return whose code each kata of the demonstration uses: the learner's, except for the `reference`."""
+    own = [each.kata for each in behind if each.kata not in reference]
+    reference = [each.kata for each in behind if each.kata in reference]
     lines = [Line("A small language model learns to tell stories; this takes about a minute.", "title")]
     if own:
         lines += paragraph(f"Yours: {', '.join(kata.title for kata in own)}.", "", "good")

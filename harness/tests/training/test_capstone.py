@@ -225,8 +225,11 @@ class Capstone:
     def prepare_data(self, text: Path, folder: str) -> None:
         (Path(folder) / "tokenizer.json").write_text("".join(sorted(set(text.read_text()))))
 
-    def train(self, config: object, data_dir: Path, run_dir: Path, resume: bool) -> SimpleNamespace:
+    def train(
+        self, config: object, data_dir: Path, run_dir: Path, resume: bool, **options: object
+    ) -> SimpleNamespace:
         self.run_dirs.append(run_dir)
+        self.options = options
         run = RunFolder(run_dir)
         run.tokenizer.write_bytes((data_dir / "tokenizer.json").read_bytes())
         if self.error:
@@ -235,7 +238,8 @@ class Capstone:
             path.write_text("saved")
         return SimpleNamespace(steps=1)
 
-    def sample(self, run_dir: Path, prompt: str, tokens: int, temperature: float) -> str:
+    def sample(self, run_dir: Path, prompt: str, tokens: int, temperature: float, **options: object) -> str:
+        self.options = options
         return f"a text from {RunFolder(run_dir).best.read_text()}"
 
 
@@ -288,6 +292,58 @@ def test_a_resumed_run_finds_its_text_again(mini: Miniature, config: str, own_te
     train(mini.course, Capstone(), request)
     outcome = train(mini.course, Capstone(), replace(request, data=None, resume=True))
     assert own_text in outcome.run.text.read_text()
+
+
+def with_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let kata 12 be a module that is imported already."""
+    modern = SimpleNamespace(
+        ModernLM=lambda config: f"LM of {config}", ModernConfig=SimpleNamespace(like=str)
+    )
+    monkeypatch.setitem(sys.modules, "katas.k12_modern.modern", modern)
+
+
+def test_a_run_with_a_part_hands_it_to_the_capstone_and_keeps_it(
+    mini: Miniature, config: str, own_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_model_of_ones_own(monkeypatch)
+    capstone, request = Capstone(), TrainingRequest(config, own_text, mini.root / "run", parts=("modern",))
+    train(mini.course, capstone, request)
+    assert capstone.options["make_model"]("sizes") == "LM of sizes"
+    assert list(capstone.options) == ["make_model"]
+    sample(capstone, mini.root / "run", "a", 1, temperature=1.0)
+    assert list(capstone.options) == ["make_model"]
+    train(mini.course, capstone, replace(request, parts=None, resume=True))
+    assert list(capstone.options) == ["make_model"]
+
+
+@pytest.mark.parametrize("others", [(), ("modern", "optimizers")])
+def test_a_run_resumes_with_its_own_parts_only(
+    mini: Miniature,
+    config: str,
+    own_text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    others: tuple[str, ...],
+) -> None:
+    with_a_model_of_ones_own(monkeypatch)
+    request = TrainingRequest(config, own_text, mini.root / "run", parts=("modern",))
+    train(mini.course, Capstone(), request)
+    before = contents(mini.root / "run")
+    with pytest.raises(
+        CannotTrain, match=r"started with --parts modern, and resumes only with that\. Nothing"
+    ):
+        train(mini.course, Capstone(), replace(request, parts=others, resume=True))
+    assert contents(mini.root / "run") == before
+
+
+def test_a_new_run_in_the_folder_of_one_that_saved_nothing_has_its_own_parts(
+    mini: Miniature, config: str, own_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_model_of_ones_own(monkeypatch)
+    request = TrainingRequest(config, own_text, mini.root / "run", parts=("modern",))
+    with pytest.raises(ZeroDivisionError):
+        train(mini.course, Capstone(ZeroDivisionError()), request)
+    train(mini.course, Capstone(), replace(request, parts=None))
+    assert RunFolder(mini.root / "run").parts == ()
 
 
 def test_a_text_of_ones_own_named_like_a_corpus_has_no_lowest_loss(mini: Miniature, config: str) -> None:
