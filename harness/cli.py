@@ -324,6 +324,34 @@ def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: i
 
 
 @main.command()
+@_SOLUTIONS
+@click.option("--rung", "names", multiple=True, help="Climb only this rung; may be repeated.")
+@click.option(
+    "--budget", type=click.FloatRange(min=0, min_open=True), help="End each rung after so many seconds."
+)
+@click.option("--target", type=float, default=1.88, show_default=True, help="Nats per character to reach.")
+@click.option("--data", default="tiny_shakespeare", show_default=True, help="A corpus or a file.")
+def ladder(solutions: bool, names: tuple[str, ...], budget: float | None, target: float, data: str) -> None:
+    """Measure what each part of the course gains.
+
+    Models are trained to the same loss, rung by rung: with the core's parts, with the sizes of kata 11,
+    with the tokens of kata 10, with the model of kata 12, with the optimizers of kata 13. Your complete
+    katas are used, and the reference for the others. Ctrl-C keeps what is there.
+    """
+    from harness.progress.ledger import Ledger
+    from harness.training import capstone, climbing
+    from harness.training.rungs import Goal
+
+    course = _course()
+    reference = course.katas if solutions else capstone.unfinished(Ledger(course).progress())
+    with _report_errors(course, solutions=solutions):
+        goal = Goal(target, float("inf") if budget is None else budget)
+        interrupted = climbing.climb_all(course, reference, names, goal, data, _print)
+    if interrupted:
+        sys.exit(_INTERRUPTED)
+
+
+@main.command()
 def demo() -> None:
     """Train for a minute and sample.
 

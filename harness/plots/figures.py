@@ -31,7 +31,7 @@ from harness.plots.theme import (
     shades,
     title,
 )
-from harness.plots.words import LOSS, wrong_count, wrong_weights_shape
+from harness.plots.words import LOSS, LOSS_PER_CHARACTER, SECONDS, wrong_count, wrong_weights_shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,6 +115,26 @@ def training_curves(
     return figure
 
 
+def losses_over_time(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    limits: Mapping[str, float] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw named curves of (seconds, loss per character) over a logarithmic axis.
+
+    `limits` are named losses to compare with, drawn as dashed lines.
+    """
+    figure = new_figure(PAGE, 380, theme)
+    (axes,) = panels(figure, theme)
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), "o-", markersize=3.5, linewidth=1.8, label=name)
+    _draw_limits(axes, limits or {}, theme)
+    grid(axes, theme)
+    axes.set(xlabel=SECONDS, ylabel=LOSS_PER_CHARACTER, xscale="log")
+    legend(axes, theme)
+    return figure
+
+
 def draw_losses(
     axes: Axes,
     training: Sequence[Point],
@@ -137,12 +157,16 @@ def draw_losses(
             linewidth=1.8,
             label="validation",
         )
-    for number, (name, loss) in enumerate((limits or {}).items()):
+    _draw_limits(axes, limits or {}, theme)
+    grid(axes, theme)
+    axes.set(xlabel="step", ylabel=LOSS)
+
+
+def _draw_limits(axes: Axes, limits: Mapping[str, float], theme: Theme) -> None:
+    for number, (name, loss) in enumerate(limits.items()):
         axes.axhline(
             loss, color=theme.quiet, linewidth=1.2, linestyle=["--", ":", "-."][number % 3], label=name
         )
-    grid(axes, theme)
-    axes.set(xlabel="step", ylabel=LOSS)
 
 
 def sampling_distributions(

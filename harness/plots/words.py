@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 LOSS = "loss (nats per token)"
+LOSS_PER_CHARACTER = "validation loss (nats per character)"
+SECONDS = "seconds of training"
 
 
 def wrong_weights_shape(shape: tuple[int, ...]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 _MARK, _GAP = "*", " "
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def line_chart(points: Sequence[tuple[int, float]], width: int = 60, height: int = 10) -> list[str]:
@@ -22,14 +24,44 @@ def line_chart(points: Sequence[tuple[int, float]], width: int = 60, height: int
     for column, value in enumerate(columns):
         if value is not None:
             rows[_row(value, low, high, height)][column] = _MARK
-    labels = [f"{high:.2f}", *[""] * (height - 2), f"{low:.2f}"]
+    return _framed(rows, low, high, str(finite[0][0]), str(finite[-1][0]))
+
+
+def curves(
+    named: Mapping[str, Sequence[tuple[float, float]]], width: int = 60, height: int = 12
+) -> list[str]:
+    """Draw named curves of points (x > 0, y) over one logarithmic axis, each with a letter of its own.
+
+    Where curves meet, the letter of the later one shows. Without a point there are no rows.
+    """
+    points = [point for curve in named.values() for point in curve]
+    if not points:
+        return []
+    xs, ys = [math.log(x) for x, _ in points], [y for _, y in points]
+    rows = [[_GAP] * width for _ in range(height)]
+    for letter, curve in zip(_LETTERS, named.values(), strict=False):
+        for x, y in curve:
+            column = _place(math.log(x), min(xs), max(xs), width)
+            rows[_row(y, min(ys), max(ys), height)][column] = letter
+    legend = [f"  {letter} {name}" for letter, name in zip(_LETTERS, named, strict=False)]
+    ends = f"{math.exp(min(xs)):.3g}", f"{math.exp(max(xs)):.3g}"
+    return [*_framed(rows, min(ys), max(ys), *ends), *legend]
+
+
+def _place(value: float, low: float, high: float, width: int) -> int:
+    return round((value - low) / (high - low) * (width - 1)) if high > low else 0
+
+
+def _framed(rows: Sequence[Sequence[str]], low: float, high: float, first: str, last: str) -> list[str]:
+    """Return rows of cells with the axes and their ends."""
+    width = len(rows[0])
+    labels = [f"{high:.2f}", *[""] * (len(rows) - 2), f"{low:.2f}"]
     margin = max(map(len, labels))
     body = [f"{label:>{margin}} |{''.join(row).rstrip()}" for label, row in zip(labels, rows, strict=True)]
-    first, last = finite[0][0], finite[-1][0]
     return [
         *body,
         " " * margin + " +" + "-" * width,
-        f"{'':{margin}}  {first}{last:>{width - len(str(first))}}",
+        f"{'':{margin}}  {first}{last:>{width - len(first)}}",
     ]
 
 

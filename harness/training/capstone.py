@@ -111,7 +111,7 @@ def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> Tra
         with _full_disk_reported(partial(_no_room, run, request)):
             summary = capstone.train(config, data_dir, run.path, resume=request.resume, **options)
         interrupted = summary.steps < config.training.max_steps
-        width = _bytes_per_character(capstone, data_dir) if parts.TOKENS in used else None
+        width = bytes_per_character(capstone, data_dir) if parts.TOKENS in used else None
         return TrainingOutcome(run, summary, interrupted, workers.is_first, limit, width)
 
 
@@ -124,7 +124,7 @@ def _parts(run: RunFolder, request: TrainingRequest) -> tuple[str, ...]:
     return run.parts
 
 
-def _bytes_per_character(capstone: ModuleType, data_dir: Path) -> float:
+def bytes_per_character(capstone: ModuleType, data_dir: Path) -> float:
     """Return how many bytes the validation text has for each character, in UTF-8."""
     characters = capstone.load_tokens(data_dir)
     return float(characters.val_bytes / (len(characters.val) - 1))

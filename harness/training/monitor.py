@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.terminal.lines import printable
 from harness.training import words
@@ -16,7 +17,30 @@ from harness.training import words
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+_FOLLOWER: ContextVar[Follower | None] = ContextVar("follower", default=None)
 _SMOOTHING = 0.98  # weight of the past in the displayed loss, as single batches differ a lot
+
+
+class Follower(Protocol):
+    """Sees a run's steps and evaluations in place of the terminal, and may set `interrupted`."""
+
+    def began(self, monitor: Monitor) -> None: ...
+
+    def stepped(self, monitor: Monitor, step: int, loss: float) -> None: ...
+
+    def evaluated(
+        self, monitor: Monitor, step: int, val_loss: float, bits_per_byte: float | None
+    ) -> None: ...
+
+
+@contextlib.contextmanager
+def followed_by(follower: Follower) -> Iterator[None]:
+    """Inside, monitors show nothing and tell the follower instead."""
+    token = _FOLLOWER.set(follower)
+    try:
+        yield
+    finally:
+        _FOLLOWER.reset(token)
 
 
 class Monitor:
@@ -34,7 +58,8 @@ class Monitor:
         self._first_step = self._step = first_step
         self._total_steps = total_steps
         self._tokens_per_step = tokens_per_step
-        self._quiet = quiet
+        self._follower = _FOLLOWER.get()
+        self._quiet = quiet or self._follower is not None
         self._loss: float | None = None
         self._began = self._last = time.perf_counter()
 
@@ -56,6 +81,8 @@ class Monitor:
             self._task = self._progress.add_task(
                 "training", total=self._total_steps, completed=self._first_step, loss="", rate=""
             )
+            if self._follower:
+                self._follower.began(self)
             self._last = time.perf_counter()
             yield self
 
@@ -67,6 +94,8 @@ class Monitor:
         self._loss = loss if self._loss is None else _SMOOTHING * self._loss + (1 - _SMOOTHING) * loss
         rate = words.speed(self.tokens_per_second)
         self._progress.update(self._task, completed=step, loss=words.loss_so_far(self._loss), rate=rate)
+        if self._follower:
+            self._follower.stepped(self, step, self._loss)
 
     def evaluated(
         self,
@@ -87,6 +116,8 @@ class Monitor:
             if perplexity is not None and bits_per_byte is not None:
                 self._progress.console.print(words.restated(perplexity, bits_per_byte), highlight=False)
             self._progress.console.print(printable(sample), markup=False, highlight=False, soft_wrap=True)
+        if self._follower:
+            self._follower.evaluated(self, step, val_loss, bits_per_byte)
         self._last = time.perf_counter()
 
     def _interrupt(self) -> None:
