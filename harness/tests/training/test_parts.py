@@ -90,8 +90,12 @@ def test_a_run_samples_with_the_tokenizer_that_it_has_saved() -> None:
     assert sampling_options(("tokens",))["load_tokenizer"](Path("there")) == Path("there")
 
 
-def test_the_optimizer_is_needed_for_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    optimizers = SimpleNamespace(configure_muon=len)
+def test_the_optimizer_is_needed_for_training_only_and_gets_both_rates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    optimizers = SimpleNamespace(configure_muon=lambda model, **options: (model, options))
     monkeypatch.setitem(sys.modules, "katas.k13_optimizers.optimizers", optimizers)
-    assert training_options(("optimizers",), CONFIG, quiet=True) == {"make_optimizer": len}
+    options = training_options(("optimizers",), CONFIG, quiet=True)
+    given = {"learning_rate": 0.01, "weight_decay": 0.1, "betas": (0.9, 0.95)}
+    assert options["make_optimizer"]("model", **given) == ("model", given | {"muon_learning_rate": 0.02})
     assert sampling_options(("optimizers",)) == {}
