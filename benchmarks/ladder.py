@@ -4,8 +4,8 @@
     python benchmarks/ladder.py nanoGPT
 
 This takes about ten minutes on two cores. nanoGPT's checkout is left unchanged; a copy is trained with the
-command that its README gives for a laptop's CPU. Seconds are those of training: evaluations are left out on both
-sides, and the making of the vocabulary counts.
+command that its README gives for a laptop's CPU. Seconds are those of training: evaluations are left out on
+both sides, and the making of the vocabulary counts.
 """
 
 from __future__ import annotations
