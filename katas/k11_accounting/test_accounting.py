@@ -257,8 +257,8 @@ def test_utilization_is_the_share_of_the_peak_that_trains_the_model(options, seq
 )
 def test_power_law_is_found_again_from_its_runs(floor, scale, exponent, smallest, largest):
     """A law's own points give back its three numbers; runs that are a little off give a law near to it."""
-    chance = np.random.default_rng(3)
-    x = np.geomspace(smallest, largest, 23)[chance.permutation(23)]  # in whatever order they ran
+    order = np.random.default_rng(3).permutation(23)  # in whatever order they ran
+    x = np.geomspace(smallest, largest, 23)[order]
     loss = floor + scale * x**-exponent
     before = x.copy(), loss.copy()
     law = fit_power_law(x, loss)
@@ -268,11 +268,11 @@ def test_power_law_is_found_again_from_its_runs(floor, scale, exponent, smallest
     torch.testing.assert_close(found, expected, rtol=0.01, atol=1e-3)
     assert np.array_equal(x, before[0]) and np.array_equal(loss, before[1]), "x or loss has changed"
 
-    law = fit_power_law(x, loss * (1 + 0.001 * chance.standard_normal(23)))
+    law = fit_power_law(x, loss * (1 + 0.002 * (-1.0) ** order))  # one too high, the next too low
     inner = x.argsort()[4:-4]  # towards its ends a law depends on fewer runs
     found = torch.tensor([law(value) for value in x[inner].tolist()], dtype=torch.float64)
-    # The runs are off by 0.1 % as a rule, and the laws that fit them best by 0.02 to 0.05 %.
-    torch.testing.assert_close(found, torch.from_numpy(loss[inner]), rtol=7e-4, atol=0)
+    # Every run is off by 0.2 %; laws fitted to all of them, in several ways, by 0.02 to 0.05 %.
+    torch.testing.assert_close(found, torch.from_numpy(loss[inner]), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("law", [CHINCHILLA, CHINCHILLA_REFITTED, ScalingLaw(0.4, 9.0, 0.7, 50.0, 0.2)])
@@ -295,8 +295,8 @@ def test_optimum_spends_the_budget_and_no_neighbour_is_better(law, flops):
         (lambda: train_flops(config_of(), 100, 14), "14"),
         (lambda: training_bytes(config_of(), 3, 14), "14"),
         (lambda: model_flops_utilization(config_of(), 1e4, 14, 1e9), "14"),
-        (lambda: fit_power_law(np.array([3.0, 5.0]), np.array([4.0, 2.5])), "5.0"),
-        (lambda: fit_power_law(np.array([3.0, 5.0, 3.0]), np.array([4.0, 2.5, 4.5])), "5.0"),
+        (lambda: fit_power_law(np.array([3.0, 5.0]), np.array([4.0, 2.5])), "5"),
+        (lambda: fit_power_law(np.array([3.0, 5.0, 3.0]), np.array([4.0, 2.5, 4.5])), "5"),
         (lambda: compute_optimal(CHINCHILLA, 0.0), "0"),
         (lambda: compute_optimal(CHINCHILLA, -7e15), "-7"),
     ],

@@ -10,24 +10,24 @@ from katas.k05_model.model import ModelConfig, TransformerLM, count_parameters
 from katas.k11_accounting.accounting import PowerLaw, ScalingLaw, forward_flops, train_flops
 
 
-def _product(m: int, k: int, n: int) -> int:
-    return 2 * m * k * n
-
-
 def forward_flops__product_by_product(config: ModelConfig, batch: int, seq: int) -> dict[str, int]:
     """Every product of the model in a list, with its shapes, block by block and head by head."""
     if seq > config.block_size:
         raise ValueError(f"{seq=} > {config.block_size=}")
+
+    def product(m: int, k: int, n: int) -> int:
+        return 2 * m * k * n
+
     rows, width, head = batch * seq, config.d_model, config.d_model // config.num_heads
     parts = dict.fromkeys(["projections", "scores", "values", "feedforward", "head"], 0)
     for _ in range(config.num_layers):
         for _ in ("query", "key", "value", "out"):
-            parts["projections"] += _product(rows, width, width)
+            parts["projections"] += product(rows, width, width)
         for _ in range(batch * config.num_heads):
-            parts["scores"] += _product(seq, head, seq)
-            parts["values"] += _product(seq, seq, head)
-        parts["feedforward"] += _product(rows, width, config.d_ff) + _product(rows, config.d_ff, width)
-    parts["head"] = _product(rows, width, config.vocab_size)
+            parts["scores"] += product(seq, head, seq)
+            parts["values"] += product(seq, seq, head)
+        parts["feedforward"] += product(rows, width, config.d_ff) + product(rows, config.d_ff, width)
+    parts["head"] = product(rows, width, config.vocab_size)
     return parts
 
 
@@ -156,7 +156,7 @@ def matmul_intensity__by_reciprocals(rows: int, inner: int, columns: int, bytes_
 def matmul_intensity__bytes_added_up(rows: int, inner: int, columns: int, bytes_per_number: int = 4) -> float:
     """FLOPs and bytes in two sums."""
     moved = sum(bytes_per_number * m * n for m, n in ((rows, inner), (inner, columns), (rows, columns)))
-    return _product(rows, inner, columns) / moved
+    return 2 * rows * inner * columns / moved
 
 
 def model_flops_utilization__by_the_best_speed(

@@ -1,0 +1,114 @@
+"""How fast this machine is: its peak and its bandwidth, and where some kernels stand. This module is given.
+
+`python -m katas.k11_accounting.machine` prints what it measures, and takes a few seconds.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from time import perf_counter
+
+import torch
+import torch.nn.functional as F
+
+_SECONDS = 0.4  # spent on each measurement; the fastest of its rounds counts
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The two limits of a processor, in FLOPs and in bytes per second."""
+
+    peak_flops: float
+    bytes_per_second: float
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A computation: the FLOPs it makes, the bytes that it has to move at least, and its time."""
+
+    name: str
+    flops: float
+    bytes: float
+    seconds: float
+
+
+def fastest(run: Callable[[], object], seconds: float = _SECONDS) -> float:
+    """Return the seconds of the fastest of many rounds: whatever else the machine does only adds to them."""
+    run()  # the first round makes what the others find ready
+    times = []
+    end = perf_counter() + seconds
+    while len(times) < 3 or perf_counter() < end:
+        start = perf_counter()
+        run()
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+def measure_machine() -> Machine:
+    """Return the peak and the bandwidth of the CPU, in float32 and with the threads that PyTorch uses.
+
+    The peak is that of a product of two large matrices; the bandwidth that of scaling numbers which are too
+    many for a cache.
+    """
+    size, numbers = 1024, 16 * 2**20
+    a, b, product = (torch.randn(size, size) for _ in range(3))
+    read, written = torch.ones(numbers), torch.empty(numbers)
+    return Machine(
+        peak_flops=2 * size**3 / fastest(lambda: torch.mm(a, b, out=product)),
+        bytes_per_second=2 * 4 * numbers / fastest(lambda: torch.mul(read, 0.5, out=written)),
+    )
+
+
+def measure_kernels() -> Iterator[Kernel]:
+    """Measure computations of the size of GPT-2's, one by one: products of few and many rows, and others."""
+    with torch.no_grad():
+        width, inner = 768, 3072
+        # One for each layer, used in turn: a single one would stay in a cache, and its reading be too cheap.
+        weights = [torch.randn(inner, width) for _ in range(12)]
+        for rows in (1, 8, 64, 1024):
+            x = torch.randn(rows, width)
+            seconds = fastest(lambda x=x: [F.linear(x, weight) for weight in weights]) / len(weights)
+            moved = 4 * (rows * width + width * inner + rows * inner)
+            yield Kernel(
+                f"linear map, {rows} row{'s' * (rows > 1)}", 2 * rows * width * inner, moved, seconds
+            )
+        query, key = torch.randn(48, 256, 64), torch.randn(48, 64, 256)
+        moved = 4 * (2 * query.numel() + 48 * 256 * 256)
+        flops = 2 * 48 * 256 * 64 * 256
+        yield Kernel("scores", flops, moved, fastest(lambda: torch.bmm(query, key)))
+        # What is not a product has no agreed count: here an exponential or an error function is one FLOP.
+        x, y = torch.randn(16384, width), torch.randn(16384, width)
+        total = x.numel()
+        yield Kernel("addition", total, 12 * total, fastest(lambda: x + y))
+        yield Kernel("GELU", 5 * total, 8 * total, fastest(lambda: F.gelu(x)))
+        yield Kernel("layer norm", 7 * total, 8 * total, fastest(lambda: F.layer_norm(x, (width,))))
+        yield Kernel("softmax", 5 * total, 8 * total, fastest(lambda: torch.softmax(x, -1)))
+
+
+def main(arguments: list[str]) -> None:
+    """Print the measurements; with a path, also write them to it as JSON."""
+    print(f"Measuring with {torch.get_num_threads()} thread(s); this takes about 6 seconds.", flush=True)
+    machine = measure_machine()
+    knee = machine.peak_flops / machine.bytes_per_second
+    print(f"peak {machine.peak_flops / 1e9:.1f} GFLOP/s, bandwidth {machine.bytes_per_second / 1e9:.1f} GB/s")
+    print(f"knee at {knee:.1f} FLOPs per byte\n")
+    print(f"{'kernel':<22}{'FLOPs per byte':>15}{'GFLOP/s':>10}")
+    kernels = []
+    for kernel in measure_kernels():
+        kernels.append(kernel)
+        rate = kernel.flops / kernel.seconds / 1e9
+        print(f"{kernel.name:<22}{kernel.flops / kernel.bytes:15.2f}{rate:10.2f}", flush=True)
+    for path in arguments:
+        record = {
+            "command": "python -m katas.k11_accounting.machine FILE",
+            "threads": torch.get_num_threads(),
+            "machine": asdict(machine),
+            "kernels": [asdict(kernel) for kernel in kernels],
+        }
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
