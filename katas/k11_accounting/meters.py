@@ -15,7 +15,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from katas.k04_embeddings.embeddings import sinusoidal_positions
-from katas.k05_model.model import TransformerLM
 
 
 def counted_flops(run: Callable[[], Any]) -> int:
@@ -49,7 +48,7 @@ def kept_bytes(run: Callable[[], Tensor], model: nn.Module) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def plain_logits(model: TransformerLM, ids: Tensor) -> Tensor:
+def plain_logits(model: nn.Module, ids: Tensor) -> Tensor:
     """Return the logits of `model` in evaluation mode, each step being one function of PyTorch's."""
     seq, config = ids.shape[1], model.config
     x = F.embedding(ids, model.token_embedding.weight)
@@ -68,7 +67,7 @@ def plain_logits(model: TransformerLM, ids: Tensor) -> Tensor:
     return _map(model.lm_head, _norm(model.final_norm, x))
 
 
-def plain_loss(model: TransformerLM, ids: Tensor, targets: Tensor) -> Tensor:
+def plain_loss(model: nn.Module, ids: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy of `plain_logits`."""
     return F.cross_entropy(plain_logits(model, ids).flatten(0, 1), targets.flatten())
 

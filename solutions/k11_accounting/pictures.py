@@ -47,7 +47,7 @@ def roofline(theme):
     machine = record["machine"]
     figure = new_figure(PAGE, 400, theme)
     (axes,) = panels(figure, theme)
-    low, high = 0.04, 600.0
+    low, high = 0.04, 1500.0
     knee = machine["peak_flops"] / machine["bytes_per_second"]
     roof = [attainable_flops(x, **machine) / 1e9 for x in (low, knee, high)]
     axes.plot([low, knee, high], roof, color=theme.ink, linewidth=1.6)
@@ -59,21 +59,21 @@ def roofline(theme):
         f"{machine['bytes_per_second'] / 1e9:.0f} GB/s", (0.3, attainable_flops(0.3, **machine) / 1e9),
         (-8, 6), textcoords="offset points", ha="right", fontsize=9, color=theme.ink,
     )  # fmt: skip  # related arguments share a line
-    axes.plot([knee, knee], [0.05, roof[1]], color=theme.quiet, linewidth=0.9, linestyle=":")
+    axes.plot([knee, knee], [0.2, roof[1]], color=theme.quiet, linewidth=0.9, linestyle=":")
     axes.annotate(
-        f"knee, {knee:.0f} FLOPs per byte", (knee, 0.08), (6, 0), textcoords="offset points",
+        f"knee, {knee:.0f} FLOPs per byte", (knee, 0.27), (6, 0), textcoords="offset points",
         fontsize=9, color=theme.quiet,
     )  # fmt: skip  # related arguments share a line
     for kernel in record["kernels"]:
         x, y = kernel["flops"] / kernel["bytes"], kernel["flops"] / kernel["seconds"] / 1e9
         product = kernel["name"].startswith(("linear", "scores"))
         axes.plot([x], [y], "o", color=theme.series[0 if product else 1], markersize=6)
-        left = kernel["name"] in ("GELU", "addition")
+        left = kernel["name"] == "GELU"
         axes.annotate(
             kernel["name"], (x, y), (-7, -2) if left else (8, -10), textcoords="offset points",
             ha="right" if left else "left", fontsize=8.5, color=theme.ink,
         )  # fmt: skip  # related arguments share a line
-    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.05, 200))
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.2, 200))
     axes.set(xlabel="intensity, in FLOPs per byte", ylabel="GFLOP/s")
     grid(axes, theme)
     return figure
