@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import multiprocessing
 import os
 import tomllib
@@ -104,6 +105,14 @@ def _parts_exist(course: Course, kata: Kata) -> Iterator[Problem]:
     for name in _PARTS:
         if not (kata.folder / name).is_file():
             yield Problem(course.relative(kata.folder / name), "is missing", "write it; every kata has one")
+
+
+def _notebooks_can_be_read(course: Course, kata: Kata) -> Iterator[Problem]:
+    for path in sorted(kata.folder.glob("*.ipynb")):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))["cells"]
+        except (ValueError, KeyError, TypeError) as error:
+            yield Problem(course.relative(path), f"is no notebook ({error})", "save it in Jupyter")
 
 
 def _every_test_has_hints(course: Course, kata: Kata) -> Iterator[Problem]:
@@ -223,6 +232,7 @@ def _manifest_is_current(course: Course) -> Iterator[Problem]:
 _RULES: tuple[Callable[[Course, Kata], Iterable[Problem]], ...] = (
     _stub_is_generated,
     _parts_exist,
+    _notebooks_can_be_read,
     _every_test_has_hints,
     _tests_read_as_requirements,
     minutes.minutes_are_given,

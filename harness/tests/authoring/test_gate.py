@@ -19,8 +19,8 @@ QUESTION = '[[question]]\nask = "Why?"\nanswer = "Because."\n'
 
 def complete_parts(mini: Miniature) -> None:
     for kata in (mini.doubles, mini.layers):
-        for name in ("theory.md", "notebook.ipynb"):
-            (kata.folder / name).write_text("text")
+        (kata.folder / "theory.md").write_text("text")
+        (kata.folder / "notebook.ipynb").write_text('{"cells": []}')
         rows = [f"| `{test.name}` | 1 |\n" for test in read_tests(kata)]
         (kata.folder / "README.md").write_text("".join(["| tests | minutes |\n|---|---|\n", *rows]))
         (kata.folder / "review.toml").write_text(5 * QUESTION)
@@ -188,6 +188,11 @@ BREAKAGES = [
         lambda mini: edit(mini.root / COURSE_FILE, 'track = "core"', 'track = "main"'),
         "katas/course.toml: cannot be read ([k00_doubles] lacks track"
         ' ("core" or "advanced"), needs, hours (two numbers) or builds).',
+    ),
+    (
+        lambda mini: (mini.layers.folder / "notebook.ipynb").write_text('{"cells": ['),
+        "katas/k01_layers/notebook.ipynb: is no notebook (Expecting value: line 1 column 12 (char 11))."
+        " Remedy: save it in Jupyter",
     ),
     (
         lambda mini: (mini.root / COURSE_FILE).unlink(),
