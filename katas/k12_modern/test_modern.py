@@ -442,16 +442,17 @@ def test_parameters_are_those_of_table_blocks_norm_and_head(options):
     found = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert found == shapes
     own = {name for name, value in model.named_parameters() if value.requires_grad}
-    assert sorted(shapes.keys() - own) == ["lm_head.weight"] * config.tie_weights
+    tied_names = {"token_embedding.weight", "lm_head.weight"} if config.tie_weights else set()
+    missing = sorted(shapes.keys() - own - tied_names)
+    assert missing == [], f"these are not parameters of their own: {missing}"
     tied = model.lm_head.weight is model.token_embedding.weight
     assert tied == config.tie_weights, f"lm_head.weight is token_embedding.weight: {tied}"
     assert model.config == config
     angle = angles(range(config.block_size), 4, config.base)
-    buffers = dict(model.named_buffers())
+    buffers = {name: value for name, value in model.named_buffers() if name in ("cos", "sin")}
     # float32: right versions are off by 1e-7, the nearest wrong one, of another width or base, by 0.1.
-    torch.testing.assert_close(
-        buffers, {"cos": angle.cos().float(), "sin": angle.sin().float()}, rtol=0, atol=1e-6
-    )
+    expected = {"cos": angle.cos().float(), "sin": angle.sin().float()}
+    torch.testing.assert_close(buffers, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -501,6 +502,7 @@ def test_logits_and_gradients_agree_with_pytorchs_functions(batch, seq, options,
     """Logits and gradients are those of a causal model built from PyTorch's functions, at any length."""
     config = ModernConfig(**SMALL | options)
     parameters = random_parameters(shapes_of(config), seed=23)
+    parameters["token_embedding.weight"] *= config.d_model**0.5  # as the model draws it, from N(0, 1)
     if config.tie_weights:
         parameters["lm_head.weight"] = parameters["token_embedding.weight"]
     ids, cotangent = random_ids(batch, seq, seed=24), normal(batch, seq, 13, seed=25)
@@ -510,13 +512,15 @@ def test_logits_and_gradients_agree_with_pytorchs_functions(batch, seq, options,
     expected = reference_logits(config, parameters, ids)
     expected_gradients = gradients(expected, wanted, cotangent)
     actual = model(ids)
-    # Right versions are off by 2e-5 in float32 (a gradient of 40), and by 1e-6 in float64, as the rotary
-    # tables were made in float32; the nearest wrong one, with an eps of 1e-6, by 1e-4.
-    tolerances = {"rtol": 1e-5, "atol": 1e-4 if dtype == torch.float32 else 1e-5}
-    torch.testing.assert_close(actual, expected.to(dtype), **tolerances)
+    # Off by a share of the largest number there is: right versions by 5e-6 in float32, and by 1e-7 in
+    # float64, as the rotary tables were made in float32; the nearest wrong one by 1e-3.
+    share = 3e-5 if dtype == torch.float32 else 1e-6
+    largest = max(x.abs().max().item() for x in (expected, *expected_gradients.values()))
+    atol = share * max(1.0, largest)
+    torch.testing.assert_close(actual, expected.to(dtype), rtol=0, atol=atol)
     assert torch.equal(ids, before), "the ids have changed"
     for name, gradient in gradients(actual, dict(model.named_parameters()), cotangent).items():
-        torch.testing.assert_close(gradient, expected_gradients[name].to(dtype), **tolerances)
+        torch.testing.assert_close(gradient, expected_gradients[name].to(dtype), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
