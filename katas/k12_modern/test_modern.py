@@ -185,7 +185,7 @@ def test_rms_norm_divides_each_row_by_the_root_of_its_mean_square_plus_eps():
     # The mean squares are 1, 3, 15, 0 and 1.125; with eps = 1 the roots are √2, 2, 4, 1 and √2.125.
     expected = x / torch.tensor([[2**0.5], [2], [4], [1], [2.125**0.5]])
     norm = RMSNorm(4, eps=1.0)
-    # float32: right versions are off by 1e-7, the nearest wrong one, with eps outside the root, by 0.1.
+    # float32: right versions are off by 1e-7, the nearest wrong one, the mean of the absolute values, by 0.17.
     torch.testing.assert_close(norm(x), expected, rtol=0, atol=1e-5)
     weight = torch.tensor([2.0, -1, 0.5, 3])
     torch.testing.assert_close(loaded(norm, {"weight": weight})(x), expected * weight, rtol=0, atol=1e-5)
@@ -223,7 +223,8 @@ def test_rms_norm_and_its_gradients_agree_with_pytorch(batch, d_model, options, 
     actual = norm(given)
     # Right versions are off by 1e-6 in float32, by 1e-8 in float64 if eps is in float32, and by 2e-3 in
     # float16, whose numbers have 3 digits. Relative as well: where a row is zero, gradients are around 300.
-    # Another eps than the default, say 1e-6, is off by 4e-4 in the small rows.
+    # Another eps than the default, say 1e-6, is off by 4e-4 in the small rows; a float32 on the way, by 8e-5
+    # in the gradients of the zeros.
     torch.testing.assert_close(actual, expected.to(dtype), rtol=rtol, atol=atol)
     assert torch.equal(given, before), "x has changed"
     inputs = {"x": given, **dict(norm.named_parameters())}
@@ -245,7 +246,7 @@ def test_rotary_table_holds_cosine_and_sine_of_every_angle(max_len, d_head, opti
     expected = {"cos": angle.cos(), "sin": angle.sin()}
     expected = {name: value.to(dtype or torch.get_default_dtype()) for name, value in expected.items()}
     # Right versions are off by 1e-7 in float32, and by 1e-10 in float64; angles computed in float32 by
-    # 4e-3 at position 100,000, and a base^(-i / d_head) by 0.1.
+    # 5e-4 at position 100,000, and positions that count from 1 by 1.
     tolerance = 1e-6 if dtype is None else 1e-9
     actual = {"cos": cos[positions], "sin": sin[positions]}
     torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
@@ -257,7 +258,7 @@ def test_rotate_turns_feature_i_together_with_feature_i_plus_half():
     x = torch.tensor([[1.0, 0, 0, 1], [1, 0, 0, 1], [3, 2, 4, 5]])
     cos, sin = torch.tensor([[1.0, 1], [0, -1], [0.6, 0]]), torch.tensor([[0.0, 0], [1, 0], [0.8, 1]])
     by_hand = torch.tensor([[1.0, 0, 0, 1], [0, 0, 1, -1], [-1.4, -5, 4.8, 2]])
-    # float32, one digit at most: the nearest wrong version, with the sine's sign reversed, is off by 1.
+    # float32, few digits: right versions are off by 1e-6, the nearest wrong one by 2.
     torch.testing.assert_close(rotate(x, cos, sin), by_hand, rtol=0, atol=1e-5)
     for batch, seq, d_head in [((), 5, 2), ((3,), 7, 10), ((2, 3), 5, 6), ((5, 5), 5, 10)]:
         x, angle = normal(*batch, seq, d_head, seed=4), normal(seq, d_head // 2, seed=5)
@@ -314,8 +315,7 @@ def assert_layer_is(layer, formula, x, parameters, cotangent):
     expected, before = formula(x, parameters), x.detach().clone()
     expected_gradients = gradients(expected, inputs, cotangent)
     actual = layer(x)
-    # Right versions are off by 1e-15; the nearest wrong one, a ReLU that is not squared or a GELU in the
-    # place of the silu, by 0.01.
+    # Right versions are off by 1e-14; the nearest wrong one, a GELU in the place of the silu, by 0.3.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
     assert torch.equal(x, before), "x has changed"
     inputs = {"x": x, **dict(layer.named_parameters())}
@@ -342,7 +342,7 @@ def test_queries_and_keys_turn_by_their_positions_and_values_do_not(batch, num_h
     )
     expected = {"query": turned(query, angle), "key": turned(key, angle), "value": value}
     actual = attention.project(x, (angle.cos(), angle.sin()))
-    # Right versions are off by 1e-15; the nearest wrong one, which turns by the wrong angles, by 0.1.
+    # Right versions are off by 1e-14; the nearest wrong one, which turns before it splits into heads, by 4.
     for (name, tensor), found in zip(expected.items(), actual, strict=True):
         torch.testing.assert_close(
             found, tensor, rtol=0, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}"
@@ -383,7 +383,7 @@ def test_neighbouring_query_heads_share_a_head_of_keys_and_values(num_heads, num
     expected = torch.cat(heads, dim=-1) @ parameters["out_proj.weight"].T
     actual = attention.attend(query, key, value, mask)
     # Right versions are off by 1e-7 if √d_head is in float32; the nearest wrong one, where neighbours read
-    # different heads, by 0.1.
+    # the values of different heads, by 2.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
     cotangent = normal(3, 5, d_model, seed=17)
     expected_gradients = gradients(expected, inputs, cotangent)
@@ -413,7 +413,7 @@ def test_qk_norm_leaves_only_the_directions_of_queries_and_keys(num_heads, num_k
         )
         for name, heads in [("query", num_heads), ("key", kv_heads)]
     )
-    # Right versions are off by 1e-8, if eps is in float32; the nearest wrong one, which turns first, by 0.1.
+    # Right versions are off by 1e-8, if eps is in float32; the nearest wrong one, which turns first, by 2.
     actual = attention.project(x, rotary)[:2]
     torch.testing.assert_close(actual, (turned(query, angle), turned(key, angle)), rtol=0, atol=1e-6)
     expected = attention(x, rotary, mask)
@@ -421,7 +421,7 @@ def test_qk_norm_leaves_only_the_directions_of_queries_and_keys(num_heads, num_k
         scaled = {**parameters, name: parameters[name].clone()}
         scaled[name][rows] *= 1000  # all of one head, and of no other one
         # eps = 1e-5 counts for less in a longer query: right versions change by 1e-5, and the nearest wrong
-        # one, which normalises over all heads at once, by 0.1.
+        # one, which normalises over all heads at once, by 1.
         actual = loaded(ModernAttention(*sizes), scaled)(x, rotary, mask)
         torch.testing.assert_close(actual, expected, rtol=0, atol=3e-4)
     # The size of the values does count.
@@ -450,7 +450,7 @@ def test_parameters_are_those_of_table_blocks_norm_and_head(options):
     assert model.config == config
     angle = angles(range(config.block_size), 4, config.base)
     buffers = {name: value for name, value in model.named_buffers() if name in ("cos", "sin")}
-    # float32: right versions are off by 1e-7, the nearest wrong one, of another width or base, by 0.1.
+    # float32: right versions are off by 1e-7, the nearest wrong one, of another base, by 0.17.
     expected = {"cos": angle.cos().float(), "sin": angle.sin().float()}
     torch.testing.assert_close(buffers, expected, rtol=0, atol=1e-6)
 
@@ -513,7 +513,7 @@ def test_logits_and_gradients_agree_with_pytorchs_functions(batch, seq, options,
     expected_gradients = gradients(expected, wanted, cotangent)
     actual = model(ids)
     # Off by a share of the largest number there is: right versions by 5e-6 in float32, and by 1e-7 in
-    # float64, as the rotary tables were made in float32; the nearest wrong one by 1e-3.
+    # float64, as the rotary tables were made in float32; the nearest wrong one by half of it.
     share = 3e-5 if dtype == torch.float32 else 1e-6
     largest = max(x.abs().max().item() for x in (expected, *expected_gradients.values()))
     atol = share * max(1.0, largest)
