@@ -185,7 +185,7 @@ def test_rms_norm_divides_each_row_by_the_root_of_its_mean_square_plus_eps():
     # The mean squares are 1, 3, 15, 0 and 1.125; with eps = 1 the roots are √2, 2, 4, 1 and √2.125.
     expected = x / torch.tensor([[2**0.5], [2], [4], [1], [2.125**0.5]])
     norm = RMSNorm(4, eps=1.0)
-    # float32: right versions are off by 1e-7, the nearest wrong one, the mean of the absolute values, by 0.17.
+    # float32: right versions are off by 1e-7, the nearest wrong one, a mean of absolute values, by 0.17.
     torch.testing.assert_close(norm(x), expected, rtol=0, atol=1e-5)
     weight = torch.tensor([2.0, -1, 0.5, 3])
     torch.testing.assert_close(loaded(norm, {"weight": weight})(x), expected * weight, rtol=0, atol=1e-5)
