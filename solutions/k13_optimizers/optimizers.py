@@ -12,6 +12,7 @@ inputs' dtype and device. A parameter is changed in place: it has to be the same
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import torch
@@ -172,7 +173,8 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     A hidden matrix is a parameter with exactly two axes inside `model.blocks`. The rest are embeddings,
     positions, the head and anything else outside the blocks, and the norms and biases inside them. Each
     parameter that requires a gradient is in one of the lists, once, also when it is shared between
-    modules; a frozen one is in neither.
+    modules; a frozen one is in neither. Both lists are in the order of `model.parameters()`, as a
+    checkpoint knows a parameter only by its place.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024), for what is
     left to AdamW.
@@ -214,7 +216,7 @@ class Together(torch.optim.Optimizer):
             optimizer.state = self.state
             optimizer.param_groups = [
                 {**group, "lr": group["own_lr"] * (group["lr"] / first)}
-                for _, group in zip(optimizer.param_groups, groups, strict=False)
+                for group in islice(groups, len(optimizer.param_groups))
             ]
             optimizer.step()
 
