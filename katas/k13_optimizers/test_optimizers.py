@@ -340,8 +340,8 @@ def test_together_steps_each_optimizer_at_its_own_rate(schedule):
         give_gradients(theirs, seed=step)
         for each in (optimizer, *alone):
             each.step()
-        # Exact where no rate was changed; elsewhere a product of three numbers rounds to 1e-16 of a step.
-        assert_same(numbers(ours), numbers(theirs), rtol=0, atol=0 if schedule == "no schedule" else 1e-12)
+    # Exact where no rate was changed; elsewhere a product of three numbers rounds to 1e-16 of a step.
+    assert_same(numbers(ours), numbers(theirs), rtol=0, atol=0 if schedule == "no schedule" else 1e-12)
     assert [group["lr"] for group in optimizer.param_groups] == shown, "the lr of the groups at the end"
     optimizer.zero_grad()
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in ours)
@@ -409,10 +409,12 @@ def test_muon_needs_fewer_steps_where_directions_differ_in_steepness():
     assert muon < sgd / 2, f"the loss is {muon:.1e} with Muon, {sgd:.1e} with SGD"
 
 
+@pytest.mark.parametrize("group", [0, 1])
 @pytest.mark.parametrize(("shape", "named"), [((7,), "7"), ((2, 3, 5), "2, 3, 5")])
-def test_parameter_without_two_axes_is_refused(shape, named):
-    """ValueError names the shape of a parameter that Muon cannot orthogonalize."""
-    parameters = parameters_of((4, 4), shape)
+def test_parameter_without_two_axes_is_refused(shape, named, group):
+    """ValueError names the shape of a parameter that Muon cannot orthogonalize, in whichever group it is."""
+    groups = [{"params": parameters_of((4, 4))}, {"params": parameters_of((6, 9))}]
+    groups[group]["params"] += parameters_of(shape)
     with pytest.raises(ValueError) as refusal:
-        Muon([{"params": parameters[:1]}, {"params": parameters[1:]}])
+        Muon(groups)
     assert named in str(refusal.value), f"the message does not name the shape {shape}: {refusal.value}"

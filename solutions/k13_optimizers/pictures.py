@@ -1,4 +1,4 @@
-"""The pictures of kata 13, by `python -m harness.authoring.pictures`, from what race.py has stored."""
+"""The pictures of kata 13, by `python -m harness.authoring.pictures`, from what measure.py has stored."""
 
 import json
 from pathlib import Path
