@@ -28,7 +28,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A computation: the FLOPs it makes, the bytes that it has to move at least, and its time."""
+    """A computation: its FLOPs, the bytes that it has to move at least, and its time."""
 
     name: str
     flops: float
@@ -38,7 +38,7 @@ class Kernel:
 
 def fastest(run: Callable[[], object], seconds: float = _SECONDS) -> float:
     """Return the seconds of the fastest of many rounds: whatever else the machine does only adds to them."""
-    run()  # the first round makes what the others find ready
+    run()  # a warm-up, which is not counted
     times = []
     end = perf_counter() + seconds
     while len(times) < 2 or perf_counter() < end:

@@ -18,7 +18,7 @@ from katas.k04_embeddings.embeddings import sinusoidal_positions
 
 
 def counted_flops(run: Callable[[], Any]) -> int:
-    """Return the FLOPs of all matrix products that PyTorch makes while `run()` runs.
+    """Return the FLOPs of all matrix products that PyTorch computes while `run()` runs.
 
     It also works on the `meta` device, so the largest models can be counted without a GPU.
     """

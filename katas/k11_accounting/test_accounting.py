@@ -129,7 +129,7 @@ def test_only_scores_and_values_grow_with_the_square_of_the_length(times):
     [({}, 3, 7), ({"tie_weights": False}, 1, 13), ({"layers": 3, "inner": 23}, 5, 2)],
 )
 def test_training_costs_three_forward_passes(options, batch, seq):
-    """The backward pass makes two products for each one of the forward pass, so training costs three."""
+    """The backward pass computes two products for each one of the forward pass, so training costs three."""
     config = config_of(**options)
     model, ids = TransformerLM(config), ids_of(config, batch, seq)
     expected = counted_flops(lambda: plain_loss(model, ids, ids).backward())
@@ -234,7 +234,7 @@ def test_one_row_reads_every_weight_for_two_flops(rows, inner, columns, bytes_pe
 
 @pytest.mark.parametrize(("options", "seq"), [({}, 7), ({"layers": 5, "block": 97}, 97), ({"vocab": 997}, 2)])
 def test_utilization_is_the_share_of_the_peak_that_trains_the_model(options, seq):
-    """A machine that only made the model's products, at its peak, would have a utilization of 1."""
+    """A machine that computes nothing but the model's products, at its peak, has a utilization of 1."""
     config = config_of(**options)
     peak = 3e9
     seconds = 3 * sum(forward_flops(config, 5, seq).values()) / peak  # of a step on 5 windows

@@ -46,7 +46,7 @@ class ScalingLaw:  # given
         return self.E + self.A / parameters**self.alpha + self.B / tokens**self.beta
 
 
-# Hoffmann et al. (2022), appendix D.3; and the same runs fitted again by Besiroglu et al., Chinchilla
+# Hoffmann et al. (2022), appendix D; and the same runs fitted again by Besiroglu et al., Chinchilla
 # Scaling: A Replication Attempt (2024), who found the first fit to be off.
 CHINCHILLA = ScalingLaw(E=1.69, A=406.4, alpha=0.34, B=410.7, beta=0.28)
 CHINCHILLA_REFITTED = ScalingLaw(E=1.8172, A=482.01, alpha=0.3478, B=2085.43, beta=0.3658)
@@ -90,8 +90,8 @@ def forward_flops(config: ModelConfig, batch: int, seq: int) -> dict[str, int]:
 def train_flops(config: ModelConfig, tokens: int, seq: int) -> int:
     """Return the FLOPs of training on that many tokens, in windows of seq: forward and backward.
 
-    A forward pass makes each product once. Its backward pass makes two products of the same size, one
-    for the gradient of either factor. So training costs three times the forward pass, as
+    A forward pass computes each product once. Its backward pass computes two of the same size, one for
+    the gradient of either factor. So training costs three times the forward pass, as
     `forward_flops` counts it; the optimizer's work is left out.
 
     `tokens` need not be a multiple of seq: each token costs the seq-th part of its window.
@@ -148,11 +148,11 @@ def attainable_flops(intensity: float, *, peak_flops: float, bytes_per_second: f
 
     min(peak_flops, intensity · bytes_per_second)
 
-    `intensity` is how many FLOPs the computation makes for each byte that it moves between memory and
+    `intensity` is how many FLOPs the computation takes for each byte that it moves between memory and
     processor. Below the knee, peak_flops / bytes_per_second, memory is the limit; above it, arithmetic.
 
     Source: Williams, Waterman and Patterson, Roofline: An Insightful Visual Performance Model for
-    Multicore Architectures (2009), section 3.
+    Multicore Architectures (2009).
     """
     return min(peak_flops, intensity * bytes_per_second)
 
@@ -163,7 +163,7 @@ def matmul_intensity(rows: int, inner: int, columns: int, bytes_per_number: int 
     2 · rows · inner · columns FLOPs, divided by the bytes of all three matrices: both factors are read
     once, and the product is written once.
 
-    Source: Williams, Waterman and Patterson, Roofline (2009), section 2, on operational intensity.
+    Source: Williams, Waterman and Patterson, Roofline (2009), on operational intensity.
     """
     numbers = rows * inner + inner * columns + rows * columns
     return 2 * rows * inner * columns / (numbers * bytes_per_number)
@@ -195,7 +195,7 @@ def fit_power_law(x: Float64[np.ndarray, "runs"], loss: Float64[np.ndarray, "run
 
     Raises ValueError naming x if it holds fewer than three different values: a law with three unknown
     numbers passes exactly through two points, whatever they are.
-    Source: Hestness et al., Deep Learning Scaling is Predictable, Empirically (2017), section 3, for
+    Source: Hestness et al., Deep Learning Scaling is Predictable, Empirically (2017), for
     the form; Golub and Pereyra, The Differentiation of Pseudo-Inverses and Nonlinear Least Squares
     Problems Whose Variables Separate (1973), for one way to search.
     """

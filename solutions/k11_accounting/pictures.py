@@ -52,11 +52,11 @@ def roofline(theme):
     roof = [attainable_flops(x, **machine) / 1e9 for x in (low, knee, high)]
     axes.plot([low, knee, high], roof, color=theme.ink, linewidth=1.6)
     axes.annotate(
-        f"peak {roof[-1]:.0f} GFLOP/s", (high, roof[-1]), (0, 6), textcoords="offset points",
-        ha="right", fontsize=9, color=theme.ink,
+        f"peak {roof[-1]:.0f} GFLOP/s", (knee, roof[-1]), (8, 6), textcoords="offset points",
+        fontsize=9, color=theme.ink,
     )  # fmt: skip  # related arguments share a line
     axes.annotate(
-        f"{machine['bytes_per_second'] / 1e9:.0f} GB/s", (0.3, attainable_flops(0.3, **machine) / 1e9),
+        f"{machine['bytes_per_second'] / 1e9:.0f} GB/s", (2.0, attainable_flops(2.0, **machine) / 1e9),
         (-8, 6), textcoords="offset points", ha="right", fontsize=9, color=theme.ink,
     )  # fmt: skip  # related arguments share a line
     axes.plot([knee, knee], [0.2, roof[1]], color=theme.quiet, linewidth=0.9, linestyle=":")
@@ -68,10 +68,12 @@ def roofline(theme):
         x, y = kernel["flops"] / kernel["bytes"], kernel["flops"] / kernel["seconds"] / 1e9
         product = kernel["name"].startswith(("linear", "scores"))
         axes.plot([x], [y], "o", color=theme.series[0 if product else 1], markersize=6)
-        left = kernel["name"] == "GELU"
+        to_the_left = kernel["name"] in ("linear map, 1 row", "scores")
+        offset = (-8 if to_the_left else 8, -16 if y > 50 else 4 if to_the_left else -4)
+        offset = {"addition": (-6, 8), "linear map, 512 rows": (-8, 8)}.get(kernel["name"], offset)
         axes.annotate(
-            kernel["name"], (x, y), (-7, -2) if left else (8, -10), textcoords="offset points",
-            ha="right" if left else "left", fontsize=8.5, color=theme.ink,
+            kernel["name"], (x, y), offset,
+            textcoords="offset points", ha="right" if to_the_left else "left", fontsize=8.5, color=theme.ink,
         )  # fmt: skip  # related arguments share a line
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.2, 200))
     axes.set(xlabel="intensity, in FLOPs per byte", ylabel="GFLOP/s")
