@@ -154,6 +154,53 @@ def test_two_workers_take_the_steps_of_one(text: Path, tmp_path: Path) -> None:
     assert done.out.count("6 steps: validation loss") == 1
 
 
+PARTS = ("--parts", "tokens,modern,optimizers", "--set", "model.vocab_size=270")
+
+
+@pytest.fixture(scope="module")
+def with_parts(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Train for 9 steps with the parts of the later katas; return the folder and the output."""
+    run_dir = tmp_path_factory.mktemp("runs") / "with parts"
+    done = run(*train_arguments(text, run_dir, 9, *PARTS))
+    assert done.code == 0, done.err
+    return run_dir, done.text
+
+
+def test_a_run_with_the_parts_of_later_katas_says_so_and_states_its_loss_per_character(
+    with_parts: tuple[Path, str],
+) -> None:
+    run_dir, printed = with_parts
+    assert "Training with the reference's katas 10 tokens, 12 modern, 13 optimizers." in printed
+    found = re.search(r"validation loss ([\d.]+) nats per character \(([\d.]+) per token\)", printed)
+    last = json.loads((run_dir / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert found is not None
+    assert float(found[1]) == pytest.approx(last["bits_per_byte"] * math.log(2), abs=1e-4)  # it is ASCII
+    assert float(found[2]) == pytest.approx(last["val_loss"], abs=1e-4)
+
+
+def test_a_run_with_parts_resumes_exactly_and_samples_with_its_own_tokenizer(
+    text: Path, with_parts: tuple[Path, str], tmp_path: Path
+) -> None:
+    stopped = tmp_path / "stopped"
+    run(*train_arguments(text, stopped, 4, *PARTS))
+    resumed = ["--solutions", "--resume", "--run-dir", str(stopped), "--set", "training.max_steps=9"]
+    done = run("-m", "harness", "train", *resumed)
+    assert done.code == 0, done.err
+    assert losses(stopped) == losses(with_parts[0])
+    options = ["--run-dir", str(stopped), "--prompt", "line 7", "--max-new-tokens", "5"]
+    assert run("-m", "harness", "sample", "--solutions", *options).out.startswith("line 7")
+
+
+def test_two_workers_take_the_steps_of_one_with_parts_too(
+    text: Path, with_parts: tuple[Path, str], tmp_path: Path
+) -> None:
+    done = run(*TORCHRUN, *train_arguments(text, tmp_path / "two", 9, *PARTS))
+    assert done.code == 0, done.err
+    assert done.text.count("Training with the reference's") == 1
+    # The batch is summed in another order: 1e-6 after one step in float32, more after nine of Muon's.
+    assert losses(tmp_path / "two") == pytest.approx(losses(with_parts[0]), rel=1e-3)
+
+
 def test_a_batch_that_cannot_be_split_evenly_is_refused(text: Path, tmp_path: Path) -> None:
     uneven = train_arguments(text, tmp_path / "run", 2, "--set", "training.batch_size=3")
     done = run(*TORCHRUN, *uneven)
