@@ -67,7 +67,8 @@ def orthogonalize(
 
     ‖matrix‖_F is the root of the sum of all squares of a matrix; something up to 1e-7 may be added to
     it, so that zeros give zeros. A matrix with more rows than columns takes no more arithmetic than its
-    transpose does: the products X Xᵀ are as small as the shorter side allows.
+    transpose does: the products X Xᵀ are as small as the shorter side allows. Everything is computed in
+    the dtype of the matrix.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024), for the
     coefficients; Higham, Functions of Matrices (2008), chapter 8, for Newton-Schulz iterations.

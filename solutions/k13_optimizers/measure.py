@@ -25,9 +25,7 @@ RUNS = {
     "adamw-1e-3": {"rate": 1e-3},
     "adamw-4e-3": {"rate": 4e-3},
     "adamw-8e-3": {"rate": 8e-3},
-    "muon-1e-2": {"rate": 4e-3, "muon": 1e-2},
     "muon-2e-2": {"rate": 4e-3, "muon": 2e-2},
-    "muon-4e-2": {"rate": 4e-3, "muon": 4e-2},
 }
 
 

@@ -20,7 +20,7 @@ def singular_values(theme):
     values = json.loads((RECORDS / "spectrum.json").read_text(encoding="utf-8"))["values"]
     matrix = torch.diag(torch.tensor(values, dtype=torch.float64))
     figure = new_figure(PAGE, 400, theme)
-    edges = np.logspace(-3, 0.25, 40)
+    edges = np.logspace(-4, 0.25, 50)
     for steps, axes in enumerate(panels(figure, theme, 2, 3, sharex=True, sharey=True)):
         axes.axvspan(0.65, 1.15, color=theme.series[2], alpha=0.25, linewidth=0)
         now = torch.linalg.svdvals(orthogonalize(matrix, steps)).tolist()
@@ -28,7 +28,11 @@ def singular_values(theme):
         axes.set_xscale("log")
         name = "the momentum, over its norm" if steps == 0 else f"{steps} step{'s' if steps > 1 else ''}"
         title(axes, name, theme)
-        axes.set(xlim=(1e-3, 1.8), xticks=[1e-3, 1e-2, 1e-1, 1], xticklabels=["0.001", "0.01", "0.1", "1"])
+        axes.set(
+            xlim=(1e-4, 1.8),
+            xticks=[1e-4, 1e-3, 1e-2, 1e-1, 1],
+            xticklabels=["0.0001", "0.001", "0.01", "0.1", "1"],
+        )
         axes.minorticks_off()
         if steps % 3 == 0:
             axes.set_ylabel("singular values")
@@ -43,6 +47,7 @@ def race(theme):
     runs = {
         "AdamW, highest rate 0.001": ("adamw-1e-3", theme.series[3], ":"),
         "AdamW, 0.004": ("adamw-4e-3", theme.series[1], "-"),
+        "AdamW, 0.008": ("adamw-8e-3", theme.series[3], "--"),
         "Muon, 0.02": ("muon-2e-2", theme.series[0], "-"),
     }
     for name, (file, colour, line) in runs.items():
@@ -52,7 +57,7 @@ def race(theme):
             label=f"{name}: validation {run.evaluations[-1][1]:.3f}",
         )  # fmt: skip  # related arguments share a line
     axes.axhline(0.2551, color=theme.quiet, linewidth=1.2, linestyle="--", label="best possible: 0.255")
-    axes.set(xlabel="step", ylabel="training loss (nats per character)", xlim=(0, 400), ylim=(0, 3.2))
+    axes.set(xlabel="step", ylabel="training loss (nats per character)", xlim=(0, 400), ylim=(0, 3.8))
     legend(axes, theme, loc="upper right", title=None)
     grid(axes, theme)
     return figure
