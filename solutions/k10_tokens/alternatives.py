@@ -309,10 +309,10 @@ class BPETokenizer__bytes_throughout:
         with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as file:
             json.dump(tokens, file, ensure_ascii=False, indent=1)
         with open(os.path.join(folder, "merges.txt"), "wb") as file:
-            file.write(b"#version: 0.2\n")
+            file.write(b"#version: 0.2")
             for pair in self.merges:
                 line = " ".join(half.decode("latin-1").translate(table) for half in pair)
-                file.write(f"{line}\n".encode())
+                file.write(f"\r\n{line}".encode())
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]):

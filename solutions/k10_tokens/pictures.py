@@ -3,11 +3,10 @@
 import functools
 
 from harness.corpora import simple_sequences, tiny_tales
-from harness.plots.boxes import Diagram
 from harness.plots.theme import PAGE, grid, legend, new_figure, panels
 from katas.k10_tokens.tokens import BPETokenizer
 
-SENTENCE = "Once upon a time there was a fox who read tokenizers."
+SENTENCE = "Once upon a time a fox read tokenizers."
 MERGES = [0, 64, 256, 1024]
 
 
@@ -25,22 +24,25 @@ def tokens(text, merges):
 
 def coloured(theme):
     """One sentence after more and more merges, each token a box."""
-    cell, row = (PAGE - 16) / len(SENTENCE), 62
-    diagram = Diagram(PAGE, row * len(MERGES), theme)
+    row = 62
+    figure = new_figure(PAGE, row * len(MERGES), theme, layout=None)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-0.4, len(SENTENCE) + 0.4), ylim=(row * len(MERGES), 0))
+    axes.set_axis_off()
     for line, number in enumerate(MERGES):
         cut = tokens(SENTENCE, learned(tiny_tales)[:number])
-        left, y = 8, row * line + 42
+        left, y = 0, row * line + 42
         name = f"{number:,} merges: {len(cut)} tokens"
-        diagram.text((left, y - 26), name, quiet=True, align="left")
+        axes.text(left, y - 26, name, va="center_baseline", fontsize=9.5, color=theme.quiet)
         for place, token in enumerate(cut):
-            width = cell * len(token)
-            colour = theme.series[place % 4]
-            diagram.box((left + width / 2, y), (width - 2, 26), "", colour)
-            for at, char in enumerate(token):
-                shown = "·" if char == " " else char  # the blank belongs to the token after it
-                diagram.text((left + cell * (at + 0.5), y), shown, size=11, quiet=char == " ")
-            left += width
-    return diagram.figure
+            ink = theme.series[place % 4]
+            axes.barh(y, len(token) - 0.1, 26, left + 0.05, color=(ink, 0.16), edgecolor=ink, clip_on=False)
+            axes.text(
+                left + len(token) / 2, y, token.replace(" ", "·"),
+                ha="center", va="center_baseline", fontsize=11, color=theme.ink,
+            )  # fmt: skip  # related arguments share a line
+            left += len(token)
+    return figure
 
 
 def curve(theme):
