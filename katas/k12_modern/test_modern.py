@@ -263,10 +263,10 @@ def test_rotate_turns_feature_i_together_with_feature_i_plus_half():
     for batch, seq, d_head in [((), 5, 2), ((3,), 7, 10), ((2, 3), 5, 6), ((5, 5), 5, 10)]:
         x, angle = normal(*batch, seq, d_head, seed=4), normal(seq, d_head // 2, seed=5)
         cos, sin = angle.cos(), angle.sin()
-        befores = [tensor.clone() for tensor in (x, cos, sin)]
+        originals = [tensor.clone() for tensor in (x, cos, sin)]
         # The product of complex numbers is the same four products: right versions are off by 1e-15.
         torch.testing.assert_close(rotate(x, cos, sin), turned(x, angle), rtol=0, atol=1e-12)
-        for tensor, before in zip((x, cos, sin), befores, strict=True):
+        for tensor, before in zip((x, cos, sin), originals, strict=True):
             assert torch.equal(tensor, before), "an argument has changed"
     # A table may be more precise than what it turns; the result has the dtype of x.
     assert rotate(x.bfloat16(), cos.float(), sin.float()).dtype == torch.bfloat16
@@ -374,7 +374,7 @@ def test_neighbouring_query_heads_share_a_head_of_keys_and_values(num_heads, num
     if mask_shape is not None:
         mask = normal(*mask_shape, seed=16) > 0
         mask[..., 0], mask[..., -1] = True, False  # every query sees something, and not all
-    befores = {name: value.clone() for name, value in inputs.items()}
+    originals = {name: value.clone() for name, value in inputs.items()}
     query, key, value = (tensor.requires_grad_() for tensor in inputs.values())
     heads = [
         F.scaled_dot_product_attention(query[:, h], key[:, h // group], value[:, h // group], mask)
@@ -389,7 +389,7 @@ def test_neighbouring_query_heads_share_a_head_of_keys_and_values(num_heads, num
     expected_gradients = gradients(expected, inputs, cotangent)
     for name, gradient in gradients(actual, inputs, cotangent).items():
         torch.testing.assert_close(gradient, expected_gradients[name], rtol=0, atol=1e-5)
-        assert torch.equal(inputs[name], befores[name]), f"{name} has changed"
+        assert torch.equal(inputs[name], originals[name]), f"{name} has changed"
 
 
 @pytest.mark.parametrize(("num_heads", "num_kv_heads"), [(6, 2), (3, 3)])
