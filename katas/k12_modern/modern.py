@@ -163,26 +163,6 @@ def rotate(
     raise NotImplementedError
 
 
-class GatedFeedForward(nn.Module):
-    """Two linear maps up, of which one gates the other, and one down; each position on its own.
-
-    out = down_proj(silu(gate_proj(x)) · up_proj(x)), where silu(z) = z / (1 + exp(-z))
-
-    Source: Shazeer, GLU Variants Improve Transformer (2020), section 2 (there "SwiGLU").
-    """
-
-    def __init__(self, d_model: int, d_ff: int):
-        """Create `gate_proj`, `up_proj` (d_model to d_ff features) and `down_proj` (back), no biases.
-
-        Nothing else is in the state dict.
-        """
-        raise NotImplementedError
-
-    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """Return down_proj(silu(gate_proj(x)) · up_proj(x))."""
-        raise NotImplementedError
-
-
 class SquaredReLUFeedForward(nn.Module):
     """Two linear maps with a squared ReLU between them, applied to every position on its own.
 
@@ -200,6 +180,26 @@ class SquaredReLUFeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Return down_proj(max(0, up_proj(x))²)."""
+        raise NotImplementedError
+
+
+class GatedFeedForward(nn.Module):
+    """Two linear maps up, of which one gates the other, and one down; each position on its own.
+
+    out = down_proj(silu(gate_proj(x)) · up_proj(x)), where silu(z) = z / (1 + exp(-z))
+
+    Source: Shazeer, GLU Variants Improve Transformer (2020), section 2 (there "SwiGLU").
+    """
+
+    def __init__(self, d_model: int, d_ff: int):
+        """Create `gate_proj`, `up_proj` (d_model to d_ff features) and `down_proj` (back), no biases.
+
+        Nothing else is in the state dict.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Return down_proj(silu(gate_proj(x)) · up_proj(x))."""
         raise NotImplementedError
 
 

@@ -181,6 +181,29 @@ def rotate(
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
+class SquaredReLUFeedForward(nn.Module):
+    """Two linear maps with a squared ReLU between them, applied to every position on its own.
+
+    out = down_proj(max(0, up_proj(x))²)
+
+    Source: So et al., Primer: Searching for Efficient Transformers for Language Modeling (2021).
+    """
+
+    def __init__(self, d_model: int, d_ff: int):
+        """Create `up_proj` (d_model to d_ff features) and `down_proj` (back), without biases.
+
+        Nothing else is in the state dict.
+        """
+        super().__init__()
+        self.up_proj = Linear(d_model, d_ff, bias=False)
+        self.down_proj = Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Return down_proj(max(0, up_proj(x))²)."""
+        hidden = self.up_proj(x).relu().square()  # (*batch, d_ff)
+        return self.down_proj(hidden)  # (*batch, d_model)
+
+
 class GatedFeedForward(nn.Module):
     """Two linear maps up, of which one gates the other, and one down; each position on its own.
 
@@ -202,29 +225,6 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Return down_proj(silu(gate_proj(x)) · up_proj(x))."""
         hidden = silu(self.gate_proj(x)) * self.up_proj(x)  # (*batch, d_ff)
-        return self.down_proj(hidden)  # (*batch, d_model)
-
-
-class SquaredReLUFeedForward(nn.Module):
-    """Two linear maps with a squared ReLU between them, applied to every position on its own.
-
-    out = down_proj(max(0, up_proj(x))²)
-
-    Source: So et al., Primer: Searching for Efficient Transformers for Language Modeling (2021).
-    """
-
-    def __init__(self, d_model: int, d_ff: int):
-        """Create `up_proj` (d_model to d_ff features) and `down_proj` (back), without biases.
-
-        Nothing else is in the state dict.
-        """
-        super().__init__()
-        self.up_proj = Linear(d_model, d_ff, bias=False)
-        self.down_proj = Linear(d_ff, d_model, bias=False)
-
-    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """Return down_proj(max(0, up_proj(x))²)."""
-        hidden = self.up_proj(x).relu().square()  # (*batch, d_ff)
         return self.down_proj(hidden)  # (*batch, d_model)
 
 
