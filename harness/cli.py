@@ -334,9 +334,9 @@ def sample(solutions: bool, run_dir: Path | None, prompt: str, max_new_tokens: i
 def ladder(solutions: bool, names: tuple[str, ...], budget: float | None, target: float, data: str) -> None:
     """Measure what each part of the course gains.
 
-    Models are trained to the same loss, rung by rung: with the core's parts, with the sizes of kata 11,
-    with the tokens of kata 10, with the model of kata 12, with the optimizers of kata 13. Your complete
-    katas are used, and the reference for the others. Ctrl-C keeps what is there.
+    Models are trained to the same loss, rung by rung: with the core's parts, then also with the tokens of
+    kata 10, the model of kata 12, the optimizers of kata 13, and at last in the sizes that kata 11 advises.
+    Your complete katas are used, and the reference for the others. Ctrl-C keeps what is there.
     """
     from harness.progress.ledger import Ledger
     from harness.training import capstone, climbing
