@@ -12,9 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from katas.k01_attention.attention import causal_mask, scaled_dot_product_attention
 from katas.k15_flash.flash import Partial, absorb, flash_attention, flash_forward
 
-# Queries and keys. Of seven queries and five keys, causal=True lets the first two queries see nothing.
-LENGTHS = [(5, 7), (7, 7), (7, 5)]
-
 
 def normal(*shape, seed, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
@@ -165,7 +162,7 @@ def test_forward_gives_the_logarithm_of_each_sum(batch, queries, keys):
 
 
 @pytest.mark.parametrize("batch", [(), (3,)])
-@pytest.mark.parametrize(("queries", "keys"), [*LENGTHS, (1, 7), (7, 1)])
+@pytest.mark.parametrize(("queries", "keys"), [(5, 7), (7, 7), (7, 5), (1, 7), (7, 1)])
 def test_causal_queries_see_the_keys_up_to_their_own(batch, queries, keys):
     """The last query lines up with the last key; a query that sees nothing gets zeros, and -inf."""
     query, key, value = inputs(batch, queries, keys, seed=3)
@@ -199,8 +196,7 @@ def test_output_and_gradients_are_those_of_kata_01(batch, queries, keys, causal,
         torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("queries", "keys"), LENGTHS)
+@pytest.mark.parametrize(("queries", "keys", "causal"), [(5, 7, False), (7, 7, True), (7, 5, True)])
 def test_gradients_agree_with_differences_of_the_output(queries, keys, causal):
     """Gradients are what the output changes by, measured for each number in query, key and value."""
     arguments = [x.requires_grad_() for x in inputs((), queries, keys, seed=5)]
@@ -242,19 +238,19 @@ def test_what_is_kept_for_backward_grows_linearly():
     assert counts[1] < 2.5 * counts[0], f"kept for 60 positions: {counts[0]} numbers; for 120: {counts[1]}"
 
 
-@pytest.mark.parametrize(("queries", "keys"), [(67, 67), (31, 67), (67, 31)])
+@pytest.mark.parametrize(("queries", "keys"), [(67, 67), (31, 67)])
 def test_hidden_blocks_are_skipped(queries, keys):
     """Where causal=True hides a whole block nothing is computed: that is about half of the work."""
     arguments = [x.requires_grad_() for x in inputs((), queries, keys, seed=8)]
     counts = {}
     for causal in (False, True):
         with FlopCounterMode(display=False) as forward:
-            output = flash_attention(*arguments, causal=causal, block=3)
+            output = flash_attention(*arguments, causal=causal, block=5)
         with FlopCounterMode(display=False) as backward:
             output.backward(normal(queries, 2, seed=11))
         counts[causal] = forward.get_total_flops(), backward.get_total_flops()
     # Besides what queries see, the blocks on the diagonal are computed whole, also if queries are cut.
-    share = causal_mask(queries, keys).double().mean().item() + 1.5 * 3 / min(queries, keys)
+    share = causal_mask(queries, keys).double().mean().item() + 1.5 * 5 / keys
     for name, whole, half in zip(["forward", "backward"], counts[False], counts[True], strict=True):
         assert half <= share * whole, f"{name}: {half} FLOPs, {whole} without causal; at most {share:.0%}"
 
