@@ -42,9 +42,10 @@ def absorb(
 ) -> Partial:
     """Return the partial result after one more block of keys, given their scores and values.
 
-    The result is what `Partial` says of all keys absorbed so far, in whichever blocks and order they
-    came. Scores may be of any size, such as 1,000 or -1,000. A score of -inf hides a key from a query; a
-    block may be hidden from a query wholly, also before it has seen anything. No field is ever NaN.
+    Its fields are those that `Partial` defines, for all keys absorbed so far, in whichever blocks and
+    order they came. Scores may be of any size, such as 1,000 or -1,000. A score of -inf hides a key from
+    a query; a block may be wholly hidden from a query, even before that query has seen any key. No field
+    is ever NaN.
 
     Source: Milakov and Gimelshein, Online normalizer calculation for softmax (2018), algorithm 3;
     Dao et al., FlashAttention (2022), section 3.1.
@@ -69,8 +70,8 @@ def flash_forward(
     The keys are absorbed in blocks of `block`, the last of which may be smaller. Whether the queries
     are cut into blocks as well is up to you. No tensor, not even a mask, ever has as many as
     queries × keys entries (per element of the batch) if `block` is much smaller than both. With
-    `causal`, no scores are computed for a block of keys and queries none of which sees any of its keys;
-    that saves about half of the work.
+    `causal`, blocks that are wholly hidden are skipped: no scores are computed for them, which saves
+    about half of the work.
 
     Raises ValueError naming block if it is less than 1.
     Source: Dao et al., FlashAttention (2022), algorithm 1; Dao, FlashAttention-2 (2023), algorithm 1.

@@ -178,6 +178,34 @@ def flash_forward__queries_cut_only(
     return output, logarithm
 
 
+def flash_forward__root_as_a_float32_tensor(
+    query: Float[Tensor, "*batch queries d_k"],
+    key: Float[Tensor, "*batch keys d_k"],
+    value: Float[Tensor, "*batch keys d_v"],
+    *,
+    causal: bool,
+    block: int,
+) -> tuple[Float[Tensor, "*batch queries d_v"], Float[Tensor, "*batch queries"]]:
+    """√d_k as a tensor, a list of the parts of each query, and the queries one by one in the outer loop."""
+    if block < 1:
+        raise ValueError(f"block: {block}")
+    root = torch.sqrt(torch.tensor(query.shape[-1], device=query.device))
+    queries, keys = query.shape[-2], key.shape[-2]
+    outputs, logarithms = [], []
+    for i in range(queries):
+        end = min(keys, max(0, i + 1 + keys - queries)) if causal else keys
+        row = query[..., i : i + 1, :]
+        zero = torch.zeros_like(row[..., 0])
+        partial = Partial(zero - math.inf, zero, zero[..., None] * torch.zeros_like(value[..., :1, :]))
+        for j in range(0, end, block):
+            stop = min(j + block, end)
+            scores = row @ key[..., j:stop, :].transpose(-2, -1) / root
+            partial = absorb(partial, scores, value[..., j:stop, :])
+        outputs.append(partial.output / torch.where(partial.total == 0, 1.0, partial.total)[..., None])
+        logarithms.append(partial.total.log() + partial.maximum)
+    return torch.cat(outputs, dim=-2), torch.cat(logarithms, dim=-1)
+
+
 class FlashAttention__queries_cut(torch.autograd.Function):
     """Backward in blocks of queries, each against all the keys that it sees."""
 

@@ -91,7 +91,8 @@ def memory(theme):
                 f"{amount:.2g} MB" if amount < 10 else f"{amount:.0f} MB", (record["lengths"][at], amount),
                 (0, (7, -16)[place]), textcoords="offset points", ha="center", fontsize=9, color=theme.ink,
             )  # fmt: skip  # related arguments share a line
-    axes.set(xscale="log", yscale="log", xlabel="positions", ylabel="megabytes kept for backward")
+    axes.set(xscale="log", yscale="log", ylim=(0.04, 400))
+    axes.set(xlabel="positions", ylabel="megabytes kept for backward")
     axes.set_xticks(record["lengths"], [str(length) for length in record["lengths"]])
     axes.minorticks_off()
     grid(axes, theme)
