@@ -19,7 +19,7 @@ from katas.k12_modern.modern import ModernConfig, ModernLM, rotary_table, rotate
 from katas.k14_cache.cache import KVCache, forward_cached, new_caches
 
 
-class KVCache__two_tensors:
+class KVCache__two_tensors(KVCache):  # a subclass, because the annotations mean the original
     """Keys and values apart, zeros at first, and pieces taken by `narrow`."""
 
     def __init__(
@@ -56,7 +56,7 @@ class KVCache__two_tensors:
         self.length = length
 
 
-class KVCache__positions_first:
+class KVCache__positions_first(KVCache):
     """Memory in which a position lies in one piece; what is returned is a view with its axes exchanged."""
 
     def __init__(
@@ -94,7 +94,7 @@ class KVCache__positions_first:
         self.length = length
 
 
-class KVCache__module(nn.Module):
+class KVCache__module(KVCache, nn.Module):
     """A module whose buffers are the memory, written to by index."""
 
     def __init__(
@@ -107,7 +107,7 @@ class KVCache__module(nn.Module):
         dtype: torch.dtype,
         device: torch.device | str,
     ):
-        super().__init__()
+        nn.Module.__init__(self)
         for name in ("keys", "values"):
             memory = torch.full((batch, kv_heads, max_len, d_head), torch.nan, dtype=dtype, device=device)
             self.register_buffer(name, memory, persistent=False)
@@ -135,7 +135,7 @@ class KVCache__module(nn.Module):
         self.length = length
 
 
-class KVCache__position_by_position:
+class KVCache__position_by_position(KVCache):
     """One tensor in which a key lies next to its value, and a loop over the new positions."""
 
     def __init__(
@@ -236,8 +236,9 @@ def forward_cached__by_pytorchs_attention(
     end = start + ids.shape[1]
     if end > config.block_size:
         raise ValueError(f"block_size is {config.block_size}, too few for {end}")
-    table = rotary_table(end, config.d_model // config.num_heads, config.base, dtype=model.cos.dtype)
-    cos, sin = (each[start:].to(ids.device) for each in table)
+    place = {"dtype": model.cos.dtype, "device": ids.device}
+    table = rotary_table(end, config.d_model // config.num_heads, config.base, **place)
+    cos, sin = (each[start:] for each in table)
     visible = torch.ones(ids.shape[1], end, dtype=torch.bool, device=ids.device).tril(start)
     with torch.no_grad():
         x = model.token_embedding(ids)
@@ -273,20 +274,6 @@ def forward_cached__detached_at_the_end(
     return model.lm_head(model.final_norm(x)).detach()
 
 
-class _Cached(nn.Module):
-    """In the place of the model in `generate`: computes only what its caches do not hold."""
-
-    def __init__(self, model, batch):
-        super().__init__()
-        self.config, self.model, self.batch, self.caches = model.config, model, batch, None
-
-    def forward(self, window):
-        full = self.caches and self.caches[0].length == self.config.block_size
-        if not self.caches or full:
-            self.caches = new_caches(self.model, self.batch, self.config.block_size)
-        return forward_cached(self.model, window[:, self.caches[0].length :], self.caches)
-
-
 def generate_cached__by_generate(
     model: ModernLM,
     ids: Int[Tensor, "batch seq"],
@@ -299,8 +286,19 @@ def generate_cached__by_generate(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch total"]:
     """The loop of kata 07, which is given a model that remembers."""
+
+    class Remembering(nn.Module):
+        def __init__(self, model, batch):
+            super().__init__()
+            self.config, self.model, self.batch, self.caches = model.config, model, batch, None
+
+        def forward(self, window):
+            if not self.caches or self.caches[0].length == self.config.block_size:
+                self.caches = new_caches(self.model, self.batch, self.config.block_size)
+            return forward_cached(self.model, window[:, self.caches[0].length :], self.caches)
+
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "eos_id": eos_id}
-    return generate(_Cached(model, ids.shape[0]), ids, max_new_tokens, **options, generator=generator)
+    return generate(Remembering(model, ids.shape[0]), ids, max_new_tokens, **options, generator=generator)
 
 
 def generate_cached__concatenated(
