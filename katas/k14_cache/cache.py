@@ -73,10 +73,10 @@ class KVCache:
 
 
 def new_caches(model: ModernLM, batch: int, max_len: int) -> list[KVCache]:
-    """Return an empty cache for each block of the model, with its sizes, dtype and device.
+    """Return an empty cache for each block of the model, in the model's dtype and on its device.
 
-    A cache has the model's num_kv_heads: keys and values are stored once for all query heads that
-    share them.
+    Each has room for max_len positions of `batch` texts, and num_kv_heads heads: keys and values are
+    stored once for all query heads that share them.
     """
     raise NotImplementedError
 
@@ -114,13 +114,13 @@ def generate_cached(
     """Return the prompts, each continued by max_new_tokens tokens: those of `generate` of kata 07.
 
     Every option means what it means there. Up to block_size the model computes every position once:
-    the prompt in one call, and then each new token when the next one is asked for, so
-    seq + max_new_tokens - 1 positions in all.
+    first those of the prompt, then each new token to choose the one after it. That makes
+    seq + max_new_tokens - 1 positions; nothing needs the last token's.
 
     Beyond block_size the model is shown the last block_size ids, as in `generate`. With each token
     this window slides, and all its ids change their positions. So none of the cached keys are right
-    any more, and the whole window is computed again: each of these tokens costs as much as in
-    `generate`.
+    any more, and the whole window is computed again: each of these tokens costs a full forward, as
+    in `generate`.
 
     The model's mode is left as it is, because no part of a ModernLM depends on it. The prompt is not
     modified.
