@@ -9,6 +9,7 @@ from harness.plots.theme import PAGE, new_figure, panels, poles, scale, title
 from katas.k12_modern.modern import rotary_table, rotate
 
 QUERY, KEY = (math.radians(10), math.radians(-30))  # the directions of the two arrows at position 0
+POSITIONS = 12  # on the maps; every cell takes a hundred bytes of the picture
 PER_POSITION = math.radians(20)  # slower than the first pair of a head, so that the arrows can be followed
 
 
@@ -62,9 +63,9 @@ def products(theme):
     figure = new_figure(PAGE, 390, theme)
     generator = torch.Generator().manual_seed(3)
     query, key = torch.randn(2, 16, generator=generator, dtype=torch.float64)
-    table = rotary_table(16, 16, base=100.0, dtype=torch.float64)
-    turned = [rotate(x.expand(16, 16), *table) for x in (query, key)]
-    learned = torch.randn(16, 16, generator=generator, dtype=torch.float64)
+    table = rotary_table(POSITIONS, 16, base=100.0, dtype=torch.float64)
+    turned = [rotate(x.expand(POSITIONS, 16), *table) for x in (query, key)]
+    learned = torch.randn(POSITIONS, 16, generator=generator, dtype=torch.float64)
     added = [x + learned for x in (query, key)]
     shown = {"turned by their positions": turned, "with a table of positions added, untrained": added}
     places = panels(figure, theme, 1, 2)
@@ -72,7 +73,7 @@ def products(theme):
         map_of = queries @ keys.T
         painted = paint(axes, map_of / map_of.abs().max(), poles(theme), (-1.0, 1.0))
         axes.set(xlabel="position of the key", ylabel="position of the query")
-        axes.set(xticks=range(0, 16, 4), yticks=range(0, 16, 4))
+        axes.set(xticks=range(0, POSITIONS, 4), yticks=range(0, POSITIONS, 4))
         title(axes, name, theme)
     scale(figure, places, painted, "product, largest = 1", theme)
     return figure
