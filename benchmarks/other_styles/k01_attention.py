@@ -548,7 +548,9 @@ def attention_weights(query, key, mask=None):
     scores = einsum("...qd,...kd->...qk", query, key)
     scores = scores / math.sqrt(key.shape[-2])
     if mask is not None:
-        scores = torch.where(mask, scores, torch.tensor(float("-inf"), dtype=scores.dtype, device=scores.device))
+        scores = torch.where(
+            mask, scores, torch.tensor(float("-inf"), dtype=scores.dtype, device=scores.device)
+        )
     return softmax(scores, dim=-1)
 
 
@@ -652,3 +654,109 @@ def causal_mask(queries, keys=None, device=None):
 
 def padding_mask(lengths, max_len):
     return torch.arange(max_len, device=lengths.device).lt(lengths[:, None])[:, None]
+
+
+# %% maximum-not-kept
+# idiom = "CS336 students"
+# slips = ["softmax-maximum-without-its-axis"]
+# wrong = "The maximum loses its axis, so it does not line up with the rows."
+def softmax(x, dim):
+    shifted = x - x.max(dim=dim).values
+    exps = torch.exp(shifted)
+    return exps / exps.sum(dim=dim, keepdim=True)
+
+
+# %% nan-made-zero-before-exp
+# idiom = "LLM assistant"
+# slips = ["softmax-of-nothing-is-even"]
+# wrong = "The NaN of -inf - (-inf) becomes 0 before exp, so a row of nothing but -inf gets even weights."
+def softmax(x, dim):
+    z = x - x.max(dim=dim, keepdim=True).values
+    z = torch.nan_to_num(z, nan=0.0, neginf=-1e30)
+    ez = torch.exp(z)
+    return ez / ez.sum(dim=dim, keepdim=True)
+
+
+# %% counted-from-one
+# idiom = "Exercism"
+# slips = ["padding-mask-one-too-few"]
+# wrong = "Positions are counted from 1, so the last one of each sequence is hidden."
+def padding_mask(lengths, max_len):
+    positions = torch.arange(1, max_len + 1, device=lengths.device)
+    mask = positions.unsqueeze(0) < lengths.unsqueeze(1)
+    return mask.unsqueeze(1)
+
+
+# %% no-keys-given
+# idiom = "nanoGPT"
+# slips = []
+# wrong = "keys is used as it is, which is None by default."
+def causal_mask(queries, keys=None, device=None):
+    return torch.tril(torch.ones(queries, keys, device=device), diagonal=keys - queries).bool()
+
+
+# %% inverse-twice
+# idiom = "labml"
+# slips = ["scores-multiplied-by-root-d"]
+# wrong = "Dividing by d_k to the power of -½ multiplies by the root."
+def attention_weights(query, key, mask=None):
+    scores = torch.einsum("...qd,...kd->...qk", query, key) / query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return softmax(scores, -1)
+
+
+# %% equal-to-one-hidden
+# idiom = "annotated transformer"
+# slips = ["mask-inverted"]
+# wrong = "mask == 1 is filled with -inf: what may be seen is hidden."
+def attention_weights(query, key, mask=None):
+    d_k = query.size(-1)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(d_k)
+    if mask is not None:
+        scores = scores.masked_fill(mask == 1, float("-inf"))
+    return softmax(scores, dim=-1)
+
+
+# %% batched-product-of-three-axes
+# idiom = "d2l"
+# slips = ["values-by-bmm"]
+# wrong = "torch.bmm takes exactly three axes."
+def scaled_dot_product_attention(query, key, value, mask=None):
+    return torch.bmm(attention_weights(query, key, mask), value)
+
+
+# %% hidden-rows-times-zero
+# idiom = "LLM assistant"
+# slips = ["weights-by-pytorchs-softmax"]
+# wrong = "The NaN of a query that sees nothing is multiplied by 0, and stays NaN."
+def attention_weights(query, key, mask=None):
+    scores = pairwise_dot(query, key) / query.shape[-1] ** 0.5
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    scores = scores.masked_fill(~mask, float("-inf"))
+    weights = torch.softmax(scores, dim=-1)
+    return weights * mask.any(dim=-1, keepdim=True)
+
+
+# %% hidden-scores-of-zero
+# idiom = "Exercism"
+# slips = ["scores-multiplied-by-the-mask"]
+# wrong = "The scores of hidden keys are replaced by 0 before the softmax, and exp(0) is 1."
+def attention_weights(query, key, mask=None):
+    scores = pairwise_dot(query, key) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = torch.where(mask, scores, torch.zeros_like(scores))
+    return softmax(scores, dim=-1)
+
+
+# %% four-axes-unpacked
+# idiom = "minGPT"
+# slips = ["four-axes-unpacked"]
+# wrong = "Four axes are unpacked, batch and heads: there may be none."
+def attention_weights(query, key, mask=None):
+    B, nh, T, hs = query.size()
+    att = (query @ key.transpose(-2, -1)) * (1.0 / math.sqrt(hs))
+    if mask is not None:
+        att = att.masked_fill(mask == 0, float("-inf"))
+    return softmax(att, dim=-1)

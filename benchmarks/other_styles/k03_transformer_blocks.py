@@ -495,7 +495,7 @@ class LayerNorm:
         mean = h.mean(-1, keepdim=True)
         variance = (h - mean).pow(2).mean(-1, keepdim=True)
         h = (h - mean) * torch.rsqrt(variance + self.eps)
-        h = (self.weight * h.to(input_dtype))
+        h = self.weight * h.to(input_dtype)
         return h if self.bias is None else h + self.bias
 
 
@@ -774,3 +774,135 @@ class FeedForward:
 
     def forward(self, x):
         return self.dropout(self.down_proj(gelu(self.up_proj(x))))
+
+
+# %% complement-of-the-error-function
+# idiom = "LLM assistant"
+# slips = ["gelu-share-above"]
+# wrong = "erfc(x / √2) / 2 is the share above x, not below."
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * torch.erfc(x / math.sqrt(2))
+
+
+# %% four-fifths
+# idiom = "Exercism"
+# slips = ["gelu-tanh-factor-rounded"]
+# wrong = "√(2/π) is rounded to 0.8."
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+    return 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.044715 * torch.pow(x, 3))))
+
+
+# %% all-but-the-first-axis
+# idiom = "CS336 students"
+# slips = ["norm-over-all-axes-but-the-first"]
+# wrong = "It normalises over all axes but the first."
+class LayerNorm:
+    def forward(self, x):
+        dims = tuple(range(1, x.ndim)) or (0,)
+        mean = x.mean(dims, keepdim=True)
+        var = x.var(dims, keepdim=True, unbiased=False)
+        x = (x - mean) / torch.sqrt(var + self.eps)
+        x = x * self.weight
+        return x + self.bias if self.bias is not None else x
+
+
+# %% a-norm-of-pytorch-inside
+# idiom = "minGPT"
+# slips = []
+# wrong = "The parameters are in a module inside, so they are called ln.weight and ln.bias."
+class LayerNorm:
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.ln = nn.LayerNorm(d_model, eps=eps, bias=bias)
+
+    def forward(self, x):
+        return self.ln(x)
+
+
+# %% input-dropped
+# idiom = "Exercism"
+# slips = ["feedforward-drops-its-input"]
+# wrong = "The input of the network is dropped, not its output."
+class FeedForward:
+    def forward(self, x):
+        x = self.dropout(x)
+        x = gelu(self.up_proj(x))
+        return self.down_proj(x)
+
+
+# %% gelu-of-pytorch-with-tanh
+# idiom = "nanoGPT"
+# slips = ["feedforward-by-tanh"]
+# wrong = "The network uses the form with tanh."
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.up_proj = Linear(d_model, d_ff, bias=bias)
+        self.act = nn.GELU(approximate="tanh")
+        self.down_proj = Linear(d_ff, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.dropout(self.down_proj(self.act(self.up_proj(x))))
+
+
+# %% post-norm-in-any-case
+# idiom = "labml"
+# slips = ["always-post-norm"]
+# wrong = "Post-norm whatever norm_first says."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+        x = self.feedforward_norm(x + self.feedforward(x))
+        return x
+
+
+# %% last-norm-of-post-norm-left-out
+# idiom = "d2l"
+# slips = ["last-norm-left-out"]
+# wrong = "With norm_first=False the second sum is not normalised."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+            x = x + self.feedforward(self.feedforward_norm(x))
+        else:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            x = x + self.feedforward(x)
+        return x
+
+
+# %% residual-of-the-norm
+# idiom = "rasbt"
+# slips = ["feedforward-norm-on-the-stream"]
+# wrong = "The second shortcut is taken after feedforward_norm: the normalised stream is added to."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if not self.norm_first:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            return self.feedforward_norm(x + self.feedforward(x))
+        shortcut = x
+        x = self.attention_norm(x)
+        x = self.dropout(self.attention(x, mask)) + shortcut
+        x = self.feedforward_norm(x)
+        shortcut = x
+        return self.feedforward(x) + shortcut
+
+
+# %% dropout-not-told
+# idiom = "CS336 students"
+# slips = ["attention-weights-not-dropped", "feedforward-told-of-no-dropout"]
+# wrong = "dropout is handed to neither attention nor the network."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, bias=bias)
+        self.dropout = nn.Dropout(dropout)
