@@ -164,6 +164,7 @@ def attention_weights(query, key, mask=None):
 
 # %% weights-times-mask-divided-again
 # idiom = "d2l"
+# slips = ["mask-after-softmax-and-divided-again"]
 # wrong = "Masked after the softmax and divided by the new sum: 0/0 where a hidden score had all of the weight."
 def attention_weights(query, key, mask=None):
     d = query.shape[-1]
@@ -177,6 +178,7 @@ def attention_weights(query, key, mask=None):
 
 # %% the-batch-unpacked
 # idiom = "nanoGPT"
+# slips = ["three-axes-unpacked"]
 # wrong = "Exactly three axes are unpacked: it stops at a query without a batch axis."
 def attention_weights(query, key, mask=None):
     B, T, C = query.size()
@@ -200,7 +202,7 @@ def attention_weights(query, key, mask=None):
 
 # %% axis-one-for-the-keys
 # idiom = "CS336 students"
-# slips = ["softmax-over-queries"]
+# slips = ["softmax-over-axis-one", "softmax-over-queries"]
 # wrong = "The softmax runs along axis 1, which with a batch axis is that of the queries."
 def attention_weights(query, key, mask=None):
     scores = query.matmul(key.transpose(-1, -2)) / math.sqrt(key.size(-1))
@@ -211,6 +213,7 @@ def attention_weights(query, key, mask=None):
 
 # %% query-scaled-in-place
 # idiom = "x-transformers"
+# slips = ["query-scaled-in-place"]
 # wrong = "query is divided in place: the caller's tensor changes."
 def attention_weights(query, key, mask=None):
     query /= math.sqrt(query.shape[-1])
@@ -253,6 +256,7 @@ def padding_mask(lengths, max_len):
 
 # %% mask-without-the-query-axis
 # idiom = "d2l"
+# slips = ["padding-mask-without-the-query-axis"]
 # wrong = "The result has shape (batch, max_len): the axis of the queries is missing."
 def padding_mask(lengths, max_len):
     return torch.arange(max_len, device=lengths.device)[None, :] < lengths[:, None]
@@ -260,6 +264,7 @@ def padding_mask(lengths, max_len):
 
 # %% torch-with-the-negated-mask
 # idiom = "nanoGPT"
+# slips = ["mask-handed-on-inverted"]
 # wrong = "PyTorch's attention reads True as visible too; given ~mask it shows what is hidden."
 import torch.nn.functional as F
 
@@ -365,3 +370,393 @@ def attention_weights(query, key, mask=None):
     if mask is not None:
         scores = torch.where(mask, scores, torch.full_like(scores, -math.inf))
     return softmax(scores, dim=-1)
+
+
+# %% mean-instead-of-max
+# idiom = "Exercism"
+# slips = ["softmax-shifted-by-the-mean", "softmax-of-nothing-is-nan"]
+# wrong = "The mean of the row is subtracted, not its maximum, so exp still overflows; and a row of -inf is NaN."
+def softmax(x, dim):
+    shifted = x - x.mean(dim=dim, keepdim=True)
+    numerator = torch.exp(shifted)
+    denominator = torch.sum(numerator, dim=dim, keepdim=True)
+    return numerator / denominator
+
+
+# %% clamped-before-exp
+# idiom = "LLM assistant"
+# slips = ["softmax-of-clamped-scores", "softmax-of-nothing-is-nan"]
+# wrong = "Scores are clamped to -80 … 80 before exp, so large scores that differ get equal weights."
+def softmax(x, dim):
+    # Clamp for numerical stability
+    x = torch.clamp(x, min=-80.0, max=80.0)
+    exps = x.exp()
+    return exps / exps.sum(dim=dim, keepdim=True)
+
+
+# %% maximum-put-back-at-the-end
+# idiom = "CS336 students"
+# slips = ["softmax-axis-put-back-at-the-end"]
+# wrong = "The maximum and the sum get their axis back at the end, which is right for dim=-1 only."
+def softmax(x, dim):
+    m = torch.max(x, dim)[0].unsqueeze(-1)
+    m = torch.where(torch.isinf(m), torch.zeros_like(m), m)
+    e = torch.exp(x - m)
+    s = e.sum(dim).unsqueeze(-1)
+    return torch.where(s > 0, e / s.clamp(min=1e-30), e)
+
+
+# %% exp-of-the-log-softmax
+# idiom = "LLM assistant"
+# slips = ["softmax-of-nothing-is-nan"]
+# wrong = "A row of nothing but -inf is -inf - (-inf), so NaN."
+def softmax(x, dim):
+    log_probs = x - torch.logsumexp(x, dim=dim, keepdim=True)
+    return torch.exp(log_probs)
+
+
+# %% where-after-the-division
+# idiom = "LLM assistant"
+# slips = ["softmax-repaired-too-late"]
+# wrong = "The zeros are put in after the division 0/0, so the gradient of a row of -inf is NaN."
+def softmax(x, dim):
+    row_max = x.amax(dim=dim, keepdim=True)
+    is_empty = row_max == float("-inf")
+    ex = torch.exp(x - torch.where(is_empty, torch.zeros_like(row_max), row_max))
+    probs = ex / ex.sum(dim=dim, keepdim=True)
+    return torch.where(is_empty, torch.zeros_like(probs), probs)
+
+
+# %% detached-weights-of-the-last-axis
+# idiom = "d2l"
+# slips = ["softmax-dim-ignored"]
+# wrong = "dim is ignored: the softmax always runs along the last axis."
+def softmax(x, dim):
+    m = x.detach().max(-1, keepdim=True).values
+    m = m.masked_fill(m == -float("inf"), 0)
+    X_exp = torch.exp(x - m)
+    partition = X_exp.sum(-1, keepdim=True)
+    return X_exp / partition.masked_fill(partition == 0, 1)
+
+
+# %% strictly-earlier
+# idiom = "CS336 students"
+# slips = ["causal-mask-hides-own-position"]
+# wrong = "A strict comparison: a query sees the earlier positions, not its own."
+def causal_mask(queries, keys=None, device=None):
+    if keys is None:
+        keys = queries
+    i = torch.arange(queries, device=device)[:, None] + (keys - queries)
+    j = torch.arange(keys, device=device)[None, :]
+    return j < i
+
+
+# %% first-rows-of-the-square
+# idiom = "nanoGPT"
+# slips = ["causal-mask-aligned-at-the-start"]
+# wrong = "The first rows of the square mask are taken, not the last: with fewer queries than keys, query 0 is at key 0."
+def causal_mask(queries, keys=None, device=None):
+    keys = keys or queries
+    bias = torch.tril(torch.ones(max(queries, keys), max(queries, keys), device=device))
+    return bias[:queries, :keys] == 1
+
+
+# %% additive-mask-of-infinities
+# idiom = "minGPT"
+# slips = ["causal-mask-to-be-added"]
+# wrong = "It is the float mask that is added to scores, 0 and -inf, not one of True and False."
+def causal_mask(queries, keys=None, device=None):
+    keys = queries if keys is None else keys
+    mask = torch.full((queries, keys), float("-inf"), device=device)
+    return torch.triu(mask, diagonal=keys - queries + 1)
+
+
+# %% offset-the-other-way
+# idiom = "LLM assistant"
+# slips = ["causal-mask-shifted-the-wrong-way"]
+# wrong = "The diagonal is shifted by queries - keys, so to the wrong side."
+def causal_mask(queries, keys=None, device=None):
+    if keys is None:
+        keys = queries
+    ones = torch.ones((queries, keys), dtype=torch.bool, device=device)
+    return torch.tril(ones, diagonal=queries - keys)
+
+
+# %% key-padding-mask-convention
+# idiom = "Hugging Face"
+# slips = ["padding-mask-inverted"]
+# wrong = "True stands for padding, as in PyTorch's key_padding_mask."
+def padding_mask(lengths, max_len):
+    batch_size = lengths.shape[0]
+    steps = torch.arange(max_len, device=lengths.device).expand(batch_size, max_len)
+    return (steps >= lengths.unsqueeze(-1)).unsqueeze(1)
+
+
+# %% axis-of-one-at-the-end
+# idiom = "annotated transformer"
+# slips = ["padding-mask-with-the-query-axis-last"]
+# wrong = "The axis of size 1 comes last, so it has shape (batch, max_len, 1)."
+def padding_mask(lengths, max_len):
+    mask = torch.arange(max_len, device=lengths.device)[None, :] < lengths[:, None]
+    return mask.unsqueeze(-1)
+
+
+# %% loop-over-the-batch
+# idiom = "Exercism"
+# slips = ["padding-mask-looks-at-the-lengths", "padding-mask-on-the-default-device"]
+# wrong = "A mask of zeros is filled in a loop on the values of lengths, so it is on the CPU and cannot run on meta."
+def padding_mask(lengths, max_len):
+    mask = torch.zeros(len(lengths), 1, max_len, dtype=torch.bool)
+    for b, n in enumerate(lengths):
+        mask[b, 0, : int(n)] = True
+    return mask
+
+
+# %% head-axis-added-to-the-mask
+# idiom = "annotated transformer"
+# slips = ["mask-with-an-axis-for-the-heads"]
+# wrong = "The mask is given an axis for heads, which the scores do not have."
+def attention_weights(query, key, mask=None):
+    d_k = query.size(-1)
+    scores = torch.matmul(query, key.transpose(-2, -1)) / math.sqrt(d_k)
+    if mask is not None:
+        mask = mask.unsqueeze(1)
+        scores = scores.masked_fill(mask == 0, float("-inf"))
+    return softmax(scores, dim=-1)
+
+
+# %% scores-times-mask
+# idiom = "Exercism"
+# slips = ["scores-multiplied-by-the-mask"]
+# wrong = "The scores are multiplied by the mask: a hidden score is 0, and still gets weight."
+def attention_weights(query, key, mask=None):
+    d_k = query.shape[-1]
+    scores = query @ key.transpose(-1, -2) / d_k**0.5
+    if mask is not None:
+        scores = scores * mask.to(scores.dtype)
+    return softmax(scores, dim=-1)
+
+
+# %% root-of-the-sequence-length
+# idiom = "CS336 students"
+# slips = ["scores-scaled-by-the-number-of-keys"]
+# wrong = "The scores are divided by the root of the number of keys, not of d_k."
+from torch import einsum
+
+
+def attention_weights(query, key, mask=None):
+    scores = einsum("...qd,...kd->...qk", query, key)
+    scores = scores / math.sqrt(key.shape[-2])
+    if mask is not None:
+        scores = torch.where(
+            mask, scores, torch.tensor(float("-inf"), dtype=scores.dtype, device=scores.device)
+        )
+    return softmax(scores, dim=-1)
+
+
+# %% divided-by-d-k
+# idiom = "labml"
+# slips = ["scores-divided-by-d"]
+# wrong = "The scores are divided by d_k, without the root."
+def attention_weights(query, key, mask=None):
+    scale = 1 / query.shape[-1]
+    scores = torch.einsum("...id,...jd->...ij", query, key) * scale
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    attn = softmax(scores, dim=-1)
+    return attn
+
+
+# %% float32-inside
+# idiom = "Hugging Face"
+# slips = ["weights-in-float32"]
+# wrong = "The weights are computed in float32 and not brought back to the dtype of the query."
+def attention_weights(query, key, mask=None):
+    attn_weights = torch.matmul(query, key.transpose(-2, -1)) * (query.shape[-1] ** -0.5)
+    if mask is not None:
+        attn_weights = attn_weights.masked_fill(mask.logical_not(), float("-inf"))
+    return softmax(attn_weights.to(torch.float32), -1)
+
+
+# %% values-by-the-transposed-weights
+# idiom = "CS336 students"
+# slips = ["values-averaged-over-the-queries"]
+# wrong = "An index mix-up in einsum: the weights are summed over the queries, not over the keys."
+def scaled_dot_product_attention(query, key, value, mask=None):
+    attn = attention_weights(query, key, mask)
+    return torch.einsum("...qk,...kv->...qv", attn.transpose(-1, -2).reshape(attn.shape), value)
+
+
+# %% mask-on-its-way-lost
+# idiom = "rasbt"
+# slips = ["mask-not-passed-on"]
+# wrong = "The mask is not passed on: every query reads every value."
+def scaled_dot_product_attention(query, key, value, mask=None):
+    attn_weights = attention_weights(query, key)
+    context_vec = attn_weights @ value
+    return context_vec
+
+
+# %% output-scaled-in-place-of-the-scores
+# idiom = "Exercism"
+# slips = ["output-scaled-instead-of-the-scores", "own-scores-not-scaled", "output-divided-by-root-d-as-well"]
+# wrong = "Two mistakes: the scores are not scaled, and the output is scaled by √d_k in their place."
+def scaled_dot_product_attention(query, key, value, mask=None):
+    scores = pairwise_dot(query, key)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = softmax(scores, -1)
+    return (weights @ value) / math.sqrt(query.shape[-1])
+
+
+# %% masked-after-and-over-the-queries
+# idiom = "LLM assistant"
+# slips = ["softmax-over-queries", "mask-after-softmax"]
+# wrong = "Two mistakes: the softmax comes before the mask, so weights do not sum to 1; and it runs over the queries."
+def attention_weights(query, key, mask=None):
+    scores = pairwise_dot(query, key) / math.sqrt(query.shape[-1])
+    weights = softmax(scores, dim=-2)
+    if mask is not None:
+        weights = weights * mask
+    return weights
+
+
+# %% right-numpy-root
+# idiom = "CS336 students"
+import numpy as np
+
+
+def attention_weights(query, key, mask=None):
+    scores = (query / np.sqrt(query.shape[-1])) @ key.mT
+    if mask is not None:
+        scores.masked_fill_(mask == 0, -np.inf)
+    return softmax(scores, dim=-1)
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    return torch.einsum("...qk,...kd->...qd", attention_weights(query, key, mask), value)
+
+
+# %% right-nested-masks
+# idiom = "x-transformers"
+def exists(val):
+    return val is not None
+
+
+def default(val, d):
+    return val if exists(val) else d
+
+
+def causal_mask(queries, keys=None, device=None):
+    j = default(keys, queries)
+    return ~torch.ones((queries, j), device=device, dtype=torch.bool).triu(j - queries + 1)
+
+
+def padding_mask(lengths, max_len):
+    return torch.arange(max_len, device=lengths.device).lt(lengths[:, None])[:, None]
+
+
+# %% maximum-not-kept
+# idiom = "CS336 students"
+# slips = ["softmax-maximum-without-its-axis"]
+# wrong = "The maximum loses its axis, so it does not line up with the rows."
+def softmax(x, dim):
+    shifted = x - x.max(dim=dim).values
+    exps = torch.exp(shifted)
+    return exps / exps.sum(dim=dim, keepdim=True)
+
+
+# %% nan-made-zero-before-exp
+# idiom = "LLM assistant"
+# slips = ["softmax-of-nothing-is-even"]
+# wrong = "The NaN of -inf - (-inf) becomes 0 before exp, so a row of nothing but -inf gets even weights."
+def softmax(x, dim):
+    z = x - x.max(dim=dim, keepdim=True).values
+    z = torch.nan_to_num(z, nan=0.0, neginf=-1e30)
+    ez = torch.exp(z)
+    return ez / ez.sum(dim=dim, keepdim=True)
+
+
+# %% counted-from-one
+# idiom = "Exercism"
+# slips = ["padding-mask-one-too-few"]
+# wrong = "Positions are counted from 1, so the last one of each sequence is hidden."
+def padding_mask(lengths, max_len):
+    positions = torch.arange(1, max_len + 1, device=lengths.device)
+    mask = positions.unsqueeze(0) < lengths.unsqueeze(1)
+    return mask.unsqueeze(1)
+
+
+# %% no-keys-given
+# idiom = "nanoGPT"
+# slips = []
+# wrong = "keys is used as it is, which is None by default."
+def causal_mask(queries, keys=None, device=None):
+    return torch.tril(torch.ones(queries, keys, device=device), diagonal=keys - queries).bool()
+
+
+# %% inverse-twice
+# idiom = "labml"
+# slips = ["scores-multiplied-by-root-d"]
+# wrong = "Dividing by d_k to the power of -½ multiplies by the root."
+def attention_weights(query, key, mask=None):
+    scores = torch.einsum("...qd,...kd->...qk", query, key) / query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return softmax(scores, -1)
+
+
+# %% equal-to-one-hidden
+# idiom = "annotated transformer"
+# slips = ["mask-inverted"]
+# wrong = "mask == 1 is filled with -inf: what may be seen is hidden."
+def attention_weights(query, key, mask=None):
+    d_k = query.size(-1)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(d_k)
+    if mask is not None:
+        scores = scores.masked_fill(mask == 1, float("-inf"))
+    return softmax(scores, dim=-1)
+
+
+# %% batched-product-of-three-axes
+# idiom = "d2l"
+# slips = ["values-by-bmm"]
+# wrong = "torch.bmm takes exactly three axes."
+def scaled_dot_product_attention(query, key, value, mask=None):
+    return torch.bmm(attention_weights(query, key, mask), value)
+
+
+# %% hidden-rows-times-zero
+# idiom = "LLM assistant"
+# slips = ["weights-by-pytorchs-softmax"]
+# wrong = "The NaN of a query that sees nothing is multiplied by 0, and stays NaN."
+def attention_weights(query, key, mask=None):
+    scores = pairwise_dot(query, key) / query.shape[-1] ** 0.5
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    scores = scores.masked_fill(~mask, float("-inf"))
+    weights = torch.softmax(scores, dim=-1)
+    return weights * mask.any(dim=-1, keepdim=True)
+
+
+# %% hidden-scores-of-zero
+# idiom = "Exercism"
+# slips = ["scores-multiplied-by-the-mask"]
+# wrong = "The scores of hidden keys are replaced by 0 before the softmax, and exp(0) is 1."
+def attention_weights(query, key, mask=None):
+    scores = pairwise_dot(query, key) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = torch.where(mask, scores, torch.zeros_like(scores))
+    return softmax(scores, dim=-1)
+
+
+# %% four-axes-unpacked
+# idiom = "minGPT"
+# slips = ["four-axes-unpacked"]
+# wrong = "Four axes are unpacked, batch and heads: there may be none."
+def attention_weights(query, key, mask=None):
+    B, nh, T, hs = query.size()
+    att = (query @ key.transpose(-2, -1)) * (1.0 / math.sqrt(hs))
+    if mask is not None:
+        att = att.masked_fill(mask == 0, float("-inf"))
+    return softmax(att, dim=-1)

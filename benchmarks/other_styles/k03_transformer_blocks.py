@@ -355,3 +355,554 @@ class FeedForward:
         x = F.gelu(x)
         x = self.down_proj(x)
         return self.dropout(x)
+
+
+# %% typo-in-the-constant
+# idiom = "nanoGPT"
+# slips = ["gelu-constant-ten-times-too-large"]
+# wrong = "0.44715 is written for 0.044715."
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.44715 * x**3)))
+    return 0.5 * x * (1.0 + torch.erf(x / math.sqrt(2.0)))
+
+
+# %% any-string-is-true
+# idiom = "LLM assistant"
+# slips = ["gelu-tanh-for-exact"]
+# wrong = "The string \"none\" is true, so the form with tanh is always taken."
+def gelu(x, approximate="none"):
+    if approximate:
+        c = math.sqrt(2 / math.pi)
+        return 0.5 * x * (1 + torch.tanh(c * (x + 0.044715 * x.pow(3))))
+    return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+
+
+# %% probability-without-the-number
+# idiom = "Exercism"
+# slips = ["gelu-without-x"]
+# wrong = "The exact form is Φ(x), not x · Φ(x)."
+def phi(x):
+    return 0.5 * (1 + torch.erf(x / 2**0.5))
+
+
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return phi(x)
+    return 0.5 * x * (1 + torch.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
+# %% root-of-two-pi
+# idiom = "CS336 students"
+# slips = ["gelu-tanh-factor-of-root-two-pi"]
+# wrong = "The factor in the tanh is √(2π), not √(2/π)."
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return x / 2 * (1 + torch.erf(x / math.sqrt(2)))
+    inner = math.sqrt(2 * math.pi) * (x + 0.044715 * x * x * x)
+    return x / 2 * (1 + torch.tanh(inner))
+
+
+# %% erf-of-half
+# idiom = "Exercism"
+# slips = ["gelu-erf-of-half"]
+# wrong = "erf takes x / 2, not x / √2."
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    cdf = (1 + torch.erf(x / 2)) / 2
+    return x * cdf
+
+
+# %% rms-by-habit
+# idiom = "CS336 students"
+# slips = ["norm-by-the-root-mean-square", "norm-not-centred", "norm-mean-square-for-variance"]
+# wrong = "It is an RMSNorm: nothing is centred, and the root is that of the mean square of x."
+class LayerNorm:
+    def forward(self, x):
+        ms = x.pow(2).mean(-1, keepdim=True)
+        x = x * torch.rsqrt(ms + self.eps)
+        x = x * self.weight
+        if self.bias is not None:
+            x = x + self.bias
+        return x
+
+
+# %% truth-of-the-bias
+# idiom = "Exercism"
+# slips = ["norm-truth-of-the-bias"]
+# wrong = "if self.bias: asks for the truth of a tensor of several numbers."
+class LayerNorm:
+    def forward(self, x):
+        mu = x.mean(-1, keepdim=True)
+        sigma = ((x - mu) ** 2).mean(-1, keepdim=True)
+        out = self.weight * (x - mu) / torch.sqrt(sigma + self.eps)
+        if self.bias:
+            out = out + self.bias
+        return out
+
+
+# %% shifted-then-scaled
+# idiom = "LLM assistant"
+# slips = ["norm-shifted-then-scaled"]
+# wrong = "The bias is added before the weight multiplies."
+class LayerNorm:
+    def forward(self, x):
+        mean = x.mean(dim=-1, keepdim=True)
+        var = ((x - mean) ** 2).mean(dim=-1, keepdim=True)
+        x_hat = (x - mean) / torch.sqrt(var + self.eps)
+        if self.bias is not None:
+            x_hat = x_hat + self.bias
+        return x_hat * self.weight
+
+
+# %% statistics-of-the-whole-sequence
+# idiom = "d2l"
+# slips = ["norm-over-the-positions-too"]
+# wrong = "Mean and variance run over the last two axes, positions as well as features."
+class LayerNorm:
+    def forward(self, x):
+        dims = (-2, -1) if x.dim() > 1 else (-1,)
+        mean = x.mean(dim=dims, keepdim=True)
+        var = ((x - mean) ** 2).mean(dim=dims, keepdim=True)
+        y = (x - mean) / torch.sqrt(var + self.eps) * self.weight
+        return y + self.bias if self.bias is not None else y
+
+
+# %% divided-by-the-variance
+# idiom = "Exercism"
+# slips = ["norm-root-forgotten"]
+# wrong = "It is divided by var + eps, without the root."
+class LayerNorm:
+    def forward(self, x):
+        centred = x - x.mean(dim=-1, keepdim=True)
+        variance = torch.mean(centred**2, dim=-1, keepdim=True)
+        normed = centred / (variance + self.eps)
+        result = normed * self.weight
+        if self.bias is not None:
+            result = result + self.bias
+        return result
+
+
+# %% float32-in-between
+# idiom = "Hugging Face"
+# slips = ["norm-computed-in-float32"]
+# wrong = "It computes in float32 and casts back to the input's dtype, so float64 keeps only 7 digits."
+class LayerNorm:
+    def forward(self, x):
+        input_dtype = x.dtype
+        h = x.to(torch.float32)
+        mean = h.mean(-1, keepdim=True)
+        variance = (h - mean).pow(2).mean(-1, keepdim=True)
+        h = (h - mean) * torch.rsqrt(variance + self.eps)
+        h = self.weight * h.to(input_dtype)
+        return h if self.bias is None else h + self.bias
+
+
+# %% weight-not-a-parameter
+# idiom = "Exercism"
+# slips = ["norm-parameters-are-tensors", "norm-weight-is-no-parameter"]
+# wrong = "weight and bias are plain tensors, so nothing is learned and the state dict is empty."
+class LayerNorm:
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.eps = eps
+        self.weight = torch.ones(d_model)
+        self.bias = torch.zeros(d_model) if bias else None
+
+
+# %% bias-frozen-not-absent
+# idiom = "LLM assistant"
+# slips = ["norm-bias-frozen", "norm-bias-always"]
+# wrong = "With bias=False the bias is there, with requires_grad=False, and in the state dict."
+class LayerNorm:
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model), requires_grad=bias)
+
+
+# %% functional-dropout-always-on
+# idiom = "CS336 students"
+# slips = ["feedforward-dropout-in-evaluation"]
+# wrong = "F.dropout drops in evaluation too, because training is not passed on."
+import torch.nn.functional as F
+
+
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.p = dropout
+        self.up_proj = Linear(d_model, d_ff, bias)
+        self.down_proj = Linear(d_ff, d_model, bias)
+
+    def forward(self, x):
+        return F.dropout(self.down_proj(gelu(self.up_proj(x))), self.p)
+
+
+# %% residual-inside-the-network
+# idiom = "annotated transformer"
+# slips = ["feedforward-adds-its-input"]
+# wrong = "The network adds x itself, which the block is to do."
+class FeedForward:
+    def forward(self, x):
+        h = gelu(self.up_proj(x))
+        return x + self.dropout(self.down_proj(h))
+
+
+# %% features-out-and-in
+# idiom = "Exercism"
+# slips = ["feedforward-sizes-exchanged"]
+# wrong = "Linear is given its sizes in the order (out, in)."
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.up_proj = Linear(d_ff, d_model, bias=bias)
+        self.down_proj = Linear(d_model, d_ff, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+
+# %% arguments-by-position
+# idiom = "nanoGPT"
+# slips = ["norms-keep-their-bias"]
+# wrong = "bias is passed by position to the norms, where eps comes second."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention_norm = LayerNorm(d_model, bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+
+# %% one-norm-twice
+# idiom = "rasbt"
+# slips = ["one-norm-for-both"]
+# wrong = "Both norms are one module."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        norm = LayerNorm(d_model, bias=bias)
+        self.attention_norm = norm
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = norm
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.drop = nn.Dropout(dropout)
+        self.norm_first = norm_first
+
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            x = x + self.drop(self.attention(self.attention_norm(x), mask))
+            return x + self.feedforward(self.feedforward_norm(x))
+        x = self.attention_norm(x + self.drop(self.attention(x, mask)))
+        return self.feedforward_norm(x + self.feedforward(x))
+
+
+# %% sum-of-x-and-a-norm
+# idiom = "x-transformers"
+# slips = ["norm-on-what-is-added"]
+# wrong = "Post-norm normalises what a sub-layer gives before x is added, not the sum."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.resid_dropout = nn.Dropout(dropout)
+
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            x = x + self.resid_dropout(self.attention(self.attention_norm(x), mask=mask))
+            x = x + self.feedforward(self.feedforward_norm(x))
+        else:
+            x = x + self.attention_norm(self.resid_dropout(self.attention(x, mask=mask)))
+            x = x + self.feedforward_norm(self.feedforward(x))
+        return x
+
+
+# %% the-sum-is-dropped
+# idiom = "d2l"
+# slips = ["stream-dropped"]
+# wrong = "Dropout is applied to the sum of x and what attention gives, so the stream itself loses entries."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.dropout1 = nn.Dropout(dropout)
+        self.pre = norm_first
+
+    def forward(self, x, mask=None):
+        if self.pre:
+            x = self.dropout1(x + self.attention(self.attention_norm(x), mask))
+            x = x + self.feedforward(self.feedforward_norm(x))
+            return x
+        Y = self.attention_norm(self.dropout1(x + self.attention(x, mask)))
+        return self.feedforward_norm(Y + self.feedforward(Y))
+
+
+# %% shortcut-from-the-start
+# idiom = "rasbt"
+# slips = ["sums-with-the-input-of-the-block"]
+# wrong = "The second sum adds the input of the block, not what attention has made of it: attention's sum is lost."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.drop_shortcut = nn.Dropout(dropout)
+        self.norm_first = norm_first
+
+    def forward(self, x, mask=None):
+        shortcut = x
+        if self.norm_first:
+            x = self.attention_norm(x)
+            x = self.attention(x, mask)
+            x = self.drop_shortcut(x)
+            x = x + shortcut
+            x = self.feedforward_norm(x)
+            x = self.feedforward(x)
+            x = x + shortcut
+            return x
+        x = self.attention_norm(shortcut + self.drop_shortcut(self.attention(x, mask)))
+        x = self.feedforward_norm(x + self.feedforward(x))
+        return x
+
+
+# %% normed-twice-in-post-norm
+# idiom = "LLM assistant"
+# slips = ["post-norm-normalises-before-as-well"]
+# wrong = "Post-norm normalises before the sub-layers as well."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+        self.norm_first = norm_first
+
+    def forward(self, x, mask=None):
+        attn_out = self.dropout(self.attention(self.attention_norm(x), mask))
+        x = x + attn_out
+        if not self.norm_first:
+            x = self.attention_norm(x)
+        ff_out = self.feedforward(self.feedforward_norm(x))
+        x = x + ff_out
+        if not self.norm_first:
+            x = self.feedforward_norm(x)
+        return x
+
+
+# %% no-dropout-and-no-bias
+# idiom = "LLM assistant"
+# slips = ["attention-keeps-its-bias", "attention-output-not-dropped"]
+# wrong = "Two mistakes: bias is not passed to the attention, and what attention adds is not dropped."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.norm_first = norm_first
+
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            x = x + self.attention(self.attention_norm(x), mask)
+            return x + self.feedforward(self.feedforward_norm(x))
+        x = self.attention_norm(x + self.attention(x, mask))
+        return self.feedforward_norm(x + self.feedforward(x))
+
+
+# %% no-eps-and-unbiased
+# idiom = "Exercism"
+# slips = ["norm-unbiased-and-without-eps", "norm-unbiased-variance", "norm-without-eps"]
+# wrong = "Two mistakes: eps is left out, and the variance divides by n - 1."
+class LayerNorm:
+    def forward(self, x):
+        m = torch.mean(x, dim=-1, keepdim=True)
+        s = torch.std(x, dim=-1, keepdim=True)
+        y = (x - m) / s * self.weight
+        if self.bias is not None:
+            y += self.bias
+        return y
+
+
+# %% right-special-functions
+# idiom = "LLM assistant"
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return x * torch.special.ndtr(x)
+    if approximate == "tanh":
+        return x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x.pow(3)))
+    raise ValueError(approximate)
+
+
+# %% right-torch-linear-and-var-mean
+# idiom = "nanoGPT"
+class LayerNorm:
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(d_model)) if bias else None)
+
+    def forward(self, x):
+        var, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+        out = (x - mean) * (var + self.eps).rsqrt()
+        out = out * self.weight
+        return out if self.bias is None else out + self.bias
+
+
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.up_proj = nn.Linear(d_model, d_ff, bias=bias)
+        self.down_proj = nn.Linear(d_ff, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.dropout(self.down_proj(gelu(self.up_proj(x))))
+
+
+# %% complement-of-the-error-function
+# idiom = "LLM assistant"
+# slips = ["gelu-share-above"]
+# wrong = "erfc(x / √2) / 2 is the share above x, not below."
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * torch.erfc(x / math.sqrt(2))
+
+
+# %% four-fifths
+# idiom = "Exercism"
+# slips = ["gelu-tanh-factor-rounded"]
+# wrong = "√(2/π) is rounded to 0.8."
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+    return 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.044715 * torch.pow(x, 3))))
+
+
+# %% all-but-the-first-axis
+# idiom = "CS336 students"
+# slips = ["norm-over-all-axes-but-the-first"]
+# wrong = "It normalises over all axes but the first."
+class LayerNorm:
+    def forward(self, x):
+        dims = tuple(range(1, x.ndim)) or (0,)
+        mean = x.mean(dims, keepdim=True)
+        var = x.var(dims, keepdim=True, unbiased=False)
+        x = (x - mean) / torch.sqrt(var + self.eps)
+        x = x * self.weight
+        return x + self.bias if self.bias is not None else x
+
+
+# %% a-norm-of-pytorch-inside
+# idiom = "minGPT"
+# slips = []
+# wrong = "The parameters are in a module inside, so they are called ln.weight and ln.bias."
+class LayerNorm:
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.ln = nn.LayerNorm(d_model, eps=eps, bias=bias)
+
+    def forward(self, x):
+        return self.ln(x)
+
+
+# %% input-dropped
+# idiom = "Exercism"
+# slips = ["feedforward-drops-its-input"]
+# wrong = "The input of the network is dropped, not its output."
+class FeedForward:
+    def forward(self, x):
+        x = self.dropout(x)
+        x = gelu(self.up_proj(x))
+        return self.down_proj(x)
+
+
+# %% gelu-of-pytorch-with-tanh
+# idiom = "nanoGPT"
+# slips = ["feedforward-by-tanh"]
+# wrong = "The network uses the form with tanh."
+class FeedForward:
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.up_proj = Linear(d_model, d_ff, bias=bias)
+        self.act = nn.GELU(approximate="tanh")
+        self.down_proj = Linear(d_ff, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.dropout(self.down_proj(self.act(self.up_proj(x))))
+
+
+# %% post-norm-in-any-case
+# idiom = "labml"
+# slips = ["always-post-norm"]
+# wrong = "Post-norm whatever norm_first says."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+        x = self.feedforward_norm(x + self.feedforward(x))
+        return x
+
+
+# %% last-norm-of-post-norm-left-out
+# idiom = "d2l"
+# slips = ["last-norm-left-out"]
+# wrong = "With norm_first=False the second sum is not normalised."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+            x = x + self.feedforward(self.feedforward_norm(x))
+        else:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            x = x + self.feedforward(x)
+        return x
+
+
+# %% residual-of-the-norm
+# idiom = "rasbt"
+# slips = ["feedforward-norm-on-the-stream"]
+# wrong = "The second shortcut is taken after feedforward_norm: the normalised stream is added to."
+class TransformerBlock:
+    def forward(self, x, mask=None):
+        if not self.norm_first:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            return self.feedforward_norm(x + self.feedforward(x))
+        shortcut = x
+        x = self.attention_norm(x)
+        x = self.dropout(self.attention(x, mask)) + shortcut
+        x = self.feedforward_norm(x)
+        shortcut = x
+        return self.feedforward(x) + shortcut
+
+
+# %% dropout-not-told
+# idiom = "CS336 students"
+# slips = ["attention-weights-not-dropped", "feedforward-told-of-no-dropout"]
+# wrong = "dropout is handed to neither attention nor the network."
+class TransformerBlock:
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, bias=bias)
+        self.dropout = nn.Dropout(dropout)

@@ -1786,3 +1786,703 @@ def evaluate(model, tokens, *, block_size, batch_size):
         for m, mode in was.items():
             m.training = mode
     return total / count
+
+
+# %% one-maximum-for-all-logits
+# idiom = "Exercism"
+# slips = ["logits-shifted-by-the-highest-of-all"]
+# wrong = "The maximum of all logits is subtracted, so a row far below it takes the log of 0."
+def cross_entropy(logits, targets, ignore_index=-100):
+    keep = targets != ignore_index
+    z = logits[keep]
+    t = targets[keep].long()
+    if t.numel() == 0:
+        return logits[:0].sum()
+    if (t < 0).any() or (t >= logits.shape[-1]).any():
+        raise IndexError("target out of range")
+    z = z - z.max()
+    log_probs = z - torch.log(torch.exp(z).sum(-1, keepdim=True))
+    return -log_probs[torch.arange(len(t)), t].mean()
+
+
+# %% minus-one-reads-the-last
+# idiom = "CS336 students"
+# slips = ["negative-targets-wrap-round"]
+# wrong = "Indexing with a negative target counts from the end, where IndexError belongs."
+def cross_entropy(logits, targets, ignore_index=-100):
+    valid = targets != ignore_index
+    logits, targets = logits[valid], targets[valid].long()
+    if len(targets) == 0:
+        return logits.sum()
+    rows = torch.arange(targets.shape[0], device=logits.device)
+    lse = torch.logsumexp(logits, dim=-1)
+    return (lse - logits[rows, targets]).mean()
+
+
+# %% divided-by-all-targets
+# idiom = "minGPT"
+# slips = ["ignored-targets-in-the-count"]
+# wrong = "The sum is divided by the number of all targets, ignored ones included."
+def cross_entropy(logits, targets, ignore_index=-100):
+    V = logits.size(-1)
+    flat = logits.reshape(-1, V)
+    t = targets.reshape(-1).long()
+    mask = t != ignore_index
+    if (((t < 0) | (t >= V)) & mask).any():
+        raise IndexError("a target is out of range")
+    flat = torch.where(mask[:, None], flat, torch.zeros_like(flat))
+    safe = torch.where(mask, t, torch.zeros_like(t))
+    nll = torch.logsumexp(flat, -1) - flat.gather(1, safe[:, None]).squeeze(1)
+    nll = torch.where(mask, nll, torch.zeros_like(nll))
+    return nll.sum() / max(t.numel(), 1)
+
+
+# %% masked-loss-times-mask
+# idiom = "Hugging Face"
+# slips = ["ignored-losses-times-zero"]
+# wrong = "The losses are multiplied by the mask, and NaN times 0 is NaN."
+def cross_entropy(logits, targets, ignore_index=-100):
+    mask = targets.ne(ignore_index)
+    if bool(((targets < 0) | (targets >= logits.shape[-1])).logical_and(mask).any()):
+        raise IndexError("targets must be in 0 ... vocab - 1")
+    labels = targets.masked_fill(~mask, 0).long()
+    log_probs = torch.log_softmax(logits, dim=-1)
+    nll_loss = -log_probs.gather(dim=-1, index=labels.unsqueeze(-1)).squeeze(-1)
+    num_active = mask.sum().clamp(min=1)
+    return (nll_loss * mask).sum() / num_active
+
+
+# %% probability-not-its-log
+# idiom = "Exercism"
+# slips = ["logarithm-of-the-mean", "logarithm-of-the-softmax"]
+# wrong = "The probabilities of the targets are averaged before the logarithm is taken."
+def cross_entropy(logits, targets, ignore_index=-100):
+    keep = targets != ignore_index
+    chosen = targets[keep].long()
+    if chosen.numel() == 0:
+        return (logits * 0).sum()
+    if chosen.min() < 0 or chosen.max() >= logits.size(-1):
+        raise IndexError("target")
+    p = torch.softmax(logits[keep], -1)
+    p_target = p.gather(-1, chosen[:, None])
+    return -torch.log(p_target.mean())
+
+
+# %% overflow-not-caught
+# idiom = "nanoGPT"
+# slips = ["perplexity-overflows"]
+# wrong = "math.exp raises OverflowError for a large loss."
+def perplexity(loss):
+    return math.exp(loss)
+
+
+# %% precedence-of-the-division
+# idiom = "LLM assistant"
+# slips = ["bits-converted-upside-down"]
+# wrong = "Without parentheses it multiplies by ln 2."
+def bits_per_byte(total_nats, total_bytes):
+    return total_nats / total_bytes * math.log(2)
+
+
+# %% start-of-each-row-follows
+# idiom = "rasbt"
+# slips = ["rows-of-one-run"]
+# wrong = "One start is drawn for the batch and the rows follow each other, so they are not independent."
+def get_batch(tokens, batch_size, block_size, generator):
+    n = batch_size * block_size
+    high = max(len(tokens) - n, 1)
+    s = int(torch.randint(high, (1,), generator=generator))
+    buf = torch.tensor(np.asarray(tokens[s : s + n + 1]).astype(np.int64))
+    x = buf[:-1].view(batch_size, block_size)
+    y = buf[1:].view(batch_size, block_size)
+    return x, y
+
+
+# %% one-start-too-many
+# idiom = "CS336 students"
+# slips = ["sliced-window-runs-off-the-end"]
+# wrong = "The last start that may be drawn has no token for its last target."
+def get_batch(tokens, batch_size, block_size, generator):
+    starts = torch.randint(0, len(tokens) - block_size + 1, (batch_size,), generator=generator)
+    x = torch.stack(
+        [torch.from_numpy(np.array(tokens[i : i + block_size], dtype=np.int64)) for i in starts.tolist()]
+    )
+    y = torch.stack(
+        [
+            torch.from_numpy(np.array(tokens[i + 1 : i + 1 + block_size], dtype=np.int64))
+            for i in starts.tolist()
+        ]
+    )
+    return x, y
+
+
+# %% rolled-targets
+# idiom = "LLM assistant"
+# slips = ["targets-rolled-round"]
+# wrong = "The targets are the inputs rolled by one, so the last target of a row is its first input."
+def get_batch(tokens, batch_size, block_size, generator):
+    ix = torch.randint(len(tokens) - block_size, (batch_size,), generator=generator).numpy()
+    offsets = np.arange(block_size)
+    x = torch.from_numpy(np.asarray(tokens[ix[:, None] + offsets[None, :]]).astype(np.int64))
+    y = torch.roll(x, shifts=-1, dims=1)
+    return x, y
+
+
+# %% last-start-for-all-rows
+# idiom = "Exercism"
+# slips = ["one-start-for-all-rows"]
+# wrong = "One start is drawn for the whole batch: all rows are the same window."
+def get_batch(tokens, batch_size, block_size, generator):
+    inputs, targets = [], []
+    start = torch.randint(0, len(tokens) - block_size, (1,), generator=generator).item()
+    for _ in range(batch_size):
+        window = torch.tensor(tokens[start : start + block_size + 1].tolist(), dtype=torch.int64)
+        inputs.append(window[:-1])
+        targets.append(window[1:])
+    return torch.stack(inputs), torch.stack(targets)
+
+
+# %% progress-over-all-steps
+# idiom = "minGPT"
+# slips = ["cosine-stretched-by-the-warm-up"]
+# wrong = "After the warm-up the cosine runs to total_steps + warmup_steps: the progress is divided by all steps."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return max_lr * step / warmup_steps
+    if step >= total_steps:
+        return min_lr
+    progress = (step - warmup_steps) / total_steps
+    return min_lr + 0.5 * (max_lr - min_lr) * (1 + math.cos(math.pi * progress))
+
+
+# %% warm-up-from-the-minimum
+# idiom = "rasbt"
+# slips = ["warm-up-from-min-lr"]
+# wrong = "The warm-up starts at min_lr, not at 0."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        lr_increment = (max_lr - min_lr) / warmup_steps
+        return min_lr + step * lr_increment
+    if step >= total_steps:
+        return min_lr
+    progress = (step - warmup_steps) / (total_steps - warmup_steps)
+    return min_lr + (max_lr - min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+# %% a-whole-cosine
+# idiom = "Exercism"
+# slips = ["whole-cosine"]
+# wrong = "cos(2πu): the rate falls to the minimum half-way and rises again."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return step / warmup_steps * max_lr
+    if step > total_steps:
+        return min_lr
+    if total_steps == warmup_steps:
+        return min_lr
+    u = (step - warmup_steps) / (total_steps - warmup_steps)
+    return min_lr + (max_lr - min_lr) * (1 + math.cos(2 * math.pi * u)) / 2
+
+
+# %% warm-up-including-its-last-step
+# idiom = "LLM assistant"
+# slips = ["no-warm-up-divides-by-zero"]
+# wrong = "step <= warmup_steps divides by zero at step 0 if there is no warm-up."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step <= warmup_steps:
+        return max_lr * (step / warmup_steps)
+    if step >= total_steps:
+        return min_lr
+    decay_ratio = (step - warmup_steps) / (total_steps - warmup_steps)
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+# %% norms-added-up
+# idiom = "Exercism"
+# slips = ["norms-added"]
+# wrong = "The norms of the gradients are added, not their squares."
+def clip_grad_norm_(parameters, max_norm):
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if not grads:
+        return torch.tensor(0.0)
+    total = torch.zeros((), dtype=grads[0].dtype)
+    for g in grads:
+        total = total + g.norm()
+    if total > max_norm:
+        for g in grads:
+            g.mul_(max_norm / total)
+    return total
+
+
+# %% norm-of-the-parameters
+# idiom = "LLM assistant"
+# slips = ["norm-of-the-parameters"]
+# wrong = "The norm is that of the parameters, not of their gradients."
+def clip_grad_norm_(parameters, max_norm):
+    params = [p for p in parameters if p.grad is not None]
+    total_norm = torch.sqrt(sum((p.detach() ** 2).sum() for p in params)) if params else torch.tensor(0.0)
+    scale = max_norm / (total_norm + 1e-12)
+    if scale < 1:
+        for p in params:
+            p.grad.mul_(scale)
+    return total_norm
+
+
+# %% no-gradient-no-norm
+# idiom = "CS336 students"
+# slips = ["missing-gradient-not-skipped"]
+# wrong = "A gradient of None is used as if it were a tensor."
+def clip_grad_norm_(parameters, max_norm):
+    params = list(parameters)
+    l2 = torch.sqrt(sum(torch.sum(p.grad.pow(2)) for p in params))
+    if l2 > max_norm:
+        for p in params:
+            p.grad *= max_norm / l2
+    return l2
+
+
+# %% decay-of-vectors-too
+# idiom = "minGPT"
+# slips = ["all-but-biases-decay", "named-biases-and-norms-spared"]
+# wrong = "Everything but biases decays: the weights of norms, which are vectors, decay too."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    decay, no_decay = [], []
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
+        if name.endswith("bias"):
+            no_decay.append(p)
+        else:
+            decay.append(p)
+    groups = [
+        {"params": decay, "weight_decay": weight_decay},
+        {"params": no_decay, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas)
+
+
+# %% groups-without-their-own-decay
+# idiom = "nanoGPT"
+# slips = ["decay-left-to-the-default"]
+# wrong = "The group of vectors names no weight_decay, so it gets AdamW's default of 0.01."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    params = {pn: p for pn, p in model.named_parameters() if p.requires_grad}
+    optim_groups = [
+        {"params": [p for p in params.values() if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in params.values() if p.dim() < 2]},
+    ]
+    return torch.optim.AdamW(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% frozen-ones-too
+# idiom = "Exercism"
+# slips = ["frozen-parameters-included"]
+# wrong = "Parameters that do not require gradients are in the groups as well."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    return torch.optim.AdamW(
+        [dict(params=matrices, weight_decay=weight_decay), dict(params=vectors, weight_decay=0.0)],
+        lr=learning_rate,
+        betas=betas,
+    )
+
+
+# %% mean-of-the-means
+# idiom = "nanoGPT"
+# slips = ["mean-of-means"]
+# wrong = "The loss of each micro-batch is divided by their number, so small ones weigh too much."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    if not any((y != -100).any() for _, y in micro_batches):
+        raise ValueError("no targets")
+    optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    for x, y in micro_batches:
+        loss = cross_entropy(model(x), y) / len(micro_batches)
+        loss.backward()
+        total += loss.item()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return total
+
+
+# %% loss-of-the-last-part
+# idiom = "rasbt"
+# slips = ["last-loss-returned"]
+# wrong = "What is returned is the loss of the last micro-batch alone."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = list(micro_batches)
+    counts = [int((t != -100).sum()) for _, t in batches]
+    n = sum(counts)
+    if n == 0:
+        raise ValueError("no target counts")
+    optimizer.zero_grad()
+    for (inputs, targets), c in zip(batches, counts):
+        loss = cross_entropy(model(inputs), targets)
+        (loss * c / n).backward()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss.item()
+
+
+# %% sum-of-losses-with-grad
+# idiom = "Exercism"
+# slips = ["ignored-targets-weighed"]
+# wrong = "All targets are counted, -100 too, and the losses are weighed by that."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    pairs = list(micro_batches)
+    total_tokens = sum(y.numel() for _, y in pairs)
+    if all((y == -100).all() for _, y in pairs):
+        raise ValueError("nothing to learn from")
+    optimizer.zero_grad()
+    result = 0.0
+    for x, y in pairs:
+        part = cross_entropy(model(x), y) * (y.numel() / total_tokens)
+        part.backward()
+        result += float(part)
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return result
+
+
+# %% refused-after-the-gradients-went
+# idiom = "LLM assistant"
+# slips = ["gradients-cleared-before-the-refusal"]
+# wrong = "The old gradients are already gone when it raises ValueError."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    optimizer.zero_grad()
+    micro_batches = list(micro_batches)
+    num_targets = sum((t != -100).sum().item() for _, t in micro_batches)
+    if num_targets == 0:
+        raise ValueError("no valid targets in the batch")
+    total_loss = 0.0
+    for inputs, targets in micro_batches:
+        n = (targets != -100).sum().item()
+        loss = cross_entropy(model(inputs), targets) * n / num_targets
+        loss.backward()
+        total_loss += loss.item()
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return total_loss
+
+
+# %% mode-of-the-root-restored
+# idiom = "LLM assistant"
+# slips = ["train-mode-for-all-afterwards"]
+# wrong = "Only the mode of the model itself is remembered, and train() gives it to all of its modules."
+def evaluate(model, tokens, *, block_size, batch_size):
+    was_training = model.training
+    model.eval()
+    p = next(model.parameters(), None)
+    device = p.device if p is not None else torch.device("cpu")
+    total, count = 0.0, 0
+    try:
+        with torch.no_grad():
+            n = len(tokens) - 1
+            full = n // block_size
+            for i in range(0, full, batch_size):
+                k = min(batch_size, full - i)
+                chunk = torch.from_numpy(
+                    np.asarray(tokens[i * block_size : (i + k) * block_size + 1]).astype(np.int64)
+                ).to(device)
+                x, y = chunk[:-1].view(k, block_size), chunk[1:].view(k, block_size)
+                total += cross_entropy(model(x), y).item() * y.numel()
+                count += y.numel()
+            if n % block_size:
+                rest = torch.from_numpy(np.asarray(tokens[full * block_size :]).astype(np.int64)).to(device)
+                total += cross_entropy(model(rest[None, :-1]), rest[None, 1:]).item() * (len(rest) - 1)
+                count += len(rest) - 1
+    finally:
+        model.train(was_training)
+    return total / count
+
+
+# %% stride-of-one-more
+# idiom = "rasbt"
+# slips = ["windows-a-token-apart"]
+# wrong = "Windows begin every block_size + 1 tokens, so the first token of each but the first is never a target."
+def evaluate(model, tokens, *, block_size, batch_size):
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    param = next(iter(model.parameters()), torch.empty(0))
+    losses, weights = [], []
+    try:
+        with torch.no_grad():
+            for start in range(0, len(tokens) - 1, block_size + 1):
+                window = torch.as_tensor(
+                    tokens[start : start + block_size + 1].astype("int64"), device=param.device
+                )
+                if len(window) < 2:
+                    continue
+                logits = model(window[:-1].unsqueeze(0))
+                losses.append(cross_entropy(logits, window[1:].unsqueeze(0)).item())
+                weights.append(len(window) - 1)
+    finally:
+        for m, mode in modes:
+            m.training = mode
+    return float(np.average(losses, weights=weights))
+
+
+# %% mean-of-window-means
+# idiom = "nanoGPT"
+# slips = ["mean-of-window-means", "mode-lost-in-an-error"]
+# wrong = "Two mistakes: the means of the windows are averaged, the short one alike; and modes are not restored after an error."
+def evaluate(model, tokens, *, block_size, batch_size):
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    param = next(model.parameters(), None)
+    device = "cpu" if param is None else param.device
+    losses = []
+    with torch.inference_mode():
+        for s in range(0, len(tokens) - 1, block_size):
+            w = torch.tensor(tokens[s : s + block_size + 1].tolist(), device=device)
+            losses.append(cross_entropy(model(w[None, :-1]), w[None, 1:]))
+    for m, mode in modes.items():
+        m.training = mode
+    return torch.stack(losses).mean().item()
+
+
+# %% not-zeroed-and-not-clipped
+# idiom = "Exercism"
+# slips = ["gradients-not-zeroed", "clipped-per-micro-batch"]
+# wrong = "Two mistakes: gradients are never zeroed, and each micro-batch is clipped by itself."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = list(micro_batches)
+    n = sum(int((y != -100).sum()) for _, y in batches)
+    if n == 0:
+        raise ValueError("empty")
+    out = 0.0
+    for x, y in batches:
+        w = int((y != -100).sum()) / n
+        loss = w * cross_entropy(model(x), y)
+        loss.backward()
+        clip_grad_norm_(model.parameters(), max_norm)
+        out += loss.detach().item()
+    optimizer.step()
+    return out
+
+
+# %% right-foreach-and-schedule
+# idiom = "x-transformers"
+def linear(t):
+    return t
+
+
+def clip_grad_norm_(parameters, max_norm):
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if not grads:
+        return torch.tensor(0.0)
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in grads]))
+    factor = torch.clamp(max_norm / norm, max=1.0)
+    if factor < 1:
+        torch._foreach_mul_(grads, factor.item())
+    return norm
+
+
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return max_lr * (step / warmup_steps)
+    if step >= total_steps:
+        return min_lr if total_steps > warmup_steps or step > total_steps else min_lr
+    u = (step - warmup_steps) / (total_steps - warmup_steps)
+    return max_lr * math.cos(math.pi * u / 2) ** 2 + min_lr * math.sin(math.pi * u / 2) ** 2
+
+
+# %% right-unfolded-and-weighed
+# idiom = "CS336 students"
+import torch.nn.functional as F
+
+
+def get_batch(tokens, batch_size, block_size, generator):
+    starts = torch.randint(0, len(tokens) - block_size, (batch_size, 1), generator=generator)
+    index = (starts + torch.arange(block_size + 1)).numpy()
+    windows = torch.from_numpy(np.take(tokens, index).astype(np.int64))
+    return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()
+
+
+def perplexity(loss):
+    try:
+        return math.e**loss
+    except OverflowError:
+        return float("inf")
+
+
+def bits_per_byte(total_nats, total_bytes):
+    return total_nats * math.log2(math.e) / total_bytes
+
+
+# %% logits-as-log-probabilities
+# idiom = "Exercism"
+# slips = ["logits-taken-for-log-probabilities"]
+# wrong = "nll_loss is given the logits, without a log-softmax."
+import torch.nn.functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    flat = logits.reshape(-1, logits.size(-1))
+    return F.nll_loss(flat, targets.reshape(-1).long(), ignore_index=ignore_index)
+
+
+# %% positive-targets-only
+# idiom = "LLM assistant"
+# slips = ["target-zero-ignored", "every-negative-target-ignored"]
+# wrong = "Every target that is not above 0 is left out, class 0 too."
+def cross_entropy(logits, targets, ignore_index=-100):
+    logp = torch.log_softmax(logits.reshape(-1, logits.size(-1)), -1)
+    t = targets.reshape(-1).long()
+    keep = (t > 0) & (t != ignore_index)
+    if not keep.any():
+        return logits.nan_to_num().sum() * 0
+    return -logp[keep].gather(1, t[keep][:, None]).mean()
+
+
+# %% gathered-with-minus-a-hundred
+# idiom = "CS336 students"
+# slips = ["ignored-targets-gathered", "zero-divided-by-zero"]
+# wrong = "gather is given -100 as an index before the ignored targets are taken out."
+def cross_entropy(logits, targets, ignore_index=-100):
+    lse = torch.logsumexp(logits, dim=-1)
+    picked = logits.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    losses = lse - picked
+    return losses[targets != ignore_index].mean()
+
+
+# %% numpy-starts
+# idiom = "nanoGPT"
+# slips = ["numpys-random-numbers"]
+# wrong = "The starts come from NumPy's global random numbers."
+def get_batch(tokens, batch_size, block_size, generator):
+    ix = np.random.randint(0, len(tokens) - block_size, batch_size)
+    x = torch.stack([torch.from_numpy(tokens[i : i + block_size].astype(np.int64)) for i in ix])
+    y = torch.stack([torch.from_numpy(tokens[i + 1 : i + 1 + block_size].astype(np.int64)) for i in ix])
+    return x, y
+
+
+# %% a-step-ahead-in-the-warm-up
+# idiom = "nanoGPT"
+# slips = ["warm-up-one-step-ahead"]
+# wrong = "The warm-up counts from 1, over warmup_steps + 1."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return max_lr * (step + 1) / (warmup_steps + 1)
+    if step > total_steps:
+        return min_lr
+    decay_ratio = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+# %% linear-after-the-warm-up
+# idiom = "Hugging Face"
+# slips = ["line-instead-of-a-cosine"]
+# wrong = "The rate falls in a straight line."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return max_lr * float(step) / float(max(1, warmup_steps))
+    remaining = float(total_steps - step) / float(max(1, total_steps - warmup_steps))
+    return min_lr + (max_lr - min_lr) * max(0.0, remaining)
+
+
+# %% more-than-two-axes
+# idiom = "Exercism"
+# slips = ["matrices-do-not-decay"]
+# wrong = "dim() > 2 where >= 2 belongs: matrices do not decay."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    params = [p for p in model.parameters() if p.requires_grad]
+    big = [p for p in params if p.dim() > 2]
+    small = [p for p in params if p.dim() <= 2]
+    return torch.optim.AdamW(
+        [{"params": big, "weight_decay": weight_decay}, {"params": small, "weight_decay": 0.0}],
+        lr=learning_rate,
+        betas=betas,
+    )
+
+
+# %% running-total-backward
+# idiom = "CS336 students"
+# slips = ["backward-of-the-running-total"]
+# wrong = "backward() of the running total in every round: early micro-batches count several times."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    pairs = list(micro_batches)
+    n = sum(int((t != -100).sum()) for _, t in pairs)
+    if n == 0:
+        raise ValueError("no targets")
+    optimizer.zero_grad()
+    total = 0.0
+    for x, t in pairs:
+        total = total + cross_entropy(model(x), t) * int((t != -100).sum()) / n
+        total.backward(retain_graph=True)
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return total.item()
+
+
+# %% means-by-their-number
+# idiom = "LLM assistant"
+# slips = ["mean-of-means", "step-without-targets"]
+# wrong = "Two mistakes: the mean of the means, however many targets each has; and ValueError only for an empty list."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    micro_batches = list(micro_batches)
+    if not micro_batches:
+        raise ValueError("no micro-batches")
+    optimizer.zero_grad(set_to_none=True)
+    accumulated = 0.0
+    for inputs, targets in micro_batches:
+        loss = cross_entropy(model(inputs), targets)
+        (loss / len(micro_batches)).backward()
+        accumulated += loss.item() / len(micro_batches)
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return accumulated
+
+
+# %% padded-with-zeros
+# idiom = "rasbt"
+# slips = ["padding-counts-as-targets"]
+# wrong = "The last window is filled up with zeros, which count as targets."
+def evaluate(model, tokens, *, block_size, batch_size):
+    modes = {m: m.training for m in model.modules()}
+    p = next(model.parameters(), None)
+    device = p.device if p is not None else "cpu"
+    ids = torch.from_numpy(np.asarray(tokens).astype(np.int64))
+    n = len(ids) - 1
+    rows = -(-n // block_size)
+    x = torch.zeros(rows * block_size, dtype=torch.int64)
+    y = torch.zeros(rows * block_size, dtype=torch.int64)
+    x[:n], y[:n] = ids[:-1], ids[1:]
+    x, y = x.view(rows, block_size), y.view(rows, block_size)
+    total = 0.0
+    model.eval()
+    try:
+        with torch.no_grad():
+            for i in range(0, rows, batch_size):
+                a, b = x[i : i + batch_size].to(device), y[i : i + batch_size].to(device)
+                total += cross_entropy(model(a), b).item() * b.numel()
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+    return total / y.numel()
+
+
+# %% largest-multiple-of-the-block
+# idiom = "nanoGPT"
+# slips = ["short-window-dropped-from-the-mean"]
+# wrong = "range stops before the last, shorter window."
+def evaluate(model, tokens, *, block_size, batch_size):
+    modes = {m: m.training for m in model.modules()}
+    p = next(model.parameters(), None)
+    device = p.device if p is not None else "cpu"
+    total, count = 0.0, 0
+    model.eval()
+    try:
+        with torch.no_grad():
+            for i in range(0, len(tokens) - block_size, block_size):
+                w = torch.from_numpy(tokens[i : i + block_size + 1].astype(np.int64)).to(device)
+                total += cross_entropy(model(w[None, :-1]), w[None, 1:]).item() * block_size
+                count += block_size
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+    return total / count

@@ -1366,3 +1366,681 @@ def top_p_filter(logits, p):
     remove = sorted_logits.softmax(dim=-1).cumsum(dim=-1) <= 1 - p
     remove[..., -1] = False
     return logits.masked_fill(torch.zeros_like(remove).scatter(-1, sorted_indices, remove), -torch.inf)
+
+
+# %% argmax-of-everything
+# idiom = "Exercism"
+# slips = ["greedy-over-everything"]
+# wrong = "argmax without dim flattens the logits: one id for all rows."
+def greedy(logits):
+    return torch.argmax(logits)
+
+
+# %% highest-logit-itself
+# idiom = "Exercism"
+# slips = ["greedy-returns-the-logit-as-a-whole-number"]
+# wrong = "The highest logits themselves are returned, not their places."
+def greedy(logits):
+    best, _ = torch.max(logits, dim=-1)
+    return best.long()
+
+
+# %% times-the-temperature
+# idiom = "LLM assistant"
+# slips = ["temperature-multiplied"]
+# wrong = "The logits are multiplied by the temperature."
+def apply_temperature(logits, temperature):
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(f"temperature must be positive and finite, got {temperature}")
+    scaled = logits * temperature
+    return scaled
+
+
+# %% infinite-temperature-taken
+# idiom = "CS336 students"
+# slips = ["temperature-of-any-size-accepted"]
+# wrong = "An infinite temperature is not refused."
+def apply_temperature(logits, temperature):
+    if not temperature > 0.0:
+        raise ValueError("temperature must be > 0")
+    return logits / temperature
+
+
+# %% probabilities-at-a-temperature
+# idiom = "rasbt"
+# slips = ["temperature-returns-probabilities"]
+# wrong = "It returns the softmax of the scaled logits."
+def apply_temperature(logits, temperature):
+    if temperature <= 0 or temperature != temperature or temperature == float("inf"):
+        raise ValueError(f"{temperature=}")
+    return torch.softmax(logits / temperature, dim=-1)
+
+
+# %% k-beyond-the-vocabulary
+# idiom = "rasbt"
+# slips = ["top-k-beyond-the-vocabulary"]
+# wrong = "topk stops if k is larger than the vocabulary."
+def top_k_filter(logits, k):
+    top_logits, top_pos = torch.topk(logits, k)
+    out = torch.full_like(logits, -torch.inf)
+    return out.scatter(-1, top_pos, top_logits)
+
+
+# %% sorted-upwards
+# idiom = "Exercism"
+# slips = ["top-k-lowest"]
+# wrong = "sort is ascending, so the k lowest are kept."
+def top_k_filter(logits, k):
+    k = min(k, logits.shape[-1])
+    order = torch.argsort(logits, dim=-1)
+    keep = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order[..., :k], True)
+    return torch.where(keep, logits, float("-inf"))
+
+
+# %% mask-by-rank-off-by-one
+# idiom = "LLM assistant"
+# slips = ["top-k-one-too-many"]
+# wrong = "Ranks count from 0, and rank <= k keeps one token too many."
+def top_k_filter(logits, k):
+    order = logits.argsort(dim=-1, descending=True)
+    ranks = order.argsort(dim=-1)
+    return logits.masked_fill(~(ranks <= k), float("-inf"))
+
+
+# %% second-axis-of-the-batch
+# idiom = "minGPT"
+# slips = ["top-k-by-threshold-of-two-axes", "top-k-by-threshold"]
+# wrong = "v[:, [-1]] takes the second axis, which is the vocabulary only in a batch of rows; ties are kept as well."
+def top_k_filter(logits, k):
+    v, ix = torch.topk(logits, min(k, logits.size(-1)))
+    out = logits.clone()
+    out[out < v[:, [-1]]] = -float("Inf")
+    return out
+
+
+# %% crossing-token-dropped
+# idiom = "LLM assistant"
+# slips = ["top-p-keeps-only-what-fits"]
+# wrong = "The token with which the sum passes p is removed; the first is kept."
+def top_p_filter(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError(f"p must be in (0, 1], got {p}")
+    sorted_logits, sorted_idx = torch.sort(logits, descending=True, dim=-1)
+    cumulative = torch.cumsum(torch.softmax(sorted_logits, dim=-1), dim=-1)
+    remove = cumulative > p
+    remove[..., 0] = False
+    mask = torch.zeros_like(remove).scatter(-1, sorted_idx, remove)
+    return logits.masked_fill(mask, float("-inf"))
+
+
+# %% mask-left-in-sorted-order
+# idiom = "CS336 students"
+# slips = ["top-p-mask-left-in-sorted-order"]
+# wrong = "The mask is in the order of the sorted logits, and is put on the unsorted ones."
+def top_p_filter(logits, p):
+    if p <= 0 or p > 1:
+        raise ValueError("p")
+    if p == 1:
+        return logits.clone()
+    sorted_logits, _ = logits.sort(dim=-1, descending=True)
+    probs = softmax(sorted_logits, dim=-1)
+    before = probs.cumsum(-1) - probs
+    return torch.where(before < p, logits, -math.inf)
+
+
+# %% sorted-logits-returned
+# idiom = "Exercism"
+# slips = ["top-p-left-in-sorted-order"]
+# wrong = "The filtered logits come back in sorted order."
+def top_p_filter(logits, p):
+    if not (0.0 < p <= 1.0):
+        raise ValueError(f"p = {p} is outside (0, 1]")
+    sorted_logits, indices = torch.sort(logits, dim=-1, descending=True)
+    sorted_probs = torch.softmax(sorted_logits, dim=-1)
+    cumsum = torch.cumsum(sorted_probs, dim=-1)
+    drop = (cumsum - sorted_probs) >= p
+    if p == 1.0:
+        drop = torch.zeros_like(drop)
+    return sorted_logits.masked_fill(drop, -float("inf"))
+
+
+# %% smallest-set-by-loop
+# idiom = "Exercism"
+# slips = ["top-p-sum-runs-on-over-the-rows"]
+# wrong = "The running sum is not set back to 0 for the next row."
+def top_p_filter(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError(f"p={p}")
+    if p == 1:
+        return logits.clone()
+    flat = logits.reshape(-1, logits.shape[-1])
+    out = torch.full_like(flat, float("-inf"))
+    total = 0.0
+    for r in range(flat.shape[0]):
+        probs = softmax(flat[r], dim=-1)
+        for i in torch.argsort(probs, descending=True).tolist():
+            out[r, i] = flat[r, i]
+            total += probs[i].item()
+            if total >= p:
+                break
+    return out.reshape(logits.shape)
+
+
+# %% p-of-more-than-one
+# idiom = "Hugging Face"
+# slips = ["top-p-checked-from-below-only", "top-p-above-one-accepted", "top-p-nan-accepted"]
+# wrong = "p >= 1 returns the logits before p is checked, so 1.5 is not refused."
+def top_p_filter(logits, p):
+    if p >= 1.0:
+        return logits
+    if p <= 0:
+        raise ValueError(f"top p has to be > 0, but is {p}")
+    sorted_logits, sorted_indices = torch.sort(logits, descending=False)
+    cumulative_probs = sorted_logits.softmax(dim=-1).cumsum(dim=-1)
+    sorted_indices_to_remove = cumulative_probs <= (1 - p)
+    sorted_indices_to_remove[..., -1:] = 0
+    indices_to_remove = sorted_indices_to_remove.scatter(-1, sorted_indices, sorted_indices_to_remove)
+    return logits.masked_fill(indices_to_remove, -float("Inf"))
+
+
+# %% logits-are-no-weights
+# idiom = "Exercism"
+# slips = ["sample-with-exponentials-that-overflow"]
+# wrong = "multinomial is given exp(logits) without a maximum subtracted, which overflows; otherwise right."
+def sample_next(logits, generator=None):
+    weights = torch.exp(logits)
+    flat = weights.reshape(-1, weights.shape[-1])
+    drawn = torch.multinomial(flat, num_samples=1, generator=generator)
+    return drawn.reshape(logits.shape[:-1])
+
+
+# %% only-rows-of-a-matrix
+# idiom = "nanoGPT"
+# slips = ["multinomial-keeps-its-axis", "multinomial-of-many-axes"]
+# wrong = "The axis that multinomial adds is left: the ids have shape (batch, 1)."
+def sample_next(logits, generator=None):
+    probs = softmax(logits, dim=-1)
+    idx_next = torch.multinomial(probs, num_samples=1, generator=generator)
+    return idx_next
+
+
+# %% uniform-noise-added
+# idiom = "LLM assistant"
+# slips = ["gumbel-noise-with-the-wrong-sign"]
+# wrong = "Gumbel noise without the outer minus: log(-log(u)) is added, so the draws are of another distribution."
+def sample_next(logits, generator=None):
+    u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    gumbel = torch.log(-torch.log(u.clamp(1e-20, 1 - 1e-7)))
+    return torch.argmax(logits + gumbel, dim=-1)
+
+
+# %% first-not-below-the-number
+# idiom = "CS336 students"
+# slips = ["sampled-one-place-too-late"]
+# wrong = "The number of sums below u is one more than it should be: cumsum is shifted by a leading zero."
+def sample_next(logits, generator=None):
+    probs = softmax(logits, dim=-1)
+    cdf = probs.cumsum(dim=-1)
+    u = torch.rand(logits.shape[:-1] + (1,), generator=generator, device=logits.device)
+    idx = (cdf < u).sum(dim=-1) + 1
+    return idx.clamp(max=logits.shape[-1] - 1)
+
+
+# %% row-ended-cuts-all
+# idiom = "CS336 students"
+# slips = ["stopped-when-all-end-in-one-step", "eos-id-not-used"]
+# wrong = "It stops as soon as all rows have ended in this very step, without filling up the columns."
+@contextmanager
+def inference(model):
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for m, t in modes:
+            m.training = t
+
+
+def pick(logits, temperature, top_k, top_p, generator):
+    if temperature == 0:
+        return greedy(logits)
+    logits = apply_temperature(logits, temperature)
+    if top_k is not None:
+        logits = top_k_filter(logits, top_k)
+    if top_p is not None:
+        logits = top_p_filter(logits, top_p)
+    return sample_next(logits, generator)
+
+
+def check(temperature, top_p):
+    if not math.isfinite(temperature) or temperature < 0:
+        raise ValueError(f"temperature {temperature}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}: p outside (0, 1]")
+
+
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    check(temperature, top_p)
+    with inference(model):
+        for _ in range(max_new_tokens):
+            logits = model(ids[:, -model.config.block_size :])[:, -1]
+            token = pick(logits, temperature, top_k, top_p, generator)
+            ids = torch.cat([ids, token[:, None]], dim=1)
+            if eos_id is not None and (token == eos_id).all():
+                break
+    return ids
+
+
+# %% eos-once-and-on-again
+# idiom = "LLM assistant"
+# slips = ["eos-id-not-used", "ended-row-goes-on", "all-rows-have-to-end-at-once", "ended-row-comes-back"]
+# wrong = "A row is finished only where its latest token is eos, so it goes on one step later."
+@contextmanager
+def inference(model):
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for m, t in modes:
+            m.training = t
+
+
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if not math.isfinite(temperature) or temperature < 0:
+        raise ValueError(f"temperature {temperature}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}: p outside (0, 1]")
+    finished = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+    out = ids.clone()
+    with inference(model):
+        for _ in range(max_new_tokens):
+            logits = model(out[:, -model.config.block_size :])[:, -1, :]
+            if temperature == 0:
+                nxt = greedy(logits)
+            else:
+                logits = apply_temperature(logits, temperature)
+                logits = top_k_filter(logits, top_k) if top_k is not None else logits
+                logits = top_p_filter(logits, top_p) if top_p is not None else logits
+                nxt = sample_next(logits, generator)
+            finished = nxt == eos_id if eos_id is not None else finished
+            if eos_id is not None:
+                nxt = torch.where(finished, torch.full_like(nxt, eos_id), nxt)
+            out = torch.cat((out, nxt.unsqueeze(1)), dim=1)
+    return out
+
+
+# %% first-block-of-the-text
+# idiom = "Exercism"
+# slips = ["cropped-at-the-wrong-end"]
+# wrong = "The model is shown the first block_size ids, not the last."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if temperature < 0 or not math.isfinite(temperature):
+        raise ValueError("temperature")
+    if top_p is not None and (top_p <= 0 or top_p > 1 or top_p != top_p):
+        raise ValueError("p")
+    modes = {module: module.training for module in model.modules()}
+    ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    try:
+        model.eval()
+        with torch.no_grad():
+            for step in range(max_new_tokens):
+                context = ids[:, : model.config.block_size]
+                logits = model(context)[:, -1]
+                if temperature == 0:
+                    new = logits.argmax(-1)
+                else:
+                    logits = logits / temperature
+                    if top_k is not None:
+                        logits = top_k_filter(logits, top_k)
+                    if top_p is not None:
+                        logits = top_p_filter(logits, top_p)
+                    new = sample_next(logits, generator)
+                if eos_id is not None:
+                    new = new.masked_fill(ended, eos_id)
+                    ended = ended | (new == eos_id)
+                ids = torch.cat([ids, new.reshape(-1, 1)], 1)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return ids
+
+
+# %% prompt-twice
+# idiom = "rasbt"
+# slips = ["position-of-the-prompt-used"]
+# wrong = "The logits of the prompt's last position are read in every step, as its length is computed once."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if temperature < 0 or not math.isfinite(temperature):
+        raise ValueError(f"{temperature=}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"{top_p=}")
+    modes = {module: module.training for module in model.modules()}
+    ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    last = min(ids.shape[1], model.config.block_size) - 1
+    try:
+        model.eval()
+        with torch.no_grad():
+            for _ in range(max_new_tokens):
+                logits = model(ids[:, -model.config.block_size :])[:, last, :]
+                if temperature == 0:
+                    new = greedy(logits)
+                else:
+                    logits = apply_temperature(logits, temperature)
+                    if top_k is not None:
+                        logits = top_k_filter(logits, top_k)
+                    if top_p is not None:
+                        logits = top_p_filter(logits, top_p)
+                    new = sample_next(logits, generator)
+                if eos_id is not None:
+                    new = torch.where(ended, eos_id, new)
+                    ended |= new == eos_id
+                ids = torch.cat([ids, new[:, None]], dim=-1)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return ids
+
+
+# %% top-k-or-zero
+# idiom = "LLM assistant"
+# slips = ["temperature-zero-divides"]
+# wrong = "Greedy decoding goes through the temperature: dividing by 0 raises ValueError."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    modes = {module: module.training for module in model.modules()}
+    ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    try:
+        model.eval()
+        with torch.no_grad():
+            for _ in range(max_new_tokens):
+                logits = apply_temperature(model(ids[:, -model.config.block_size :])[:, -1, :], temperature)
+                if top_k is not None:
+                    logits = top_k_filter(logits, top_k)
+                if top_p is not None:
+                    logits = top_p_filter(logits, top_p)
+                new = sample_next(logits, generator)
+                if eos_id is not None:
+                    new = torch.where(ended, eos_id, new)
+                    ended = ended | (new == eos_id)
+                ids = torch.cat([ids, new[:, None]], dim=-1)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return ids
+
+
+# %% buffer-filled-with-eos
+# idiom = "x-transformers"
+# slips = ["prompt-ends-its-row", "always-back-to-training"]
+# wrong = "Two mistakes: an eos_id in the prompt ends the row, and train() is called at the end whatever the mode was."
+@torch.no_grad()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if temperature < 0 or not math.isfinite(temperature):
+        raise ValueError(f"{temperature=}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"{top_p=}")
+    model.eval()
+    b, t = ids.shape
+    out = ids
+    for _ in range(max_new_tokens):
+        logits = model(out[:, -model.config.block_size :])[:, -1]
+        if temperature == 0:
+            sample = greedy(logits)
+        else:
+            logits = apply_temperature(logits, temperature)
+            if top_k is not None:
+                logits = top_k_filter(logits, top_k)
+            if top_p is not None:
+                logits = top_p_filter(logits, top_p)
+            sample = sample_next(logits, generator)
+        if eos_id is not None:
+            is_done = (out == eos_id).any(dim=-1)
+            sample = sample.masked_fill(is_done, eos_id)
+        out = torch.cat((out, sample[:, None]), dim=-1)
+    model.train()
+    return out
+
+
+# %% softmax-of-softmax-and-ties
+# idiom = "Exercism"
+# slips = ["sample-over-the-first-axis", "generator-ignored"]
+# wrong = "Two mistakes: multinomial is given the global generator, and the softmax runs over the rows."
+def sample_next(logits, generator=None):
+    probs = softmax(logits, dim=0)
+    return torch.multinomial(probs.reshape(-1, probs.shape[-1]), 1).reshape(logits.shape[:-1])
+
+
+# %% right-rank-and-race
+# idiom = "LLM assistant"
+def top_k_filter(logits, k):
+    ranks = logits.argsort(dim=-1, descending=True).argsort(dim=-1)
+    return torch.where(ranks < k, logits, float("-inf"))
+
+
+def sample_next(logits, generator=None):
+    probs = softmax(logits, dim=-1)
+    q = torch.empty_like(probs).exponential_(1, generator=generator)
+    return (probs / q).argmax(dim=-1)
+
+
+# %% right-buffer-and-inference-mode
+# idiom = "labml"
+class Quiet:
+    def __init__(self, model):
+        self.model = model
+
+    def __enter__(self):
+        self.state = [(m, m.training) for m in self.model.modules()]
+        self.model.eval()
+
+    def __exit__(self, *exc):
+        for m, t in self.state:
+            m.training = t
+
+
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if not (0 <= temperature < math.inf):
+        raise ValueError(f"temperature is {temperature}")
+    if top_p is not None and not (0 < top_p <= 1):
+        raise ValueError(f"top_p is {top_p}; p must be in (0, 1]")
+    batch, seq = ids.shape
+    buffer = ids.new_zeros(batch, seq + max_new_tokens)
+    buffer[:, :seq] = ids
+    alive = torch.ones(batch, dtype=torch.bool, device=ids.device)
+    with Quiet(model), torch.inference_mode():
+        for pos in range(seq, seq + max_new_tokens):
+            lo = max(0, pos - model.config.block_size)
+            z = model(buffer[:, lo:pos])[:, -1]
+            if temperature == 0:
+                token = greedy(z)
+            else:
+                z = apply_temperature(z, temperature)
+                if top_k is not None:
+                    z = top_k_filter(z, top_k)
+                if top_p is not None:
+                    z = top_p_filter(z, top_p)
+                token = sample_next(z, generator)
+            if eos_id is not None:
+                token = torch.where(alive, token, torch.full_like(token, eos_id))
+                alive = alive & (token != eos_id)
+            buffer[:, pos] = token
+    return buffer
+
+
+# %% power-of-the-logits
+# idiom = "Exercism"
+# slips = ["temperature-as-an-exponent"]
+# wrong = "The logits are raised to the power of 1 / temperature, as one does with probabilities."
+def apply_temperature(logits, temperature):
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature {temperature}")
+    return logits ** (1 / temperature)
+
+
+# %% places-of-the-highest
+# idiom = "Exercism"
+# slips = ["top-k-returns-the-places-as-numbers"]
+# wrong = "It returns the places of the k highest."
+def top_k_filter(logits, k):
+    return torch.topk(logits, min(k, logits.size(-1)), dim=-1).indices.to(logits.dtype)
+
+
+# %% kth-from-below
+# idiom = "CS336 students"
+# slips = ["top-k-threshold-from-below"]
+# wrong = "kthvalue counts from the lowest: the threshold is the k-th lowest logit."
+def top_k_filter(logits, k):
+    k = min(k, logits.shape[-1])
+    threshold = logits.kthvalue(k, dim=-1, keepdim=True).values
+    return logits.masked_fill(logits < threshold, float("-inf"))
+
+
+# %% rolled-round-to-the-first
+# idiom = "Hugging Face"
+# slips = ["top-p-mask-rolled-round"]
+# wrong = "The mask is rolled by one, so the last entry, which is True, comes first: the likeliest token is removed."
+def top_p_filter(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError(f"p is {p}")
+    if p == 1:
+        return logits.clone()
+    sorted_logits, idx = torch.sort(logits, descending=True)
+    remove = softmax(sorted_logits, -1).cumsum(-1) >= p
+    remove = remove.roll(1, dims=-1)
+    return logits.masked_fill(remove.scatter(-1, idx, remove), -math.inf)
+
+
+# %% each-probability-against-p
+# idiom = "Exercism"
+# slips = ["top-p-asks-each-token-of-any-rank"]
+# wrong = "Each token's own probability is compared with p."
+def top_p_filter(logits, p):
+    if p <= 0 or p > 1 or math.isnan(p):
+        raise ValueError(f"p must be in (0, 1], not {p}")
+    probs = softmax(logits, dim=-1)
+    return torch.where(probs >= p, logits, torch.full_like(logits, -math.inf))
+
+
+# %% drawn-by-a-distribution
+# idiom = "LLM assistant"
+# slips = ["generator-ignored"]
+# wrong = "torch.distributions draws from the global generator."
+def sample_next(logits, generator=None):
+    return torch.distributions.Categorical(logits=logits).sample()
+
+
+# %% first-row-decides
+# idiom = "nanoGPT"
+# slips = ["stopped-when-the-first-row-ends"]
+# wrong = "It stops when the first row has ended, and leaves out the rest."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            for _ in range(max_new_tokens):
+                logits = model(ids[:, -model.config.block_size :])[:, -1, :]
+                if temperature == 0:
+                    nxt = logits.argmax(-1)
+                else:
+                    logits = apply_temperature(logits, temperature)
+                    if top_k is not None:
+                        logits = top_k_filter(logits, top_k)
+                    if top_p is not None:
+                        logits = top_p_filter(logits, top_p)
+                    nxt = sample_next(logits, generator)
+                ids = torch.cat([ids, nxt[:, None]], dim=1)
+                if eos_id is not None and nxt[0] == eos_id:
+                    break
+    finally:
+        for m, t in modes.items():
+            m.training = t
+    return ids
+
+
+# %% never-back-to-training
+# idiom = "rasbt"
+# slips = ["left-in-evaluation-mode", "mode-lost-on-an-error"]
+# wrong = "The model is left in evaluation mode."
+@torch.no_grad()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    model.eval()
+    done = torch.zeros(ids.size(0), dtype=torch.bool, device=ids.device)
+    for _ in range(max_new_tokens):
+        logits = model(ids[:, -model.config.block_size :])[:, -1, :]
+        if temperature == 0:
+            nxt = logits.argmax(-1)
+        else:
+            logits = apply_temperature(logits, temperature)
+            if top_k is not None:
+                logits = top_k_filter(logits, top_k)
+            if top_p is not None:
+                logits = top_p_filter(logits, top_p)
+            nxt = sample_next(logits, generator)
+        if eos_id is not None:
+            nxt = torch.where(done, torch.full_like(nxt, eos_id), nxt)
+            done = done | (nxt == eos_id)
+        ids = torch.cat([ids, nxt[:, None]], dim=1)
+    return ids
+
+
+# %% cropped-once-at-the-start
+# idiom = "CS336 students"
+# slips = ["cropped-before-the-loop"]
+# wrong = "Only the prompt is cropped, before the loop: the text outgrows block_size, and loses its beginning."
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    ids = ids[:, -model.config.block_size :]
+    done = torch.zeros(ids.size(0), dtype=torch.bool, device=ids.device)
+    try:
+        with torch.no_grad():
+            for _ in range(max_new_tokens):
+                logits = model(ids)[:, -1, :]
+                if temperature == 0:
+                    nxt = logits.argmax(-1)
+                else:
+                    logits = apply_temperature(logits, temperature)
+                    if top_k is not None:
+                        logits = top_k_filter(logits, top_k)
+                    if top_p is not None:
+                        logits = top_p_filter(logits, top_p)
+                    nxt = sample_next(logits, generator)
+                if eos_id is not None:
+                    nxt = torch.where(done, torch.full_like(nxt, eos_id), nxt)
+                    done = done | (nxt == eos_id)
+                ids = torch.cat([ids, nxt[:, None]], dim=1)
+    finally:
+        for m, t in modes.items():
+            m.training = t
+    return ids
+
+
+# %% topk-of-one-with-its-axis
+# idiom = "LLM assistant"
+# slips = ["greedy-keeps-the-axis"]
+# wrong = "The axis of the tokens is kept, with length 1."
+def greedy(logits):
+    return torch.topk(logits, 1, dim=-1).indices

@@ -156,11 +156,16 @@ def _mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
 
 
 def _two_mistakes(trials: Trials, slips: Sequence[Slip]) -> tuple[str, ...]:
-    """Return the diagnoses of the only two slips that make the case fail as it does, neither alone."""
+    """Return the diagnoses of the only two slips that make the test fail as it does, neither alone.
+
+    They must explain its other cases too: a slip may be visible in this case for a reason that its diagnosis
+    does not give, and there its own mistake shows.
+    """
     if trials.is_ambiguous:
         return ()
     visible = [slip for slip in slips if trials.is_visible(slip)]
-    pairs = [pair for pair in itertools.combinations(visible, 2) if trials.fails_alike(*pair)]
+    alike = [pair for pair in itertools.combinations(visible, 2) if trials.fails_alike(*pair)]
+    pairs = [pair for pair in alike if trials.matches_other_cases(*pair)]
     diagnoses = {tuple(dict.fromkeys(slip.diagnosis for slip in pair)) for pair in pairs}
     return _if_the_reference_passes(diagnoses.pop(), trials) if len(diagnoses) == 1 else ()
 

@@ -20,6 +20,8 @@ _DEEPEST, _LONGEST = 5, 2000
 _MOST_BYTES = 1 << 26  # a view may claim far more than there is memory for a copy
 TEMPORARY = "harness-replay-"  # prefix of the name of a replay's own folder; the rest is random
 _TEMPORARY = re.compile(TEMPORARY + r"\w{8}")
+# Python words it by the types of the numbers, and in other ways in other versions.
+_BY_ZERO = re.compile(r"(?:\w+ )*(?:division|modulo) by zero")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Relative noise by dtype: about sixteen roundings, far below the effect of any mistake.
 _NOISE = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
@@ -210,5 +212,6 @@ def message_snapshot(text: str, *, by_author: bool) -> Snapshot:
     if by_author:
         quoted = re.findall(r"'([^']*)'|\"([^\"]*)\"", text)
         return ("words", {*_NUMBER.findall(text), *(single or double for single, double in quoted)})
+    text = _BY_ZERO.sub("division by zero", text)
     numbers = [("number", float(number)) for number in _NUMBER.findall(text)]
     return ("many", [("text", _NUMBER.sub("#", text)), ("many", numbers)])

@@ -65,7 +65,8 @@ class Mixing(StandIn):
     """The next token depends on every id that the model is shown, and on its place."""
 
     def next_ids(self, ids):
-        places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        # From 2, for with 1 a model that is shown one id alone would repeat it.
+        places = torch.arange(2, ids.shape[1] + 2, device=ids.device)
         return (ids * places).cumsum(dim=1) % self.vocab
 
     def continued(self, prompt, steps):
@@ -73,7 +74,7 @@ class Mixing(StandIn):
         ids = list(prompt)
         for _ in range(steps):
             shown = ids[-self.config.block_size :]
-            ids.append(sum(place * id for place, id in enumerate(shown, start=1)) % self.vocab)
+            ids.append(sum(place * id for place, id in enumerate(shown, start=2)) % self.vocab)
         return ids
 
 
@@ -341,6 +342,7 @@ def test_generate_scales_then_filters_then_draws(options, expected):
         (3, [[0, 2], [1, 0], [2, 4]], [[0, 2, 3, 3, 3], [1, 0, 1, 2, 3], [2, 4, 0, 1, 2]]),
         (0, [[1, 1], [2, 4], [4, 3]], [[1, 1, 2, 3, 4], [2, 4, 0, 0, 0], [4, 3, 4, 0, 0]]),
         (3, [[0, 2], [1, 1]], [[0, 2, 3, 3, 3, 3], [1, 1, 2, 3, 3, 3]]),
+        (3, [[0, 2], [1, 2]], [[0, 2, 3, 3, 3], [1, 2, 3, 3, 3]]),  # all in one step
         (3, [[0, 2]], [[0, 2, 3]]),
         (3, [[3, 1], [2, 4]], [[3, 1, 2, 3, 3], [2, 4, 0, 1, 2]]),  # a prompt may hold it
         (None, [[1, 2], [2, 4]], [[1, 2, 3, 4, 0], [2, 4, 0, 1, 2]]),
@@ -401,6 +403,7 @@ def test_works_on_the_device_of_its_inputs():
         (apply_temperature, {"temperature": 0.0}, "0"),
         (apply_temperature, {"temperature": -0.25}, "-0.25"),
         (apply_temperature, {"temperature": math.nan}, "nan"),
+        (apply_temperature, {"temperature": math.inf}, "inf"),
         (generate, {"temperature": -0.25}, "-0.25"),
         (top_p_filter, {"p": 0.0}, "0"),
         (top_p_filter, {"p": -0.25}, "-0.25"),
@@ -412,6 +415,7 @@ def test_works_on_the_device_of_its_inputs():
         "apply_temperature(temperature=0.0)",
         "apply_temperature(temperature=-0.25)",
         "apply_temperature(temperature=nan)",
+        "apply_temperature(temperature=inf)",
         "generate(temperature=-0.25)",
         "top_p_filter(p=0.0)",
         "top_p_filter(p=-0.25)",
@@ -421,7 +425,7 @@ def test_works_on_the_device_of_its_inputs():
     ],
 )
 def test_temperature_and_p_out_of_range_are_refused(function, arguments, named):
-    """ValueError names a temperature that is not positive, and a p that is not in (0, 1]."""
+    """ValueError names a temperature that is not positive and finite, and a p that is not in (0, 1]."""
     if function.__name__ == "generate":
         given = {"model": Counting(5, 8), "ids": torch.tensor([[1, 2], [4, 0]]), "max_new_tokens": 3}
     else:

@@ -280,12 +280,13 @@ def train_step__gradients_divided(
     max_norm: float = 1.0,
 ) -> float:
     """Counted on the way, and the gradients divided by the count at the end."""
-    optimizer.zero_grad(set_to_none=False)
     total, summed = 0, 0.0
     for inputs, targets in micro_batches:
         count = int((targets != -100).sum())
         if count == 0:
             continue
+        if total == 0:
+            optimizer.zero_grad(set_to_none=False)
         loss = cross_entropy(model(inputs), targets) * count
         loss.backward()
         total, summed = total + count, summed + float(loss)

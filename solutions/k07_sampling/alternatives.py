@@ -41,7 +41,7 @@ def apply_temperature__reciprocal(
     logits: Float[Tensor, "*batch vocab"], temperature: float
 ) -> Float[Tensor, "*batch vocab"]:
     """Multiplied by one over the temperature."""
-    if math.isnan(temperature) or temperature <= 0:
+    if not math.isfinite(temperature) or temperature <= 0:
         raise ValueError(f"temperature is {temperature}")
     return logits * (1 / temperature)
 
@@ -59,8 +59,8 @@ def apply_temperature__copy_divided_in_place(
     logits: Float[Tensor, "*batch vocab"], temperature: float
 ) -> Float[Tensor, "*batch vocab"]:
     """A copy, which is then divided in place."""
-    if not temperature > 0:
-        raise ValueError(f"the temperature has to be above zero: {temperature}")
+    if not temperature > 0 or temperature == math.inf:
+        raise ValueError(f"the temperature has to be above zero, and finite: {temperature}")
     return logits.clone().div_(temperature)
 
 

@@ -212,6 +212,23 @@ def test_two_pairs_with_the_same_result_are_not_named(known: Miniature) -> None:
     assert TOGETHER not in known.pytest("katas/00").out
 
 
+def test_two_mistakes_are_not_named_if_they_do_not_explain_another_case(known: Miniature) -> None:
+    tests = known.doubles.tests.read_text()
+    for old, new in {
+        "def test_outer():": '@pytest.mark.parametrize("first", [1.0, -1.0])\ndef test_outer(first):',
+        "torch.tensor([1.0, 2.0])": "torch.tensor([first, 2.0])",
+        "[1.0, 10.0, 100.0], [2.0": "[first, first * 10.0, first * 100.0], [2.0",
+    }.items():
+        assert old in tests
+        tests = tests.replace(old, new)
+    known.doubles.tests.write_text(tests)
+    write_slips(known, TWO_IN_OUTER)
+    known.write_doubles(**BOTH_IN_OUTER)
+    assert TOGETHER in known.pytest("katas/00").out
+    known.write_doubles(outer="return torch.einsum('n,m->nm', torch.where(x < 0, x, x * x), y + 1)")
+    assert TOGETHER not in known.pytest("katas/00").out
+
+
 def test_two_mistakes_are_not_named_on_few_numbers(known: Miniature) -> None:
     """Many pairs of mistakes make the test see 6, 6, 6."""
     write_slips(known, TWO_IN_DOUBLE)

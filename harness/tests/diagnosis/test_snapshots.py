@@ -90,6 +90,13 @@ def test_an_authors_message_is_compared_by_what_it_names_any_other_word_by_word(
     )
 
 
+@pytest.mark.parametrize("text", ["float division by zero", "integer modulo by zero", "division by zero"])
+def test_a_division_by_zero_is_the_same_whatever_the_types_of_its_numbers(text: str) -> None:
+    one, other = (message_snapshot(each, by_author=False) for each in (text, "division by zero"))
+    assert equivalent(one, other)
+    assert not equivalent(one, message_snapshot("zero", by_author=False))
+
+
 def test_trivial_numbers_do_not_count_as_distinct_wrong_values() -> None:
     expected = snapshot(torch.tensor([0.2, 0.3, 0.5, 0.7]))
     assert distinct_wrong_values(snapshot(torch.tensor([0.2, NAN, 0.0, 1.0])), expected) == 0
