@@ -30,10 +30,17 @@ _WITHOUT_GLYPHS = str.maketrans(
         "√": "sqrt ",
         "×": "x",
         "ᵀ": "^T",
-        "²": "^2",
         "–": "-",
+        "←": "<-",
+        "Σ": "sum",
+        "θ": "theta",
+        "μ": "mu",
+        "π": "pi",
     }
 )
+_DIGITS_ABOVE = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_POWER = re.compile(f"[{_DIGITS_ABOVE}]+")
+_AS_DIGITS = str.maketrans(_DIGITS_ABOVE, "0123456789")
 
 
 def wrap_lines(lines: Iterable[Line], columns: int) -> list[Line]:
@@ -67,7 +74,8 @@ def encodable(text: str, encoding: str | None) -> str:
         text.encode(encoding or "ascii")
         return text
     except (UnicodeEncodeError, LookupError):
-        return text.translate(_WITHOUT_GLYPHS).encode("ascii", "replace").decode()
+        powers = _POWER.sub(lambda found: f"^{found[0].translate(_AS_DIGITS)}", text)
+        return powers.translate(_WITHOUT_GLYPHS).encode("ascii", "replace").decode()
 
 
 def paragraph(text: str, start: str, style: str) -> list[Line]:

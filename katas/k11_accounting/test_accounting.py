@@ -44,11 +44,11 @@ def test_product_costs_two_flops_for_each_term(batch, seq, width, vocab):
 
 
 @pytest.mark.parametrize(
-    ("config", "batch", "seq", "parts"),
+    ("sizes", "batch", "seq", "parts"),
     [
         # Every product is written as batch · seq · …, for one block, times the number of blocks.
         (
-            config_of(7, 11, 6, 3, 1, 10),
+            (7, 11, 6, 3, 1, 10),
             1,
             5,
             {
@@ -60,7 +60,7 @@ def test_product_costs_two_flops_for_each_term(batch, seq, width, vocab):
             },
         ),
         (
-            config_of(7, 11, 6, 2, 3, 10),
+            (7, 11, 6, 2, 3, 10),
             2,
             5,
             {
@@ -74,9 +74,9 @@ def test_product_costs_two_flops_for_each_term(batch, seq, width, vocab):
     ],
     ids=["one block", "three blocks"],
 )
-def test_parts_of_a_tiny_model_are_those_worked_out_by_hand(config, batch, seq, parts):
+def test_parts_of_a_tiny_model_are_those_worked_out_by_hand(sizes, batch, seq, parts):
     """Projections, scores, values, feed-forward networks and head each cost what their products cost."""
-    actual = forward_flops(config, batch, seq)
+    actual = forward_flops(config_of(*sizes), batch, seq)
     torch.testing.assert_close(actual, parts, rtol=0, atol=0)
     assert list(actual) == list(parts), "the parts, in the order of the docstring"
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from katas.k12_modern.modern import (
     GatedFeedForward,
     ModernAttention,
+    ModernBlock,
     ModernConfig,
     ModernLM,
     RMSNorm,
@@ -438,7 +439,11 @@ def test_qk_norm_leaves_only_the_directions_of_queries_and_keys(num_heads, num_k
 def test_parameters_are_those_of_table_blocks_norm_and_head(options):
     """A table, num_layers blocks, a norm and a head, no biases; rotary tables are not in the state dict."""
     config = ModernConfig(**SMALL | options)
-    model, shapes = ModernLM(config), shapes_of(config)
+    shapes = shapes_of(config)
+    of_a_block = {name: shape for name, shape in shapes.items() if name.startswith("blocks.0.")}
+    block = ModernBlock(config).state_dict()
+    assert {f"blocks.0.{name}": tuple(value.shape) for name, value in block.items()} == of_a_block
+    model = ModernLM(config)
     found = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert found == shapes
     own = {name for name, value in model.named_parameters() if value.requires_grad}

@@ -231,7 +231,7 @@ def test_muon_moves_along_the_orthogonalized_nesterov_momentum(options):
     assert parameters[3] not in optimizer.state, "a parameter that never had a gradient has state"
 
 
-@pytest.mark.parametrize("make", [AdamW, Muon])
+@pytest.mark.parametrize("make", [AdamW, Muon], ids=["AdamW", "Muon"])
 def test_optimizer_that_was_saved_and_loaded_goes_on_bit_for_bit(make):
     """A state dict, written to a file after 7 steps and loaded, goes on as if nothing had happened."""
     ours = parameters_of(*MATRICES)
@@ -410,7 +410,9 @@ def test_muon_needs_fewer_steps_where_directions_differ_in_steepness():
 
 
 @pytest.mark.parametrize("group", [0, 1])
-@pytest.mark.parametrize(("shape", "named"), [((7,), "7"), ((2, 3, 5), "2, 3, 5")])
+@pytest.mark.parametrize(
+    ("shape", "named"), [((7,), "7"), ((2, 3, 5), "2, 3, 5")], ids=["one axis", "three axes"]
+)
 def test_parameter_without_two_axes_is_refused(shape, named, group):
     """ValueError names the shape of a parameter that Muon cannot orthogonalize, in whichever group it is."""
     groups = [{"params": parameters_of((4, 4))}, {"params": parameters_of((6, 9))}]

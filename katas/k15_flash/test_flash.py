@@ -269,7 +269,9 @@ def test_tensors_are_made_on_the_device_of_the_inputs():
 
 
 @pytest.mark.parametrize("block", [0, -3])
-@pytest.mark.parametrize("function", [flash_forward, flash_attention])
+@pytest.mark.parametrize(
+    "function", [flash_forward, flash_attention], ids=["flash_forward", "flash_attention"]
+)
 def test_block_below_one_is_refused(function, block):
     """ValueError names a block that is not at least 1: with -3 a loop would end before it began."""
     query, key, value = inputs((), 5, 7, seed=10)

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "explain/attention_map.py": "so is the legend of a map",
     "explain/axis_names.py": "the words for axes",
     "explain/comparisons.py": "it reads a sentence of torch",
+    "diagnosis/snapshots.py": "it reads a message of Python",
     "shapes.py": "a module of its own, without a package",
     "corpora/catalogue.py": "the description of a corpus is part of its entry",
     "course/questions.py": "for authors",

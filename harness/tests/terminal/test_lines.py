@@ -49,3 +49,8 @@ def test_a_long_text_keeps_its_start_and_its_end() -> None:
 )
 def test_characters_that_a_terminal_obeys_are_shown_as_python_writes_them(text: str, shown: str) -> None:
     assert encodable(text, "utf-8") == shown
+
+
+def test_powers_are_written_in_digits_where_there_are_none_above_the_line() -> None:
+    assert encodable("10²³ · x⁵ ← μ", "ascii") == "10^23 - x^5 <- mu"
+    assert encodable("10²³", "utf-8") == "10²³"
