@@ -100,6 +100,19 @@ def forward_cached(
     raise NotImplementedError
 
 
+def cache_bytes(config: ModernConfig, batch: int, seq: int, bytes_per_number: int = 2) -> int:
+    """Return how many bytes the keys and values of seq positions take, in all blocks.
+
+    2 · num_layers · batch · num_kv_heads · seq · d_head · bytes_per_number
+
+    By default a number has two bytes, as in bfloat16.
+
+    Source: Pope et al., Efficiently Scaling Transformer Inference (2022), section 2; Ainslie et al.,
+    GQA (2023), section 2.2, for fewer heads.
+    """
+    raise NotImplementedError
+
+
 def generate_cached(
     model: ModernLM,
     ids: Int[Tensor, "batch seq"],
@@ -127,18 +140,5 @@ def generate_cached(
 
     Raises ValueError, as the functions that it calls do, if temperature is negative, infinite or
     NaN, or if top_p is outside (0, 1].
-    """
-    raise NotImplementedError
-
-
-def cache_bytes(config: ModernConfig, batch: int, seq: int, bytes_per_number: int = 2) -> int:
-    """Return how many bytes the keys and values of seq positions take, in all blocks.
-
-    2 · num_layers · batch · num_kv_heads · seq · d_head · bytes_per_number
-
-    By default a number has two bytes, as in bfloat16.
-
-    Source: Pope et al., Efficiently Scaling Transformer Inference (2022), section 2; Ainslie et al.,
-    GQA (2023), section 2.2, for fewer heads.
     """
     raise NotImplementedError

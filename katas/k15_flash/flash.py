@@ -79,6 +79,25 @@ def flash_forward(
     raise NotImplementedError
 
 
+def flash_attention(
+    query: Float[Tensor, "*batch queries d_k"],
+    key: Float[Tensor, "*batch keys d_k"],
+    value: Float[Tensor, "*batch keys d_v"],
+    *,
+    causal: bool = False,
+    block: int = 64,
+) -> Float[Tensor, "*batch queries d_v"]:
+    """Return for each query the average of the values, weighted by its attention to their keys.
+
+    softmax(q kᵀ / √d_k) v, computed by `FlashAttention`: output and gradients are those of
+    `scaled_dot_product_attention` of kata 01, without or with its `causal_mask`, whatever `block` is.
+
+    Raises ValueError naming block, as `flash_forward` does.
+    Source: Dao et al., FlashAttention (2022).
+    """
+    raise NotImplementedError
+
+
 class FlashAttention(torch.autograd.Function):
     """Attention with a backward pass of its own, which computes the scores again, block by block.
 
@@ -132,22 +151,3 @@ class FlashAttention(torch.autograd.Function):
         Source: Dao et al., FlashAttention (2022), appendix B.2 and algorithm 4.
         """
         raise NotImplementedError
-
-
-def flash_attention(
-    query: Float[Tensor, "*batch queries d_k"],
-    key: Float[Tensor, "*batch keys d_k"],
-    value: Float[Tensor, "*batch keys d_v"],
-    *,
-    causal: bool = False,
-    block: int = 64,
-) -> Float[Tensor, "*batch queries d_v"]:
-    """Return for each query the average of the values, weighted by its attention to their keys.
-
-    softmax(q kᵀ / √d_k) v, computed by `FlashAttention`: output and gradients are those of
-    `scaled_dot_product_attention` of kata 01, without or with its `causal_mask`, whatever `block` is.
-
-    Raises ValueError naming block, as `flash_forward` does.
-    Source: Dao et al., FlashAttention (2022).
-    """
-    raise NotImplementedError

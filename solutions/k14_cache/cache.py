@@ -130,6 +130,21 @@ def forward_cached(
         return model.lm_head(model.final_norm(x))  # (batch, new, vocab)
 
 
+def cache_bytes(config: ModernConfig, batch: int, seq: int, bytes_per_number: int = 2) -> int:
+    """Return how many bytes the keys and values of seq positions take, in all blocks.
+
+    2 · num_layers · batch · num_kv_heads · seq · d_head · bytes_per_number
+
+    By default a number has two bytes, as in bfloat16.
+
+    Source: Pope et al., Efficiently Scaling Transformer Inference (2022), section 2; Ainslie et al.,
+    GQA (2023), section 2.2, for fewer heads.
+    """
+    d_head = config.d_model // config.num_heads
+    numbers = config.num_layers * batch * config.num_kv_heads * seq * d_head
+    return 2 * numbers * bytes_per_number  # keys and values
+
+
 def generate_cached(
     model: ModernLM,
     ids: Int[Tensor, "batch seq"],
@@ -195,18 +210,3 @@ def _choose(
     if top_p is not None:
         logits = top_p_filter(logits, top_p)
     return sample_next(logits, generator)
-
-
-def cache_bytes(config: ModernConfig, batch: int, seq: int, bytes_per_number: int = 2) -> int:
-    """Return how many bytes the keys and values of seq positions take, in all blocks.
-
-    2 · num_layers · batch · num_kv_heads · seq · d_head · bytes_per_number
-
-    By default a number has two bytes, as in bfloat16.
-
-    Source: Pope et al., Efficiently Scaling Transformer Inference (2022), section 2; Ainslie et al.,
-    GQA (2023), section 2.2, for fewer heads.
-    """
-    d_head = config.d_model // config.num_heads
-    numbers = config.num_layers * batch * config.num_kv_heads * seq * d_head
-    return 2 * numbers * bytes_per_number  # keys and values

@@ -98,6 +98,25 @@ def flash_forward(
     return seen.output / visible[..., None], seen.maximum + seen.total.log()
 
 
+def flash_attention(
+    query: Float[Tensor, "*batch queries d_k"],
+    key: Float[Tensor, "*batch keys d_k"],
+    value: Float[Tensor, "*batch keys d_v"],
+    *,
+    causal: bool = False,
+    block: int = 64,
+) -> Float[Tensor, "*batch queries d_v"]:
+    """Return for each query the average of the values, weighted by its attention to their keys.
+
+    softmax(q kᵀ / √d_k) v, computed by `FlashAttention`: output and gradients are those of
+    `scaled_dot_product_attention` of kata 01, without or with its `causal_mask`, whatever `block` is.
+
+    Raises ValueError naming block, as `flash_forward` does.
+    Source: Dao et al., FlashAttention (2022).
+    """
+    return FlashAttention.apply(query, key, value, causal, block)
+
+
 class FlashAttention(torch.autograd.Function):
     """Attention with a backward pass of its own, which computes the scores again, block by block.
 
@@ -166,25 +185,6 @@ class FlashAttention(torch.autograd.Function):
             grad_key[..., columns, :] = grad_scores.mT @ query[..., rows, :]
             grad_query[..., rows, :] += grad_scores @ key[..., columns, :]
         return *grads, None, None
-
-
-def flash_attention(
-    query: Float[Tensor, "*batch queries d_k"],
-    key: Float[Tensor, "*batch keys d_k"],
-    value: Float[Tensor, "*batch keys d_v"],
-    *,
-    causal: bool = False,
-    block: int = 64,
-) -> Float[Tensor, "*batch queries d_v"]:
-    """Return for each query the average of the values, weighted by its attention to their keys.
-
-    softmax(q kᵀ / √d_k) v, computed by `FlashAttention`: output and gradients are those of
-    `scaled_dot_product_attention` of kata 01, without or with its `causal_mask`, whatever `block` is.
-
-    Raises ValueError naming block, as `flash_forward` does.
-    Source: Dao et al., FlashAttention (2022).
-    """
-    return FlashAttention.apply(query, key, value, causal, block)
 
 
 def _tiles(queries: int, keys: int, causal: bool, block: int) -> Iterator[tuple[slice, slice]]:
