@@ -42,6 +42,11 @@ class KataProgress:
         return self.blocked_by is not None
 
     @property
+    def finished(self) -> bool:
+        """True if it is complete with the stub as it is now."""
+        return self.complete and not self.edited_since_pass
+
+    @property
     def proven(self) -> bool:
         """True if it is complete according to the original tests; edited ones unlock, but prove nothing."""
         return self.complete and self.original_tests

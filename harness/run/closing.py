@@ -57,17 +57,13 @@ def _also_locked(report: RunReport, progress: _Progress) -> list[Line]:
 
 def _complete_lines(report: RunReport, progress: _Progress) -> list[Line]:
     failed = {failure.kata.name for failure in report.failures}
-    done = [progress[name] for name in report.ran if _is_green(progress[name]) and name not in failed]
+    done = [progress[name] for name in report.ran if progress[name].finished and name not in failed]
     newly_passed = report.ledger.newly_passed
     return [line for each in done for line in words.complete_line(each, newly_passed.get(each.kata.name, ()))]
 
 
-def _is_green(standing: KataProgress) -> bool:
-    return standing.complete and not standing.edited_since_pass
-
-
 def _passing_lines(report: RunReport, progress: _Progress) -> list[Line]:
-    partial = [progress[name] for name in report.ran if not _is_green(progress[name])]
+    partial = [progress[name] for name in report.ran if not progress[name].finished]
     lines = _complete_lines(report, progress)
     if partial:
         return lines + [line for each in partial for line in words.passing_line(each, report.skipped)]

@@ -91,7 +91,7 @@ def load_capstone(course: Course, solved: Collection[Kata]) -> ModuleType:
 
 def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:
     """Return the katas for which a demonstration uses the reference: incomplete, or edited since."""
-    return [each.kata for each in progress if not each.complete or each.edited_since_pass]
+    return [each.kata for each in progress if not each.finished]
 
 
 def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> TrainingOutcome:
@@ -185,15 +185,21 @@ def _prepare_data(
     if workers.is_first:
         known = text_name(run) if request.resume else None
         text = texts.find_text(course, request.data or known)
-        folder = course.root / "data" / "prepared" / text.folder
-        with _full_disk_reported(partial(words.tokens_not_written, folder)):
-            texts.prepare(capstone, text.path, folder)
+        folder = prepare_tokens(course, capstone, text)
         _check_tokenizer(run, folder, request)
         start(run, text.name, request.parts or ())
         prepared = folder, catalogue.lowest_loss(text.path)
     agreed = workers.agree(prepared)
     assert agreed is not None  # the first worker's
     return agreed
+
+
+def prepare_tokens(course: Course, capstone: ModuleType, text: texts.Text) -> Path:
+    """Let the capstone prepare the tokens of a text, and return their folder. Raises CannotTrain."""
+    folder = course.root / "data" / "prepared" / text.folder
+    with _full_disk_reported(partial(words.tokens_not_written, folder)):
+        texts.prepare(capstone, text.path, folder)
+    return folder
 
 
 def _check_tokenizer(run: RunFolder, folder: Path, request: TrainingRequest) -> None:

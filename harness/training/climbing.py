@@ -63,7 +63,7 @@ def _show_results(
     first = recorded.get(RUNGS[0].name)
     rows = [_row(result, first) for result in climbed]
     show_table(ladder_words.HEADINGS, rows, right=ladder_words.HEADINGS[1:])
-    drawn = {name: [(each.seconds, each.loss) for each in one.curve] for name, one in recorded.items()}
+    drawn = {name: each.losses for name, each in recorded.items()}
     picture = draw(course, list(recorded.values()), goal.target)
     show(ladder_words.closing(curves(drawn), course.relative(picture), RECORD.as_posix()))
 

@@ -14,7 +14,7 @@ from typing import Any
 from harness.course.katas import Course, Kata
 from harness.progress.line_file import append_line, read_lines
 from harness.training import ladder_words, parts, texts
-from harness.training.capstone import RUNS, bytes_per_character
+from harness.training.capstone import RUNS, bytes_per_character, prepare_tokens
 from harness.training.configuration import CAPSTONE, read_configuration
 from harness.training.monitor import Monitor, followed_by
 from harness.training.request import CannotTrain, TrainingRequest
@@ -40,6 +40,11 @@ class RungResult:
     threads: int
     time: str  # when it ended, ISO 8601, UTC
     curve: tuple[Point, ...]
+
+    @property
+    def losses(self) -> list[tuple[float, float]]:
+        """Return the seconds and the loss of each evaluation, to be drawn."""
+        return [(point.seconds, point.loss) for point in self.curve]
 
     @classmethod
     def read(cls, fact: dict[str, Any]) -> RungResult:
@@ -124,9 +129,7 @@ def _import_what_optimizers_import() -> None:
 def prepare(course: Course, capstone: ModuleType, data: str | None) -> tuple[Path, str]:
     """Return the folder of the text's tokens, and its name. Raises CannotTrain or NoCorpus."""
     text = texts.find_text(course, data)
-    folder = course.root / "data" / "prepared" / text.folder
-    texts.prepare(capstone, text.path, folder)
-    return folder, text.name
+    return prepare_tokens(course, capstone, text), text.name
 
 
 def latest(course: Course, text: str, target: float) -> dict[str, RungResult]:
@@ -150,7 +153,7 @@ def draw(course: Course, results: Sequence[RungResult], target: float) -> Path:
     """Save the picture of the curves, and return its path."""
     from harness.plots.figures import losses_over_time
 
-    curves = {each.rung: [(point.seconds, point.loss) for point in each.curve] for each in results}
+    curves = {each.rung: each.losses for each in results}
     path = course.root / PICTURE
     losses_over_time(curves, {ladder_words.TARGET.format(target): target}).savefig(path, dpi=120)
     return path

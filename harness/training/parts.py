@@ -33,7 +33,7 @@ def parse_parts(text: str, course: Course) -> tuple[str, ...]:
 
 def completed_parts(progress: Sequence[KataProgress]) -> tuple[str, ...]:
     """Return the parts whose katas are complete, and not edited since."""
-    done = {each.kata.name for each in progress if each.complete and not each.edited_since_pass}
+    done = {each.kata.name for each in progress if each.finished}
     return tuple(name for name, kata in KATAS.items() if kata in done)
 
 

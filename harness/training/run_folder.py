@@ -14,6 +14,7 @@ from typing import Protocol
 from harness.course.whole_files import free_name, write_whole
 from harness.plots.figures import Point
 from harness.training import words
+from harness.training.parts import TOKENS
 from harness.training.request import CannotTrain
 
 _PARTS = "parts.txt"
@@ -38,7 +39,7 @@ class RunFolder:
     @property
     def tokenizer(self) -> Path:
         """The tokenizer that the model was trained with; a folder, if a kata after the core has made it."""
-        return self.path / ("tokenizer" if "tokens" in self.parts else "tokenizer.json")
+        return self.path / ("tokenizer" if TOKENS in self.parts else "tokenizer.json")
 
     @property
     def steps(self) -> Path:
