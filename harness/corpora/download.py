@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds until the server must accept
 READ_TIMEOUT = 30.0  # seconds of silence after which the download fails
 CHUNK = 8 * 1024  # bytes; less than one chunk is lost when the connection breaks
-_SIP = 64  # bytes that are waited for at once: few, so that the time is checked on a slow connection
 
 _T = TypeVar("_T")
 Update = Callable[[int], None]  # is called with the number of bytes received so far
@@ -163,7 +162,7 @@ def _open(source: Source, start: int) -> Response:
 
 def _receive(source: Source, part: Path, response: Response, start: int) -> None:
     """Append the body of the response. Raises DownloadFailed if it ends too early."""
-    import requests
+    import urllib3
 
     received = start
     try:
@@ -174,7 +173,7 @@ def _receive(source: Source, part: Path, response: Response, start: int) -> None
                 update(received)
                 if received > source.size:
                     return  # another file, as its digest will show
-    except requests.RequestException:
+    except urllib3.exceptions.HTTPError:
         pass  # the connection broke; `received` shows where
     except TimeoutError:
         raise DownloadFailed(SlowServer(received, source.size, _limit())) from None
@@ -207,7 +206,8 @@ def _within(seconds: float, call: Callable[[], _T]) -> _T:
 def _chunks(response: Response) -> Iterator[bytes]:
     """Yield the body in chunks. Raises TimeoutError if one takes too long."""
     chunk, began = bytearray(), time.monotonic()
-    for sip in response.iter_content(_SIP):
+    # read1 waits for no more than has arrived, so that the time is checked on a slow connection too.
+    while sip := response.raw.read1(CHUNK - len(chunk)):
         chunk += sip
         if len(chunk) >= CHUNK:
             yield bytes(chunk)
