@@ -176,12 +176,14 @@ def sample(
     seed: int = 0,
     load_tokenizer: Callable[[Path], Any] = CharTokenizer.load,
     make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
+    generate: Callable[..., Tensor] = generate,
 ) -> str:
     """Return the prompt and the max_new_tokens characters with which the run's best model goes on.
 
     The model is that of best.pt, on the device that config.yaml names, or the fastest here if that is
     "auto". All randomness comes from `seed`. A run that was made with another tokenizer or model than
-    the core's needs the functions that load and make these.
+    the core's needs the functions that load and make these. `generate` continues the prompt; another
+    function in its place takes the same arguments.
 
     Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt holds a character
     that the tokenizer does not know.

@@ -365,7 +365,7 @@ class Bytes:
 
 
 def test_run_is_made_of_the_parts_that_it_is_given(tmp_path, data):
-    """make_tokenizer, make_model and make_optimizer decide what tokenizer, model and optimizer a run has."""
+    """make_tokenizer, make_model and make_optimizer decide what a run is made of; generate, how it writes."""
     given = {}
 
     def make_tokenizer(text):
@@ -395,10 +395,14 @@ def test_run_is_made_of_the_parts_that_it_is_given(tmp_path, data):
     for name, parameter in given["model"].state_dict().items():
         assert torch.equal(parameter, model.state_dict()[name]), name
     assert (tmp_path / "run" / "tokenizer.json").read_text(encoding="utf-8") == "bytes"
-    text = sample(
-        tmp_path / "run", "a", 5, load_tokenizer=lambda path: Bytes(), make_model=make_model, temperature=0
-    )
+    parts = {"load_tokenizer": lambda path: Bytes(), "make_model": make_model}
+    text = sample(tmp_path / "run", "a", 5, temperature=0, **parts)
     assert text == Bytes().decode(generate(model, torch.tensor([[97]]), 5, temperature=0)[0].tolist())
+
+    def only_b(model, ids, max_new_tokens, **options):
+        return torch.cat([ids, torch.full((1, max_new_tokens), 98)], dim=1)
+
+    assert sample(tmp_path / "run", "a", 5, generate=only_b, **parts) == "abbbbb", "`generate` was not called"
 
 
 def test_too_many_characters_and_files_of_another_run_are_refused(tmp_path, data, tiny_run):

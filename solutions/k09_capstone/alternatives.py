@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.training import (
     Monitor,
@@ -165,6 +165,7 @@ def sample__by_hand(
     seed: int = 0,
     load_tokenizer: Callable[[Path], Any] = CharTokenizer.load,
     make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
+    generate: Callable[..., Tensor] = generate,
 ) -> str:
     """On the CPU, one token at a time."""
     tokenizer = load_tokenizer(Path(run_dir) / "tokenizer.json")

@@ -198,12 +198,14 @@ def sample(
     seed: int = 0,
     load_tokenizer: Callable[[Path], Any] = CharTokenizer.load,
     make_model: Callable[[ModelConfig], nn.Module] = TransformerLM,
+    generate: Callable[..., Tensor] = generate,
 ) -> str:
     """Return the prompt and the max_new_tokens characters with which the run's best model goes on.
 
     The model is that of best.pt, on the device that config.yaml names, or the fastest here if that is
     "auto". All randomness comes from `seed`. A run that was made with another tokenizer or model than
-    the core's needs the functions that load and make these.
+    the core's needs the functions that load and make these. `generate` continues the prompt; another
+    function in its place takes the same arguments.
 
     Raises FileNotFoundError if the folder holds no run, and ValueError if the prompt holds a character
     that the tokenizer does not know.
@@ -213,9 +215,8 @@ def sample(
     device = choose_device(config.training.device)
     model = make_model(config.model).to(device)
     load_checkpoint(run.best, model=model)
-    return _continued(
-        model, tokenizer, prompt, max_new_tokens, seed, temperature=temperature, top_k=top_k, top_p=top_p
-    )
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    return _continued(generate, model, tokenizer, prompt, max_new_tokens, seed, **options)
 
 
 class _Trainer:
@@ -347,7 +348,7 @@ class _Trainer:
 
     def _sample(self) -> str:
         start = self.tokenizer.decode(self.tokens.train[:1].tolist())
-        return _continued(self.model, self.tokenizer, start, SAMPLE_TOKENS, self.settings.seed)
+        return _continued(generate, self.model, self.tokenizer, start, SAMPLE_TOKENS, self.settings.seed)
 
     def _summary(self) -> RunSummary:
         return RunSummary(
@@ -382,7 +383,13 @@ def _resumes(run: RunFolder, tokenizer: Any, data_dir: str | os.PathLike[str], r
 
 
 def _continued(
-    model: nn.Module, tokenizer: Any, prompt: str, max_new_tokens: int, seed: int, **options: Any
+    generate: Callable[..., Tensor],
+    model: nn.Module,
+    tokenizer: Any,
+    prompt: str,
+    max_new_tokens: int,
+    seed: int,
+    **options: Any,
 ) -> str:
     device = next(model.parameters()).device
     ids = torch.tensor([tokenizer.encode(prompt)], dtype=torch.int64, device=device)  # (1, seq)
