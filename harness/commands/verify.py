@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from harness.commands import verify_words as words
 from harness.commands.verify_words import Result
-from harness.corpora import catalogue
-from harness.corpora.catalogue import DATA_VARIABLE
+from harness.corpora import catalogue, storage
+from harness.corpora.storage import DATA_VARIABLE
 from harness.course.katas import STATE
 from harness.training.devices import choose_device
 
@@ -90,9 +90,9 @@ def folders(root: Path) -> Result:
 def data(root: Path) -> Result:
     """List the corpora on this machine; a folder named by HARNESS_DATA_DIR must exist."""
     chosen = os.environ.get(DATA_VARIABLE)
-    if chosen and not catalogue.folders(root)[0].is_dir():
+    if chosen and not storage.folders(root)[0].is_dir():
         return words.no_data_folder(DATA_VARIABLE, chosen)
-    here = [corpus.name for corpus in catalogue.CORPORA if catalogue.locate(root, corpus)]
+    here = [corpus.name for corpus in catalogue.CORPORA if storage.locate(root, corpus)]
     return words.data(here, [name for name in catalogue.NAMES if name not in here])
 
 

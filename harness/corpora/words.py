@@ -92,16 +92,15 @@ def unknown_corpus(name: str, nearest: str, names: Sequence[str]) -> str:
 
 
 def not_downloaded(
-    failure: Offline | Refused | Truncated | SlowServer | WrongDigest, name: str, url: str
+    failure: Offline | Refused | Truncated | SlowServer | WrongDigest, name: str, url: str, *, is_text: bool
 ) -> str:
     """Explain why a download failed and what to do."""
+    without_network = _without_network(name, is_text=is_text)
     match failure:
         case Offline(error):
-            return _join(
-                f"{name} cannot be downloaded: {_why_offline(error)}.", f"  {url}", *_without_network(name)
-            )
+            return _join(f"{name} cannot be downloaded: {_why_offline(error)}.", f"  {url}", *without_network)
         case Refused(status, reason):
-            return _refused(name, url, status, reason)
+            return _refused(name, url, status, reason, without_network)
         case Truncated(received, size):
             return _join(
                 f"The connection broke. {received:,} of {size:,} bytes of {name} were downloaded and kept.",
@@ -114,7 +113,7 @@ def not_downloaded(
                 f"Next: harness data {name}   (it requests only the rest)",
             )
         case WrongDigest(actual, expected):
-            return _wrong_digest(name, url, actual, expected)
+            return _wrong_digest(name, url, actual, expected, without_network)
 
 
 def _why_offline(error: RequestException) -> str:
@@ -135,25 +134,27 @@ def _why_offline(error: RequestException) -> str:
     return str(error)
 
 
-def _refused(name: str, url: str, status: int, reason: str) -> str:
+def _refused(name: str, url: str, status: int, reason: str, without_network: Sequence[str]) -> str:
     answer = f"{status} {reason}".strip()
     later = ["Try again later."] if status == 429 or status >= 500 else []
     refusal = f"{name} cannot be downloaded: the server answers {answer}."
-    return _join(refusal, f"  {url}", *later, *_without_network(name))
+    return _join(refusal, f"  {url}", *later, *without_network)
 
 
-def _wrong_digest(name: str, url: str, actual: str, expected: str) -> str:
+def _wrong_digest(name: str, url: str, actual: str, expected: str, without_network: Sequence[str]) -> str:
     return _join(
         f"The downloaded file is not {name} and was deleted. Its SHA-256 is",
         f"  {actual}, expected",
         f"  {expected}",
         f"  {url}",
         "Did a login page of your network answer instead? Open the address in a browser.",
-        *_without_network(name),
+        *without_network,
     )
 
 
-def _without_network(name: str) -> list[str]:
+def _without_network(name: str, *, is_text: bool) -> list[str]:
+    if not is_text:
+        return [f"Do you already have its files?  harness data {name} --from FOLDER"]
     return [
         f"Do you already have a copy?  harness data {name} --from FILE",
         "A text that needs no network:  harness data tiny_tales",
@@ -173,6 +174,13 @@ def larger_than_that_corpus(name: str, path: str, size: int) -> str:
     return f"{path} is not {name}, which has {size:,} bytes: it is larger. Nothing was changed."
 
 
+def gpt2_files_missing(folder: str, names: Sequence[str]) -> str:
+    return (
+        f"{folder} lacks {', '.join(names)}; nothing was changed. Give a folder with the files of"
+        " openai-community/gpt2, as Hugging Face names them."
+    )
+
+
 def not_a_file(path: str) -> str:
     return f"{path} is not a file. Give the path of a text file."
 
@@ -185,7 +193,7 @@ def data_not_written(name: str, folder: str, problem: str) -> str:
 
 
 def not_read(path: str, problem: str) -> str:
-    return f"{path} cannot be read: {problem}. Give the path of a text file that you can read."
+    return f"{path} cannot be read: {problem}. Give the path of a file that you can read."
 
 
 def data_folder_missing(folder: str) -> str:

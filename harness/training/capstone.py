@@ -37,6 +37,7 @@ from harness.training.run_folder import (
     text_name,
 )
 from harness.training.workers import Workers, join_workers
+from harness.training.writing import CACHE, writer
 
 RUNS = "runs"
 _DEMO_TOKENS = 400
@@ -84,7 +85,7 @@ class Demonstration:
 def load_capstone(course: Course, solved: Collection[Kata]) -> ModuleType:
     """Return the capstone's module; it uses the reference for `solved` katas, else the learner's code."""
     if CAPSTONE not in {kata.name for kata in course.katas}:
-        raise CannotTrain(words.no_capstone(CAPSTONE))
+        raise CannotTrain(words.no_kata(CAPSTONE))
     importer.install(course, Recorder(None, _IMPORT_LIMIT), solved=solved, checked=False)
     return importlib.import_module(f"katas.{CAPSTONE}.capstone")
 
@@ -95,7 +96,7 @@ def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:
 
 
 def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> TrainingOutcome:
-    """Train and return the outcome. Raises CannotTrain or NoCorpus, or an error of the katas."""
+    """Train and return the outcome. Raises CannotTrain or NotObtained, or an error of the katas."""
     if request.resume and request.run_dir is None:
         raise CannotTrain(words.RESUME_NEEDS_A_RUN)
     if request.run_dir:  # before anything else is done, and by each worker before one of them writes
@@ -135,7 +136,7 @@ def demonstrate(course: Course, capstone: ModuleType, used: Sequence[str] = ()) 
 
     `used` are the parts of later katas that it has.
 
-    Raises CannotTrain or NoCorpus, or an error of the katas.
+    Raises CannotTrain or NotObtained, or an error of the katas.
     """
     with tempfile.TemporaryDirectory(prefix="harness-demo-") as folder:
         request = TrainingRequest("demo", texts.WITHOUT_NETWORK, Path(folder), parts=used, kept=False)
@@ -144,18 +145,32 @@ def demonstrate(course: Course, capstone: ModuleType, used: Sequence[str] = ()) 
     return Demonstration(text, outcome.interrupted)
 
 
-def sample(capstone: ModuleType, run_dir: Path, prompt: str, max_new_tokens: int, **options: Any) -> str:
+def sample(
+    capstone: ModuleType,
+    run_dir: Path,
+    prompt: str,
+    max_new_tokens: int,
+    *,
+    cached: bool = False,
+    **options: Any,
+) -> str:
     """Return what the run's best model writes. Raises CannotTrain if there is none, or an error of the katas.
 
-    `options` are those of the capstone's `sample`.
+    `cached` says whether kata 14 may write, where it can. `options` are those of the capstone's `sample`.
     """
     try:
-        options |= parts.sampling_options(RunFolder(run_dir).parts)
+        used = RunFolder(run_dir).parts
+        options |= parts.sampling_options(used) | {"generate": writer(used, cached=cached)}
         return str(capstone.sample(run_dir, prompt, max_new_tokens, **options))
     except OSError:
         if RunFolder(run_dir).has_model:
             raise
         raise CannotTrain(words.no_model(run_dir)) from None
+
+
+def has_cache(progress: Sequence[KataProgress]) -> bool:
+    """True if kata 14 is complete, and not edited since."""
+    return any(each.kata.name == CACHE and each.finished for each in progress)
 
 
 def newest_run(course: Course) -> Path:

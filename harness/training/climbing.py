@@ -34,7 +34,7 @@ def climb_all(
 ) -> bool:
     """Climb the rungs named, or all; print and keep the results. True if Ctrl-C ended it.
 
-    Raises CannotTrain or NoCorpus, or an error of the katas.
+    Raises CannotTrain or NotObtained, or an error of the katas.
     """
     rungs = choose_rungs(course, names)
     capstone = load_capstone(course, reference)

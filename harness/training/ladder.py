@@ -127,7 +127,7 @@ def _import_what_optimizers_import() -> None:
 
 
 def prepare(course: Course, capstone: ModuleType, data: str | None) -> tuple[Path, str]:
-    """Return the folder of the text's tokens, and its name. Raises CannotTrain or NoCorpus."""
+    """Return the folder of the text's tokens, and its name. Raises CannotTrain or NotObtained."""
     text = texts.find_text(course, data)
     return prepare_tokens(course, capstone, text), text.name
 

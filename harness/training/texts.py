@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from harness.corpora import catalogue
+from harness.corpora import catalogue, storage
 from harness.course.katas import Course
 from harness.course.whole_files import free_name
 from harness.training import words
@@ -42,7 +42,7 @@ class Text:
 
 
 def find_text(course: Course, name: str | None) -> Text:
-    """Return a corpus or a file; by default the best corpus available. Raises CannotTrain or NoCorpus."""
+    """Return a corpus or a file; by default the best corpus available. Raises CannotTrain or NotObtained."""
     if name is None:
         return Text(_default(course), is_corpus=True)
     if os.path.isfile(name):
@@ -75,7 +75,7 @@ def prepare(capstone: ModuleType, text: Path, folder: Path) -> None:
 def _default(course: Course) -> Path:
     try:
         return catalogue.find(course.root, DEFAULT)
-    except catalogue.NoCorpus:
+    except storage.NotObtained:
         return catalogue.find(course.root, WITHOUT_NETWORK)
 
 

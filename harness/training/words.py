@@ -19,10 +19,17 @@ EMPTY_RUN_DIR = "it is empty. Name a folder, or leave --run-dir out: then the ru
 TEXT_OF_THE_RUN = "# harness train: the text of this run"
 STOPPING = "Stopping after this step. Press Ctrl-C again to stop at once."
 TIME_LEFT = "left"
+WRITING = "writing"
+LOADING_GPT2 = "Loading GPT-2 …"
+EMPTY_PROMPT = 'GPT-2 continues a text. Give it the beginning of one:  --prompt "Once upon a time"'
 
 
-def no_capstone(name: str) -> str:
+def no_kata(name: str) -> str:
     return f"This course has no {name}."
+
+
+def no_gpt2(size: int) -> str:
+    return f"GPT-2's files are not here yet. Get them ({size / 1e6:.0f} MB):  harness data gpt2"
 
 
 def no_configuration(name: str, known: Sequence[str]) -> str:

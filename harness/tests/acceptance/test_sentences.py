@@ -29,6 +29,7 @@ ELSEWHERE = {
     "diagnosis/snapshots.py": "it reads a message of Python",
     "shapes.py": "a module of its own, without a package",
     "corpora/catalogue.py": "the description of a corpus is part of its entry",
+    "corpora/gpt2.py": "its description is part of its entry",
     "course/questions.py": "for authors",
     "course/slips.py": "for authors",
     "corpora/grammar.py": "for authors",

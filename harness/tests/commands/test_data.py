@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from harness.cli import main
 from harness.commands import data
 from harness.corpora import catalogue, tiny_tales
-from harness.corpora.catalogue import Corpus, NoCorpus, UnknownCorpus
+from harness.corpora.catalogue import Corpus, UnknownCorpus
+from harness.corpora.storage import NotObtained
 from harness.tests.support.miniature import Miniature
 from harness.tests.support.server import serving
 from harness.tests.support.texts import MINE, SONG, folder
@@ -48,6 +49,8 @@ def test_the_list_has_descriptions_paths_and_commands(mini: Miniature) -> None:
         f" ({tiny_tales.entropy().nats_per_character * 1.442695:.4f} bits) per character\n"
         "tiny_shakespeare · 1.1 MB · scenes from the plays; public domain\n"
         "  not here yet. Type: harness data tiny_shakespeare\n"
+        "gpt2 · 549.6 MB · weights and vocabulary for kata 16; OpenAI (MIT)\n"
+        "  not here yet. Type: harness data gpt2\n"
         "\n"
         "Looked for in data/.\n"
     )
@@ -178,7 +181,7 @@ def test_a_missing_file_is_a_usage_error(mini: Miniature) -> None:
 def test_what_is_not_a_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
-        with pytest.raises(NoCorpus, match=rf"^{path} is not a file\. Give the path of a text file\.$"):
+        with pytest.raises(NotObtained, match=rf"^{path} is not a file\. Give the path of a text file\.$"):
             data.take(tmp_path, "tiny_shakespeare", path)
 
 
@@ -187,7 +190,7 @@ def test_of_a_larger_file_no_more_is_read_than_the_corpus_has(tmp_path: Path, bo
     with large.open("wb") as file:
         file.truncate(10**12)
     with pytest.raises(
-        NoCorpus, match=r"large.txt is not bottles, which has 11 bytes: it is larger\. Nothing"
+        NotObtained, match=r"large.txt is not bottles, which has 11 bytes: it is larger\. Nothing"
     ):
         data.take(tmp_path, "bottles", large)
 
@@ -198,5 +201,5 @@ def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
 
     (tmp_path / "secret.txt").touch()
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(NoCorpus, match=r"cannot be read: no\. Give the path of a text file"):
+    with pytest.raises(NotObtained, match=r"cannot be read: no\. Give the path of a file"):
         data.take(tmp_path, "tiny_shakespeare", tmp_path / "secret.txt")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.corpora import catalogue, tiny_tales
-from harness.corpora.catalogue import DATA_VARIABLE, Corpus, NoCorpus
+from harness.corpora import catalogue, storage, tiny_tales
+from harness.corpora.catalogue import Corpus
+from harness.corpora.storage import DATA_VARIABLE, NotObtained
 from harness.tests.support.texts import MINE, SONG, folder
 
 
@@ -27,8 +28,8 @@ def test_training_finds_or_generates_a_corpus(tmp_path: Path) -> None:
 
 def test_a_generated_text_with_a_wrong_checksum_is_not_kept(tmp_path: Path) -> None:
     wrong = dataclasses.replace(MINE, make=lambda: "98 bottles\n")
-    with pytest.raises(NoCorpus, match="bottles was generated with the wrong checksum"):
-        catalogue.get(tmp_path, wrong)
+    with pytest.raises(NotObtained, match="bottles was generated with the wrong checksum"):
+        storage.get(tmp_path, wrong)
     assert not (tmp_path / "data" / "bottles.txt").exists()
 
 
@@ -39,8 +40,8 @@ def test_a_text_that_cannot_be_written_leaves_nothing_behind(
         raise PermissionError(errno.EACCES, "no")
 
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(NoCorpus, match="bottles cannot be written to data: no"):
-        catalogue.put(tmp_path, MINE, SONG)
+    with pytest.raises(NotObtained, match="bottles cannot be written to data: no"):
+        storage.put(tmp_path, MINE, SONG)
     assert list((tmp_path / "data").glob("bottles*")) == []
 
 
@@ -50,7 +51,7 @@ def test_every_text_that_is_set_aside_keeps_a_name_of_its_own(
     data = folder(tmp_path, "data")
     for text in ("first", "second", "third"):
         (data / "bottles.txt").write_text(text)
-        catalogue.put(tmp_path, MINE, SONG)
+        storage.put(tmp_path, MINE, SONG)
     kept = {path.name: path.read_text() for path in data.glob("*.old")}
     assert kept == {
         "bottles.txt.old": "first",
@@ -68,7 +69,7 @@ def test_the_folder_of_the_environment_comes_first_and_receives_new_texts(
     monkeypatch.setenv(DATA_VARIABLE, str(other))
     assert catalogue.find(tmp_path, "simple_sequences").parent == tmp_path / "data"
     assert catalogue.find(tmp_path, "tiny_tales") == other / "tiny_tales.txt"
-    catalogue.put(
+    storage.put(
         tmp_path,
         catalogue.corpus_named("simple_sequences"),
         (tmp_path / "data/simple_sequences.txt").read_bytes(),
@@ -83,7 +84,7 @@ def test_a_read_only_folder_is_searched_but_new_texts_go_to_data(
     before = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != other and before(path, mode))
     monkeypatch.setenv(DATA_VARIABLE, str(other))
-    assert catalogue.locate(tmp_path, MINE) == other / "bottles.txt"
+    assert storage.locate(tmp_path, MINE) == other / "bottles.txt"
     assert catalogue.find(tmp_path, "tiny_tales").parent == tmp_path / "data"
     assert [path.name for path in other.iterdir()] == ["bottles.txt"]
 
@@ -95,7 +96,7 @@ def test_a_missing_folder_is_reported_when_a_text_must_be_written_there(
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "nowhere"))
     assert catalogue.find(tmp_path, "simple_sequences").is_file()
     with pytest.raises(
-        NoCorpus, match=r"nowhere, which is not a folder\. Create it, or unset HARNESS_DATA_DIR"
+        NotObtained, match=r"nowhere, which is not a folder\. Create it, or unset HARNESS_DATA_DIR"
     ):
         catalogue.find(tmp_path, "tiny_tales")
 
@@ -126,7 +127,7 @@ def test_where_there_are_no_locks_a_corpus_is_got_without_one(
         raise error
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
-    assert catalogue.put(tmp_path, MINE, SONG).read_bytes() == SONG
+    assert storage.put(tmp_path, MINE, SONG).read_bytes() == SONG
 
 
 def test_who_waits_for_another_process_is_told_which_lock_it_holds(
@@ -136,8 +137,8 @@ def test_who_waits_for_another_process_is_told_which_lock_it_holds(
 
     other = FileLock(folder(tmp_path, "data") / ".bottles.txt.lock")
     other.acquire()
-    monkeypatch.setattr(catalogue, "_PATIENCE", 0.01)
-    report = catalogue._report
-    monkeypatch.setattr(catalogue, "_report", lambda line: (report(line), other.release()))
-    catalogue.put(tmp_path, MINE, SONG)
+    monkeypatch.setattr(storage, "_PATIENCE", 0.01)
+    report = storage._report
+    monkeypatch.setattr(storage, "_report", lambda line: (report(line), other.release()))
+    storage.put(tmp_path, MINE, SONG)
     assert "delete data/.bottles.txt.lock" in capfd.readouterr().err

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.corpora import catalogue, download
-from harness.corpora.catalogue import Corpus, NoCorpus
+from harness.corpora import download, storage
+from harness.corpora.catalogue import Corpus
+from harness.corpora.storage import NotObtained
 from harness.tests.support.commands import without_coverage
 from harness.tests.support.server import Server, serving
 
@@ -28,7 +29,7 @@ SHA256 = hashlib.sha256(TEXT).hexdigest()
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv(catalogue.DATA_VARIABLE, raising=False)
+    monkeypatch.delenv(storage.DATA_VARIABLE, raising=False)
     with serving(TEXT) as running:
         yield running
 
@@ -47,8 +48,8 @@ def files(root: Path) -> set[str]:
 
 
 def refusal(root: Path, server: Server) -> str:
-    with pytest.raises(NoCorpus) as caught:
-        catalogue.get(root, corpus(server))
+    with pytest.raises(NotObtained) as caught:
+        storage.get(root, corpus(server))
     return str(caught.value)
 
 
@@ -58,7 +59,7 @@ def leave_part(root: Path, content: bytes) -> None:
 
 
 def test_a_download_leaves_only_the_complete_file(tmp_path: Path, server: Server) -> None:
-    path = catalogue.get(tmp_path, corpus(server))
+    path = storage.get(tmp_path, corpus(server))
     assert path == tmp_path / "data" / "bottles.txt"
     assert path.read_bytes() == TEXT
     assert files(tmp_path) == {"bottles.txt"}
@@ -66,15 +67,15 @@ def test_a_download_leaves_only_the_complete_file(tmp_path: Path, server: Server
 
 
 def test_a_corpus_is_downloaded_only_once(tmp_path: Path, server: Server) -> None:
-    catalogue.get(tmp_path, corpus(server))
-    catalogue.get(tmp_path, corpus(server))
+    storage.get(tmp_path, corpus(server))
+    storage.get(tmp_path, corpus(server))
     assert len(server.behaviour.asked) == 1
 
 
 def test_one_line_names_the_download(
     tmp_path: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    catalogue.get(tmp_path, corpus(server))
+    storage.get(tmp_path, corpus(server))
     assert capfd.readouterr() == ("", f"Downloading bottles (269 kB) from {server.url}\n")
 
 
@@ -93,7 +94,7 @@ def test_after_a_broken_connection_the_next_try_requests_only_the_rest(
         "Next: harness data bottles   (it requests only the rest)"
     )
     server.behaviour.stop_after = None
-    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+    assert storage.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert server.behaviour.asked == [None, f"bytes={len(kept)}-"]
     assert files(tmp_path) == {"bottles.txt"}
 
@@ -122,7 +123,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
     )
     assert what == "headers" or 40_000 < kept <= 50_000
     server.behaviour.drip, server.behaviour.stop_after = "", None
-    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+    assert storage.get(tmp_path, corpus(server)).read_bytes() == TEXT
 
 
 def test_a_file_is_set_aside_only_for_a_complete_download(tmp_path: Path, server: Server) -> None:
@@ -137,14 +138,14 @@ def test_a_file_is_set_aside_only_for_a_complete_download(tmp_path: Path, server
 def test_a_server_without_ranges_sends_the_whole_file(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.ranges = False
-    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+    assert storage.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert server.behaviour.asked == ["bytes=1000-"]
 
 
 def test_a_wrong_range_is_not_used(tmp_path: Path, server: Server) -> None:
     leave_part(tmp_path, TEXT[:1000])
     server.behaviour.shift = 5
-    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+    assert storage.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert server.behaviour.asked == ["bytes=1000-", None]
 
 
@@ -163,7 +164,7 @@ def test_a_partial_download_is_used_only_if_it_is_right(
     tmp_path: Path, server: Server, left: bytes, asked: list[str | None]
 ) -> None:
     leave_part(tmp_path, left)
-    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+    assert storage.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert server.behaviour.asked == asked
     assert files(tmp_path) == {"bottles.txt"}
 
@@ -255,7 +256,7 @@ def test_a_different_file_in_its_place_is_renamed(
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "bottles.txt").write_text("my own")
-    assert catalogue.get(tmp_path, corpus(server)).read_bytes() == TEXT
+    assert storage.get(tmp_path, corpus(server)).read_bytes() == TEXT
     assert (tmp_path / "data" / "bottles.txt.old").read_text() == "my own"
     assert "it was kept as data/bottles.txt.old" in capfd.readouterr().err
 
@@ -263,10 +264,10 @@ def test_a_different_file_in_its_place_is_renamed(
 GET = """
 import sys
 from pathlib import Path
-from harness.corpora import catalogue
+from harness.corpora import catalogue, storage
 from harness.tests.support.commands import without_coverage
 root, size, sha256, url = sys.argv[1:]
-print(catalogue.get(Path(root), catalogue.Corpus("bottles", "a song", int(size), sha256, url=url)))
+print(storage.get(Path(root), catalogue.Corpus("bottles", "a song", int(size), sha256, url=url)))
 """
 
 
@@ -310,7 +311,7 @@ def test_a_full_disk_is_reported_and_the_partial_download_is_used_later(
     assert f"bottles cannot be written to data: {problem}.\nFree some space or" in err.decode()
     kept = part(tmp_path).stat().st_size
     assert 0 < kept <= 50_000
-    catalogue.get(tmp_path, corpus(server))
+    storage.get(tmp_path, corpus(server))
     assert server.behaviour.asked == [None, f"bytes={kept}-"]
 
 

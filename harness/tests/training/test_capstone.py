@@ -358,7 +358,7 @@ def test_a_run_with_a_part_hands_it_to_the_capstone_and_keeps_it(
     assert capstone.options["make_model"]("sizes") == "LM of sizes"
     assert list(capstone.options) == ["make_model"]
     sample(capstone, mini.root / "run", "a", 1, temperature=1.0)
-    assert list(capstone.options) == ["make_model"]
+    assert list(capstone.options) == ["make_model", "generate"]
     train(mini.course, capstone, replace(request, parts=None, resume=True))
     assert list(capstone.options) == ["make_model"]
 
