@@ -16,7 +16,7 @@ from harness.tests.support.miniature import Miniature
 from harness.tests.support.server import Server, serving
 from harness.tests.support.texts import folder
 
-CONTENT = b"".join(b"%d weights\n" % number for number in range(2_000))  # of every file, for the server has one
+CONTENT = b"".join(b"%d weights\n" % number for number in range(2_000))  # of every file
 NAMES = ["config.json", "vocab.json", "merges.txt", "model.safetensors"]
 
 
@@ -28,10 +28,9 @@ def server(mini: Miniature, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.chdir(mini.root)
     digest = hashlib.sha256(CONTENT).hexdigest()
     with serving(CONTENT) as running:
-        stand_ins = [
-            dataclasses.replace(file, size=len(CONTENT), sha256=digest, url=running.url) for file in gpt2.FILES
-        ]
-        monkeypatch.setattr(gpt2, "FILES", tuple(stand_ins))
+        known = {"size": len(CONTENT), "sha256": digest, "url": running.url}
+        stand_ins = tuple(dataclasses.replace(file, **known) for file in gpt2.FILES)
+        monkeypatch.setattr(gpt2, "FILES", stand_ins)
         yield running
 
 
@@ -46,9 +45,8 @@ def test_the_command_downloads_all_files_and_finds_them_again(server: Server, mi
     assert code == 0
     assert output.endswith("gpt2 is now here (checksum verified): data/gpt2\n")
     assert gpt2.find(mini.root) == mini.root / "data" / "gpt2"
-    assert {path.name: path.read_bytes() for path in (mini.root / "data/gpt2").glob("[a-z]*")} == dict.fromkeys(
-        NAMES, CONTENT
-    )
+    files = {path.name: path.read_bytes() for path in (mini.root / "data/gpt2").glob("[a-z]*")}
+    assert files == dict.fromkeys(NAMES, CONTENT)
     requests = len(server.behaviour.asked)
     assert typed("gpt2") == ("gpt2 is already here (checksum verified): data/gpt2\n", 0)
     assert len(server.behaviour.asked) == requests == len(NAMES)
