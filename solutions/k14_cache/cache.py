@@ -185,8 +185,9 @@ def generate_cached(
             for cache in caches:
                 cache.truncate(0)
         known = max(0, end - block_size) + caches[0].length
-        logits = forward_cached(model, text[:, known:end], caches)[:, -1]
-        chosen = _choose(logits, temperature, top_k, top_p, generator)
+        with torch.inference_mode():  # autograd's records, even empty ones, are a sixth of the time
+            logits = forward_cached(model, text[:, known:end], caches)[:, -1]
+            chosen = _choose(logits, temperature, top_k, top_p, generator)
         text[:, end] = chosen.masked_fill(ended, padding)
         if eos_id is not None:
             ended |= chosen == eos_id
