@@ -66,10 +66,10 @@ class CharTokenizer:
         Raises IndexError naming the first id that is outside 0 … vocab_size - 1; a negative id is
         outside.
         """
-        chars = []
+        chars, size = [], self.vocab_size
         for id in ids:
-            if not 0 <= id < self.vocab_size:  # a list would take -1 for its last entry
-                raise IndexError(f"id {id} is outside 0 … {self.vocab_size - 1}")
+            if not 0 <= id < size:  # a list would take -1 for its last entry
+                raise IndexError(f"id {id} is outside 0 … {size - 1}")
             chars.append(self._chars[id])
         return "".join(chars)  # adding them up one by one would copy the text again and again
 
