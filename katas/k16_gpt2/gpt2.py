@@ -45,8 +45,8 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     which `parse_header` of files.py reads. All bytes behind it are the data. The numbers of a tensor are the
     bytes begin … end - 1 of the data, row by row, each little-endian like those of this machine.
 
-    The tensors are on the CPU, can be written to, and do not need the file any more. While they are read, no
-    second copy of the data is in memory.
+    The tensors are on the CPU, can be written to, and do not need the file any more. Reading should not take
+    more memory than they do and a single copy of the file.
 
     Raises ValueError, before any tensor is made, naming the value that is wrong, and the tensor's name if
     there is one:
@@ -152,5 +152,6 @@ def load_gpt2(folder: str | os.PathLike[str]) -> tuple[GPT2LM, BPETokenizer]:
     is tied. The model is in evaluation mode.
 
     Raises FileNotFoundError if a file is missing, and ValueError as the functions above and check_folder do.
+    Shapes that do not fit config.json are left to load_state_dict, whose RuntimeError names them.
     """
     raise NotImplementedError

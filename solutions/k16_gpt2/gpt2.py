@@ -214,22 +214,25 @@ def _masks() -> tuple[str, ...]:
 
 def _names(config: ModelConfig) -> Iterator[tuple[str, list[str]]]:
     """Yield each name of GPT-2, with the names of what becomes of it."""
-    layers = {"wte": ["token_embedding"], "wpe": ["position_embedding"], "ln_f": ["final_norm"]}
-    for i in range(config.num_layers):
-        theirs, ours = f"h.{i}", f"blocks.{i}"
-        layers[f"{theirs}.ln_1"] = [f"{ours}.attention_norm"]
-        layers[f"{theirs}.attn.c_attn"] = [
-            f"{ours}.attention.{part}_proj" for part in ("query", "key", "value")
-        ]
-        layers[f"{theirs}.attn.c_proj"] = [f"{ours}.attention.out_proj"]
-        layers[f"{theirs}.ln_2"] = [f"{ours}.feedforward_norm"]
-        layers[f"{theirs}.mlp.c_fc"] = [f"{ours}.feedforward.up_proj"]
-        layers[f"{theirs}.mlp.c_proj"] = [f"{ours}.feedforward.down_proj"]
-    if not config.tie_weights:
-        layers["lm_head"] = ["lm_head"]
-    for theirs, ours in layers.items():
+    for theirs, ours in _layers(config):
         for kind in ("weight",) if theirs in ("wte", "wpe", "lm_head") else ("weight", "bias"):
             yield f"{theirs}.{kind}", [f"{name}.{kind}" for name in ours]
+
+
+def _layers(config: ModelConfig) -> Iterator[tuple[str, list[str]]]:
+    yield "wte", ["token_embedding"]
+    yield "wpe", ["position_embedding"]
+    for i in range(config.num_layers):
+        theirs, ours = f"h.{i}", f"blocks.{i}"
+        yield f"{theirs}.ln_1", [f"{ours}.attention_norm"]
+        yield f"{theirs}.attn.c_attn", [f"{ours}.attention.{part}_proj" for part in ("query", "key", "value")]
+        yield f"{theirs}.attn.c_proj", [f"{ours}.attention.out_proj"]
+        yield f"{theirs}.ln_2", [f"{ours}.feedforward_norm"]
+        yield f"{theirs}.mlp.c_fc", [f"{ours}.feedforward.up_proj"]
+        yield f"{theirs}.mlp.c_proj", [f"{ours}.feedforward.down_proj"]
+    yield "ln_f", ["final_norm"]
+    if not config.tie_weights:
+        yield "lm_head", ["lm_head"]
 
 
 class GPT2LM(TransformerLM):
@@ -275,6 +278,7 @@ def load_gpt2(folder: str | os.PathLike[str]) -> tuple[GPT2LM, BPETokenizer]:
     is tied. The model is in evaluation mode.
 
     Raises FileNotFoundError if a file is missing, and ValueError as the functions above and check_folder do.
+    Shapes that do not fit config.json are left to load_state_dict, whose RuntimeError names them.
     """
     folder = Path(folder)
     config = config_from_hf(check_folder(folder))
