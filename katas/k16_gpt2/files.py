@@ -55,7 +55,7 @@ def parse_json(raw: bytes, source: str) -> Any:
     except RecursionError:
         raise ValueError(f"{source} is nested too deeply") from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors, too
-        raise ValueError(f"{source} is not JSON in UTF-8: {reprlib.repr(str(error))}") from None
+        raise ValueError(f"{source} is not JSON in UTF-8, or not unambiguous: {str(error)[:200]}") from None
 
 
 def check_folder(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -377,7 +377,7 @@ def test_logits_are_those_of_the_original(seed, tied):
 
 TEXT = "Once upon a time"
 TEXT_IDS = [46, 77, 66, 68, 220, 84, 79, 270, 256, 258, 72, 76, 68]
-GREEDY_IDS = [36, 132, 200, 21, 125, 138, 81, 125, 278, 6, 53, 36]
+GREEDY_IDS = [36, 132, 200, 21, 125, 138, 81, 125]
 
 
 def tiny_folder(tmp_path, form):
