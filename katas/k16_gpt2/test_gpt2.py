@@ -119,14 +119,16 @@ def test_file_written_by_hand_gives_its_numbers(blanks, tmp_path):
         "__metadata__": {"format": "pt"},
         "late": entry("F32", [2], 24, 32),  # the header's order is not that of the data
         "weight é": entry("F32", [2, 3], 0, 24),
+        "last": entry("F32", [1, 1], 32, 36),
     }
     text = json.dumps(header, ensure_ascii=False).encode() + b" " * blanks
-    path = write_by_hand(tmp_path / "a file", text, struct.pack("<8f", 1, -2, 0.5, 4, 1e30, 6, 7.25, -8))
+    path = write_by_hand(tmp_path / "a file", text, struct.pack("<9f", 1, -2, 0.5, 4, 1e30, 6, 7.25, -8, 9))
     for given in (path, str(path)):
         tensors = read_safetensors(given)
-        assert sorted(tensors) == ["late", "weight é"]
+        assert sorted(tensors) == ["last", "late", "weight é"]
         torch.testing.assert_close(tensors["weight é"], torch.tensor([[1, -2, 0.5], [4, 1e30, 6]]), **EXACT)
         torch.testing.assert_close(tensors["late"], torch.tensor([7.25, -8]), **EXACT)
+        torch.testing.assert_close(tensors["last"], torch.tensor([[9.0]]), **EXACT)
     path.write_bytes(b"another file now")
     tensors["late"] += 1  # the tensor's own memory
     torch.testing.assert_close(tensors["late"], torch.tensor([8.25, -7]), **EXACT)
