@@ -320,7 +320,7 @@ def sample(
 ) -> None:
     """Generate text with a trained model.
 
-    Once kata 14 is complete, it writes for models of kata 12: the text is the same, and sooner there.
+    Once kata 14 is complete, its cache is used with the models of kata 12: the same text, in less time.
     """
     from harness.progress.ledger import Ledger
     from harness.terminal.lines import printable
@@ -334,7 +334,8 @@ def sample(
     solved = course.katas if solutions else ()
     if max_new_tokens is None:
         max_new_tokens = 100 if gpt2 else 500
-    with _report_errors(course, solutions=solutions):
+    with_reference = "harness sample --gpt2 --solutions" if gpt2 else "harness demo"
+    with _report_errors(course, solutions=solutions, with_reference=with_reference):
         if gpt2:
             text = pretrained.write(course, solved, prompt, max_new_tokens, **options)
         else:
@@ -588,7 +589,9 @@ def publish_solutions(base: str) -> None:
 
 
 @contextlib.contextmanager
-def _report_errors(course: Course, *, solutions: bool = False) -> Iterator[None]:
+def _report_errors(
+    course: Course, *, solutions: bool = False, with_reference: str = "harness demo"
+) -> Iterator[None]:
     """Turn errors of the request or of the katas into messages."""
     from harness.corpora.storage import NotObtained
     from harness.explain.outside_tests import read_kata_error
@@ -601,7 +604,8 @@ def _report_errors(course: Course, *, solutions: bool = False) -> Iterator[None]
     except (CannotTrain, NotObtained) as error:
         raise click.ClickException(printable(str(error))) from None
     except Exception as error:
-        _print(failed_in_katas(read_kata_error(course, error), solutions=solutions))
+        failure = read_kata_error(course, error)
+        _print(failed_in_katas(failure, solutions=solutions, with_reference=with_reference))
         sys.exit(1)
 
 

@@ -172,15 +172,20 @@ def _short(number: str) -> str:
         return number
 
 
-def failed_in_katas(failure: KataError, *, solutions: bool = False) -> list[Line]:
-    """Explain an error of the katas in training or sampling; `solutions` if all are the reference."""
+def failed_in_katas(
+    failure: KataError, *, solutions: bool = False, with_reference: str = "harness demo"
+) -> list[Line]:
+    """Explain an error of the katas in training or sampling; `solutions` if all are the reference.
+
+    `with_reference` is the command that does the same with the reference.
+    """
     if failure.unwritten and failure.kata and failure.calls:
         return [
             Line(f"{failure.calls[-1].function} of kata {failure.kata.title} is not written yet.", "bad"),
             Line(f"  {failure.calls[-1].place}", "dim"),
             Line(),
             Line(f"Next: pytest katas/{failure.kata.number}"),
-            Line("See it work with the reference in place of what is missing:  harness demo", "dim"),
+            Line(f"See it work with the reference in place of what is missing:  {with_reference}", "dim"),
         ]
     if failure.refuses_a_value:
         return [*paragraph(f"{failure.message}", "", "bad")]
