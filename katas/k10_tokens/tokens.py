@@ -166,7 +166,7 @@ class BPETokenizer:
         """Return the tokenizer whose two files are in the folder: saved by `save`, or GPT-2's own.
 
         Every token has the id that vocab.json gives it, wherever in the file its entry stands. The bytes
-        have the ids 0 … 255 in any order, merges follow in the order of merges.txt, and what comes after them is special. Each line
-        of merges.txt but the first is a merge, also one that begins with "#".
+        have the ids 0 … 255 in any order, merges follow in the order of merges.txt, and any token after
+        them is special. Each line of merges.txt but the first is a merge, also one that begins with "#".
         """
         raise NotImplementedError
