@@ -24,7 +24,7 @@ from harness.diagnosis.fixtures import Fixtures
 from harness.diagnosis.reference import installed_as
 from harness.diagnosis.snapshots import Snapshot, equivalent, snapshot
 from harness.diagnosis.time_budget import TimeBudget
-from harness.isolation.calls import public_functions
+from harness.isolation.calls import iterated_in, public_functions
 from harness.isolation.global_state import preserve_global_state
 
 _MOST_RESULTS = 3000
@@ -45,6 +45,15 @@ class Replay:
     failure: ObservedFailure | None = None
     expected: Sequence[Snapshot] | None = None
     depth: int = 0  # of calls of the contract's functions within one another
+
+    @contextlib.contextmanager
+    def nesting(self) -> Iterator[None]:
+        """Record no result of a call in this block."""
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def add(self, result: Snapshot) -> None:
         """Add the next result. Raises UnexpectedResult."""
@@ -147,12 +156,12 @@ def _record_results(module: ModuleType, names: Iterable[str], tests: LoadedTests
     """Record in the replay what the module's public functions and methods return to the test."""
     originals = public_functions(module, names, tests.case.module)
     try:
-        for owner, name, function in originals:
-            setattr(owner, name, _with_recording(function, tests))
+        for public in originals:
+            public.replace(_with_recording(public.function, tests))
         yield
     finally:
-        for owner, name, function in originals:
-            setattr(owner, name, function)
+        for public in originals:
+            public.restore()
 
 
 def _with_recording(function: Callable[..., Any], tests: LoadedTests) -> Callable[..., Any]:
@@ -160,17 +169,15 @@ def _with_recording(function: Callable[..., Any], tests: LoadedTests) -> Callabl
     def call(*args: Any, **kwargs: Any) -> Any:
         replay = tests.replay
         outermost = replay.depth == 0 and len(replay.results) < _MOST_RESULTS
-        replay.depth += 1
         try:
-            result = function(*args, **kwargs)
+            with replay.nesting():
+                result = function(*args, **kwargs)
         except Exception as error:
             if outermost:
                 replay.add(("error", type(error).__name__, observe_message(error, tests.case)))
             raise
-        finally:
-            replay.depth -= 1
         if outermost:
             replay.add(snapshot(result))
-        return result
+        return iterated_in(replay.nesting, result) if inspect.isgenerator(result) else result
 
     return call

@@ -8,6 +8,7 @@ or as a list of such pairs. A loop over gradients has `name` and `gradient`, one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, TracebackType
@@ -17,6 +18,8 @@ from harness.explain.axis_names import AxisNames, numbers_in_words
 from harness.explain.observation import Observation
 from harness.explain.places import frames_of
 from harness.explain.side_by_side import is_tensor
+
+_PLURAL = re.compile(r"the \w*[^aisu\W]s\b")  # "the scores", but not "the loss" or "the bias"
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class NamedTensor(Observation):
     of: str
 
     def sentence(self, axes: AxisNames) -> str:
-        return f"This is {self.of}."
+        return f"{'These are' if _PLURAL.match(self.of) else 'This is'} {self.of}."
 
 
 def variables_of(traceback: TracebackType | None, code: CodeType | None) -> dict[str, Any]:

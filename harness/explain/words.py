@@ -166,6 +166,8 @@ def compared_by_torch(message: Sequence[str], subject: str = "", *, is_mask: boo
 
 
 def _short(number: str) -> str:
+    if number.isdecimal():
+        return number  # whole numbers are compared exactly
     try:
         return f"{float(number):.3g}"
     except ValueError:

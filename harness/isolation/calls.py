@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, cycle
 from types import FunctionType, ModuleType
@@ -37,6 +38,15 @@ class CallLog:
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=_KEPT))  # that have ended
     depth: int = 0  # of logged calls that have not returned
 
+    @contextmanager
+    def nesting(self) -> Iterator[None]:
+        """Log the calls of this block as nested."""
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
     def clear(self) -> None:
         self.changed.clear()
         self.called.clear()
@@ -44,33 +54,78 @@ class CallLog:
         self.depth = 0
 
 
+@dataclass(frozen=True)
+class PublicFunction:
+    """A function of a kata, or the one behind a method, a class method or a property, and where it is."""
+
+    owner: Any
+    name: str
+    function: FunctionType
+    original: Any  # the attribute itself: the function, or what is wrapped around it
+
+    def replace(self, function: Callable[..., Any]) -> None:
+        """Put another function in its place."""
+        if isinstance(self.original, property):
+            setattr(self.owner, self.name, self.original.getter(function))
+        elif isinstance(self.original, classmethod | staticmethod):
+            setattr(self.owner, self.name, type(self.original)(function))
+        else:
+            setattr(self.owner, self.name, function)
+
+    def restore(self) -> None:
+        setattr(self.owner, self.name, self.original)
+
+
 def log_calls(module: ModuleType, names: Iterable[str], log: CallLog) -> None:
     """Make a module's public functions, methods and constructors log their calls.
 
     The log explains failures; only the tests decide what is wrong.
     """
-    for owner, name, function in public_functions(module, names, module.__name__):
-        setattr(owner, name, _logged(function, log))
+    for public in public_functions(module, names, module.__name__):
+        if not isinstance(public.original, property):  # it reads as an attribute, and explains no failure
+            public.replace(_logged(public.function, log))
     for owner in _classes(module, names, module.__name__):
         if inspect.isfunction(constructor := vars(owner).get("__init__")):
             owner.__init__ = _logged_constructor(constructor, log)  # type: ignore[misc]  # the learner's class
 
 
-def public_functions(
-    module: ModuleType, names: Iterable[str], defined_in: str
-) -> list[tuple[Any, str, FunctionType]]:
-    """Return the owner, name and value of the functions with these names, and of their classes' methods.
+def public_functions(module: ModuleType, names: Iterable[str], defined_in: str) -> list[PublicFunction]:
+    """Return the functions with these names, and the methods and properties of the classes.
 
     Of classes only those count whose module starts with `defined_in`: the versions of a kata that a
     diagnosis tries have names that continue its own.
     """
-    found: list[tuple[Any, str, FunctionType]] = [
-        (module, name, value) for name in names if inspect.isfunction(value := getattr(module, name, None))
-    ]
+    found: list[tuple[Any, str, Any]] = [(module, name, getattr(module, name, None)) for name in names]
     for owner in _classes(module, names, defined_in):
-        public = [(key, each) for key, each in vars(owner).items() if not key.startswith("_")]
-        found += [(owner, key, each) for key, each in public if inspect.isfunction(each)]
-    return found
+        found += [(owner, key, each) for key, each in vars(owner).items() if not key.startswith("_")]
+    return [
+        PublicFunction(owner, name, function, value)
+        for owner, name, value in found
+        if inspect.isfunction(function := _function_of(value))
+    ]
+
+
+def _function_of(value: object) -> object:
+    """Return the function behind a class method, a static method or a property; other objects themselves."""
+    if isinstance(value, classmethod | staticmethod):
+        return value.__func__
+    return value.fget if isinstance(value, property) else value
+
+
+def iterated_in(
+    block: Callable[[], AbstractContextManager[None]], iterator: Iterator[Any]
+) -> Generator[Any, None, Any]:
+    """Yield what a generator yields, and run each of its steps within a block of this kind.
+
+    The calls that a generator makes happen in the caller's loop, long after it was itself called.
+    """
+    while True:
+        with block():
+            try:
+                item = next(iterator)
+            except StopIteration as stop:
+                return stop.value
+        yield item
 
 
 def _classes(module: ModuleType, names: Iterable[str], defined_in: str) -> list[type]:
@@ -89,14 +144,13 @@ def _logged(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
         arguments = [*zip(chain(names, cycle(rest)), args, strict=False), *kwargs.items()]
         if not log.depth:
             log.called.append((function.__module__, function.__qualname__))
-        log.depth += 1
         before = [] if declares_changes else [(name, value, _version(value)) for name, value in arguments]
         result = None
         try:
-            result = function(*args, **kwargs)
-            return result
+            with log.nesting():
+                result = function(*args, **kwargs)
+            return iterated_in(log.nesting, result) if inspect.isgenerator(result) else result
         finally:
-            log.depth -= 1
             log.calls.append(Call(function, args, kwargs, result, nested=log.depth > 0))
             log.changed.extend(
                 (function.__qualname__, name)

@@ -85,8 +85,8 @@ class BPETokenizer:
         """Number the tokens: first the bytes of `alphabet`, then one for each merge, then special ones.
 
         `alphabet` holds each of the 256 bytes once; by default a byte's id is the byte itself. A merge
-        joins two tokens that have an id by then, bytes or results of earlier merges. `merges` may be any
-        iterable, and is read once.
+        joins two tokens that have an id by then, bytes or results of earlier merges, into one that has
+        none yet. `merges` may be any iterable, and can be read only once.
         """
         raise NotImplementedError
 
@@ -104,7 +104,7 @@ class BPETokenizer:
         """Return the text with these ids: their bytes, joined and then read as UTF-8.
 
         A character may be spread over several tokens. Bytes that are not UTF-8 become U+FFFD, as
-        bytes.decode with errors="replace" does it. `ids` may be any iterable, and is read once.
+        bytes.decode with errors="replace" does it. `ids` may be any iterable, and can be read only once.
 
         Raises IndexError naming the first id that is outside 0 … vocab_size - 1; a negative id is
         outside.
@@ -117,7 +117,7 @@ class BPETokenizer:
         As long as a piece has a pair with a merge, the pair whose merge was learned first is joined.
 
         Special tokens are text like any other, unless `allow_special` is set: then each occurrence is
-        one id, the longest where several begin, and what is between them is encoded piece by piece.
+        one id, the longest where several begin, and the text between them is encoded as usual.
 
         A piece that was encoded before should not be worked out again: most words of a text are
         repeated.
@@ -134,7 +134,8 @@ class BPETokenizer:
         (b"b", b"a") before (b"ab", b"c") before (b"a", b"d"). A pair that occurs once is merged too. If
         no word has two tokens left, training ends early, with fewer than vocab_size tokens.
 
-        Raises ValueError naming vocab_size if it is less than 256 and the number of special tokens.
+        Raises ValueError naming vocab_size if it is less than 256 plus the number of special
+        tokens.
         Source: Sennrich et al., Neural Machine Translation of Rare Words with Subword Units (2016),
         algorithm 1.
         """
@@ -149,7 +150,9 @@ class BPETokenizer:
         raise NotImplementedError
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the tokenizer into the folder, made if need be, as the two files of GPT-2, in UTF-8.
+        """Write the tokenizer into the folder, as the two files of GPT-2, in UTF-8.
+
+        The folder is made if it does not exist, together with the folders above it.
 
         vocab.json is one object that maps each token to its id. Its bytes are spelled with the
         characters of `byte_characters`; a special token is spelled as it is. merges.txt has the line
@@ -162,8 +165,8 @@ class BPETokenizer:
     def load(cls, folder: str | os.PathLike[str]) -> "BPETokenizer":
         """Return the tokenizer whose two files are in the folder: saved by `save`, or GPT-2's own.
 
-        Every token has the id that vocab.json gives it. There the bytes have the ids 0 … 255 in any
-        order, merges follow in the order of merges.txt, and what comes after them is special. Each line
-        of merges.txt but the first is a merge, also one that begins with "#".
+        Every token has the id that vocab.json gives it, wherever in the file its entry stands. The bytes
+        have the ids 0 … 255 in any order, merges follow in the order of merges.txt, and any token after
+        them is special. Each line of merges.txt but the first is a merge, also one that begins with "#".
         """
         raise NotImplementedError

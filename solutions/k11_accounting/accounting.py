@@ -94,7 +94,8 @@ def train_flops(config: ModelConfig, tokens: int, seq: int) -> int:
     the gradient of either factor. So training costs three times the forward pass, as
     `forward_flops` counts it; the optimizer's work is left out.
 
-    `tokens` need not be a multiple of seq: each token costs the seq-th part of its window.
+    `tokens` need not be a multiple of seq: each token costs the seq-th part of its window. The count is
+    exact however long the run is; a float is not beyond 2^53.
 
     Raises ValueError naming seq and block_size if seq is more than config.block_size.
     Source: Kaplan et al., Scaling Laws for Neural Language Models (2020), section 2.1.

@@ -10,7 +10,7 @@ import pytest
 from harness.course.katas import Kata
 from harness.diagnosis.case import Case
 from harness.diagnosis.replay import Replayer, UnexpectedResult
-from harness.diagnosis.snapshots import snapshot
+from harness.diagnosis.snapshots import OPAQUE, snapshot
 from harness.diagnosis.time_budget import TimeBudget
 from harness.tests.diagnosis.conftest import SOURCE
 
@@ -65,6 +65,43 @@ def test_an_error_of_the_kata_is_a_result(kata: Kata, replayer: Replayer) -> Non
     with replayer.load_tests(version_of(kata, SOURCE.replace("/ 4", "/ 0"))) as tests:
         results = tests.play().results
     assert [result[:2] for result in results] == [("error", "ZeroDivisionError")]
+
+
+FUNCTIONS = SOURCE[SOURCE.index("def double") :]
+INNER_CALLS = """
+class Whole:
+    @classmethod
+    def of(cls, x):
+        return cls(double(x))
+
+    def __init__(self, x):
+        self._x = x
+
+    @property
+    def half(self):
+        return half(self._x)
+
+    def halves(self):
+        yield half(self._x)
+        yield half(self._x)
+"""
+CALLS = """
+from katas.k00_parts.parts import Whole, double
+
+def test_half():
+    whole = Whole.of(2)
+    assert [whole.half, *whole.halves(), double(1)] == 0
+"""
+
+
+def test_calls_inside_class_methods_properties_and_generators_are_not_results(kata: Kata) -> None:
+    case = Case(kata.module, kata.tests, "test_half", (), (), {}, frozenset())
+    program = compile(CALLS, str(kata.tests), "exec")
+    replayer = Replayer(case, ("double", "half", "Whole"), program, TimeBudget(60))
+    version = version_of(kata, SOURCE.partition("class Whole")[0] + FUNCTIONS + INNER_CALLS)
+    with replayer.load_tests(version) as tests:
+        results = tests.play().results
+    assert results == [OPAQUE, snapshot(2.0), OPAQUE, snapshot(2)]
 
 
 def test_an_unexpected_result_ends_the_replay(kata: Kata, replayer: Replayer) -> None:

@@ -184,6 +184,10 @@ CASES = {
         compared("Scalars are not equal!\n\nExpected 1.0 but got 2.0.\nAbsolute difference: 1.0\n"),
         f"The number is off by 1:\n\n{TABLE}",
     ),
+    "a whole number": Case(
+        compared("Scalars are not equal!\n\nExpected 9120 but got 7980.\nAbsolute difference: 1140\n"),
+        f"The number is off by 1140:\n\n{TABLE}",
+    ),
     "another shape": Case(
         compared("The values for attribute 'shape' do not match: torch.Size([3]) != torch.Size([2])."),
         f"The shape is not as expected:\n\n{TABLE}",

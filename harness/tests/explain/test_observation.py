@@ -300,6 +300,10 @@ NAMED = [
     (NoGradient(of="key"), "The gradient of key is zero everywhere, but should not be."),
     (GradientOf(of="out_proj.bias"), "This is the gradient of out_proj.bias."),
     (NamedTensor(of="out_proj.bias"), "This is out_proj.bias."),
+    (NamedTensor(of="the bias"), "This is the bias."),
+    (NamedTensor(of="the loss of both runs"), "This is the loss of both runs."),
+    (NamedTensor(of="the scores"), "These are the scores."),
+    (NamedTensor(of="the means of head.weight"), "These are the means of head.weight."),
 ]
 
 UNNAMED = [

@@ -40,6 +40,12 @@ def outer(x):
     return scale(x, 2)
 
 
+def each(xs):
+    for x in xs:
+        yield double(x)
+    return "the end"
+
+
 class Counter:
     """Not a tensor, though it counts as one does."""
 
@@ -60,10 +66,22 @@ class Layer:
     def reset_(self, x):
         x.zero_()
 
+    @classmethod
+    def filled(cls, x):
+        return cls(fill=x)
+
+    @staticmethod
+    def tripled(x):
+        return x.mul_(3)
+
+    @property
+    def size(self):
+        return self.width
+
     def _hidden(self, x):
         x.zero_()
 '''
-NAMES = ("scale", "double", "double_", "fail", "outer", "count", "Layer", "softmax")
+NAMES = ("scale", "double", "double_", "fail", "outer", "each", "count", "Layer", "softmax")
 
 
 class Logged:
@@ -224,3 +242,27 @@ def test_a_failed_call_is_logged_and_ends(logged: Logged) -> None:
         ("fail", False),
         ("double", False),
     ]
+
+
+def test_class_methods_and_static_methods_are_logged_and_remain_what_they_are(logged: Logged) -> None:
+    layer = logged.module.Layer.filled(x())
+    assert isinstance(layer, logged.module.Layer)
+    layer.tripled(x())
+    assert logged.notes.called == [("logged", "Layer.filled"), ("logged", "Layer.tripled")]
+    assert logged.changed == [("Layer.tripled", "x")]
+
+
+def test_a_property_remains_one_and_is_not_logged(logged: Logged) -> None:
+    assert logged.module.Layer(7).size == 7
+    assert logged.notes.called == []
+
+
+def test_calls_that_a_generator_makes_are_nested_and_those_between_its_steps_are_not(logged: Logged) -> None:
+    generator = logged.module.each([x(), x()])
+    next(generator)
+    logged.module.double_(x())
+    next(generator)
+    with pytest.raises(StopIteration, match="the end"):
+        next(generator)
+    assert logged.notes.called == [("logged", "each"), ("logged", "double_")]
+    assert logged.notes.depth == 0
