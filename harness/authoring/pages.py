@@ -1,4 +1,4 @@
-"""The generated pages in docs/, and the tables of katas in the README."""
+"""The generated pages in docs/, and the tables and the numbers of slips and alternatives in the README."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from harness.commands import review_words
 from harness.course.graph import CORE, TRACKS, BadCourse, Entry, read_entries
 from harness.course.katas import Course, Kata
 from harness.course.questions import BadReview, cards
+from harness.course.slips import BadSlip, alternative_sources, alternatives_path, read_slips
 
 QUESTIONS = "docs/review_questions.md"
 README = "README.md"
 _BETWEEN = "<!-- {track}: from katas/course.toml -->\n{table}<!-- end -->"
+_SLIPS = re.compile(r"(\| known mistakes, each caught by the test listed for it \| )[\d,]+")
+_ALTERNATIVES = re.compile(r"(\| other correct versions, all accepted \| )[\d,]+")
 _FRACTIONS = {0.0: "", 0.25: "¼", 0.5: "½", 0.75: "¾"}
 
 
@@ -45,7 +48,24 @@ def _readme(course: Course) -> str | None:
         table = _table(track, [kata for kata in course.katas if kata.track == track], entries)
         place = _BETWEEN.format(track=track, table=r"(?:\|.*\n)*")
         text = re.sub(place, _BETWEEN.format(track=track, table=table), text)
-    return text
+    text = _SLIPS.sub(rf"\g<1>{sum(map(_slips, course.katas)):,}", text)
+    return _ALTERNATIVES.sub(rf"\g<1>{sum(map(_alternatives, course.katas)):,}", text)
+
+
+def _slips(kata: Kata) -> int:
+    """Return how many there are; what cannot be read is a problem of its own (slip_trials.py)."""
+    try:
+        return len(read_slips(kata))
+    except (OSError, BadSlip):
+        return 0
+
+
+def _alternatives(kata: Kata) -> int:
+    try:
+        source = kata.solution.read_text(encoding="utf-8")
+        return len(alternative_sources(source, alternatives_path(kata).read_text(encoding="utf-8")))
+    except OSError:
+        return 0
 
 
 def _table(track: str, katas: list[Kata], entries: Mapping[str, Entry]) -> str:

@@ -43,6 +43,16 @@ def test_a_refusal_that_is_promised_and_proven_passes(mini: Miniature) -> None:
     assert not [problem for problem in problems(mini) if "ValueError" in problem]
 
 
+def test_the_readme_gets_the_numbers_of_slips_and_alternatives(mini: Miniature) -> None:
+    slips_path(mini.doubles).write_text(2 * OMITTED)
+    (mini.layers.solution_folder / "alternatives.py").write_text("def outer__loop(x, y):\n    return x\n")
+    rows = "| known mistakes, each caught by the test listed for it | {} |\n"
+    rows += "| other correct versions, all accepted | {} |"
+    (mini.root / "README.md").write_text(rows.format("1,234", 0))
+    fix(load_course(mini.root))
+    assert (mini.root / "README.md").read_text() == rows.format(2, 1)
+
+
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
