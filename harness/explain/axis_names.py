@@ -12,6 +12,7 @@ _NOUNS = {
     "seq": "position",
     "seq_len": "position",
     "max_len": "position",
+    "half": "pair",
     "tokens": "position",
     "total": "position",
     "block_size": "position",

@@ -157,7 +157,7 @@ def compared_by_torch(message: Sequence[str], subject: str = "", *, is_mask: boo
         return [line for part in message[:4] for line in message_lines(part)]
     relative = re.search(r"[Rr]elative difference: .*\(up to (\S+) allowed", text)
     by_share = relative and distance[2] in ("0", "0.0") and float(relative[1]) != 0
-    allowed = f"{relative[1]} of each value" if relative and by_share else distance[2]
+    allowed = f"{_short(relative[1])} of each value" if relative and by_share else _short(distance[2] or "")
     by = f"{_short(distance[1])}{f' (allowed: {allowed})' if allowed else ''}"
     if not share:
         return textwrap.wrap(f"{subject or 'The number'} is off by {by}:", WIDTH - 2, subsequent_indent="  ")

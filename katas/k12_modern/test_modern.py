@@ -195,6 +195,7 @@ def test_rms_norm_divides_each_row_by_the_root_of_its_mean_square_plus_eps():
 @pytest.mark.parametrize(
     ("dtype", "atol", "rtol"),
     [(torch.float32, 1e-5, 1e-5), (torch.float64, 1e-7, 1e-7), (torch.float16, 4e-3, 4e-3)],
+    ids=["float32", "float64", "float16"],
 )
 @pytest.mark.parametrize(
     ("batch", "d_model", "options", "scale"),
@@ -386,6 +387,10 @@ def test_neighbouring_query_heads_share_a_head_of_keys_and_values(num_heads, num
     # Right versions are off by 1e-7 if √d_head is in float32; the nearest wrong one, where neighbours read
     # the values of different heads, by 2.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
+    # The first of the three sequences alone, without an axis for the batch.
+    own_mask = mask if mask is None or mask.dim() == 2 else mask[0]
+    alone = attention.attend(query[0], key[0], value[0], own_mask)
+    torch.testing.assert_close(alone, expected[0], rtol=0, atol=1e-5)
     cotangent = normal(3, 5, d_model, seed=17)
     expected_gradients = gradients(expected, inputs, cotangent)
     for name, gradient in gradients(actual, inputs, cotangent).items():

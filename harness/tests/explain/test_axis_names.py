@@ -39,3 +39,7 @@ def test_indices_along_an_axis(axis: int, which: list[int], words: str) -> None:
 @pytest.mark.parametrize(("one", "other", "words"), [(2, 3, "queries and keys"), (0, 3, "axes 0 and 3")])
 def test_two_axes(one: int, other: int, words: str) -> None:
     assert WEIGHTS.both(one, other) == words
+
+
+def test_half_of_the_features_is_a_number_of_pairs() -> None:
+    assert AxisNames(("max_len", "half"), (7, 5)).indices(1, [1, 2, 3]) == "pairs 1 to 3"

@@ -172,6 +172,10 @@ CASES = {
         compared(CLOSE.format(2).replace("1e-05", "0") + " (up to 1e-06 allowed)"),
         f"2 of 4 entries differ, by up to 0.123 (allowed: 1e-06 of each value):\n\n{TABLE}",
     ),
+    "compared by assert_close, with a computed tolerance": Case(
+        compared(CLOSE.format(2).replace("1e-05", "0.000580351711742437")),
+        f"2 of 4 entries differ, by up to 0.123 (allowed: 0.00058):\n\n{TABLE}",
+    ),
     "another device": Case(
         compared("The values for attribute 'device' do not match: cpu != meta."),
         f"{DEVICE}\n\n{TABLE}",
