@@ -8,8 +8,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 from harness.corpora import tiny_tales
 from harness.notebook import use_katas
@@ -19,23 +19,25 @@ STEPS, BATCH, MAX_LR, DECAY = 2000, 16, 3e-3, 1.0
 TEXT = 4000  # characters to measure on, which the model has not seen
 
 
-def train(model, tokens):
-    """Train with the parts of kata 06."""
-    from katas.k06_training.training import (  # after use_katas
-        configure_optimizer,
-        cosine_learning_rate,
-        get_batch,
-        train_step,
+def train(model, ids):
+    """Train with AdamW: a warm-up, half a cosine, and decay on matrices only."""
+    matrices = [each for each in model.parameters() if each.dim() == 2]
+    others = [each for each in model.parameters() if each.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=MAX_LR, betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, MAX_LR, total_steps=STEPS, pct_start=0.03, cycle_momentum=False
     )
-
-    optimizer = configure_optimizer(model, learning_rate=MAX_LR, weight_decay=DECAY)
-    generator = torch.Generator().manual_seed(0)
+    generator, window = torch.Generator().manual_seed(0), torch.arange(SIZES["block_size"])
     for step in range(1, STEPS + 1):
-        rate = cosine_learning_rate(step, max_lr=MAX_LR, min_lr=1e-4, warmup_steps=60, total_steps=STEPS)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        batch = get_batch(tokens, BATCH, SIZES["block_size"], generator)
-        loss = train_step(model, optimizer, [batch])
+        starts = torch.randint(len(ids) - len(window), (BATCH, 1), generator=generator)
+        logits = model(ids[starts + window])
+        loss = cross_entropy(logits.flatten(0, 1), ids[starts + window + 1].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
         if step % 500 == 0:
             print(f"step {step:,}: loss {loss:.3f}")
 
@@ -51,7 +53,7 @@ def make_small_model(folder):
     config = ModelConfig(vocab_size=tokenizer.vocab_size, **SIZES)
     model = TransformerLM(config)
     held_out = text.index("\n\n", len(text) * 9 // 10) + 2  # where a story begins
-    train(model, np.array(tokenizer.encode(text[:held_out])))
+    train(model, torch.tensor(tokenizer.encode(text[:held_out])))
     folder.mkdir(exist_ok=True)
     torch.save(model.half().state_dict(), folder / "model.pt")  # the tied table is in the file once
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")

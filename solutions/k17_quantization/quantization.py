@@ -37,8 +37,8 @@ def quantize_rows(
     Raises ValueError naming bits if that is outside 2 … 8, and naming group and in if group is less
     than 1 or does not divide in.
     Source: Krishnamoorthi, Quantizing deep convolutional networks for efficient inference (2018),
-    section 2.2, and section 3.1.1 for a scale for each row (there: channel); Shen et al., Q-BERT:
-    Hessian Based Ultra Low Precision Quantization of BERT (2020), for groups.
+    section 2.2, for the formulas; Frantar et al., GPTQ: Accurate Post-Training Quantization for
+    Generative Pre-trained Transformers (2023), for groups of neighbours.
     """
     rows, columns = weight.shape
     group = columns if group is None else group
