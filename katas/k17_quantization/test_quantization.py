@@ -53,7 +53,7 @@ def test_largest_entry_of_a_row_gets_the_largest_code(bits, dtype):
     codes, scales = quantize_rows(weight, bits)
     largest, place = weight.detach().abs().max(dim=1, keepdim=True)
     sign = weight.detach().gather(1, place).sign()
-    assert codes.gather(1, place).tolist() == (top * sign).tolist(), "codes of each row's largest entry"
+    assert codes.gather(1, place).tolist() == (top * sign).int().tolist(), "codes of each row's largest entry"
     # float32 keeps 7 digits.
     torch.testing.assert_close(scales, largest / top, rtol=1e-6, atol=0)
     assert not scales.requires_grad, "the scales require a gradient"
