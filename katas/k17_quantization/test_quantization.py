@@ -18,9 +18,6 @@ from katas.k17_quantization.quantization import (
 )
 from katas.k17_quantization.trained import load_small_model, mean_loss
 
-# A scale is a quotient, and an entry's code times it a product: right versions are off by a few times 1e-16,
-# relatively; the nearest wrong ones by a hundredth.
-CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
