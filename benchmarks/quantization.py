@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.corpora import catalogue
+from harness.corpora import storage
 from harness.course.katas import Course, find_root, load_course
 from harness.isolation import importer
 from harness.isolation.recorder import Recorder
@@ -83,7 +83,7 @@ def main(run_dir: Path | None, gpt2: Path | None, text: str, tokens: int) -> Non
             read = Subject(subject.name, subject.model, subject.ids[:tokens])
             rows = list(track(measure(read), subject.name, 9, console=Console(stderr=True), transient=True))
             Console().print(table(read, count, rows))
-    except (CannotTrain, catalogue.NoCorpus) as refusal:
+    except (CannotTrain, storage.NotObtained) as refusal:
         raise click.ClickException(str(refusal)) from None
 
 
