@@ -23,6 +23,7 @@ import tempfile
 CONFIG, DATA, PROMPT = "smoke", "simple_sequences", "count:"
 RUN_DIR = tempfile.mkdtemp()
 WHOSE, CHANGES = "--solutions", "--set training.max_steps=4 --set training.eval_interval=2"
+STEPS = 25
 """
 
 
