@@ -81,12 +81,15 @@ def _passing_lines(report: RunReport, progress: _Progress) -> list[Line]:
 def _unlocked_by(news: Collection[str], report: RunReport, progress: _Progress) -> list[Kata]:
     """Return the katas that are open now, and need one that this run has completed.
 
-    Until the core is complete, those of another track would only distract from it.
+    Until the core is complete, those of another track would only distract from it; then all that are open are
+    returned.
     """
-    done = _core_is_done(progress)
     in_work = [each.kata for each in progress.values() if not each.locked and not each.complete]
-    open_now = [kata for kata in in_work if done or kata.track == CORE]
-    return [kata for kata in open_now if any(each.name in news for each in report.course.needed(kata))]
+    if not _core_is_done(progress):
+        in_work = [kata for kata in in_work if kata.track == CORE]
+    elif any(progress[name].kata.track == CORE for name in news):
+        return in_work
+    return [kata for kata in in_work if any(each.name in news for each in report.course.needed(kata))]
 
 
 def _core_is_done(progress: _Progress) -> bool:

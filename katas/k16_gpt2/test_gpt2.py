@@ -349,13 +349,15 @@ def test_gelu_is_the_tanh_form_in_every_block_of_this_model_only(bias):
         model.state_dict(), core.state_dict(), **EXACT
     )  # the same draws, the same names
     for each, form in ((model, "tanh"), (core, "none"), (later, "none")):
+        expected = []
         for block in each.double().blocks:
             for parameter in block.parameters():
                 parameter.data *= 20  # so that the two forms differ
             up, down = block.feedforward.up_proj, block.feedforward.down_proj
             hidden = F.gelu(F.linear(x, up.weight, up.bias), approximate=form)
-            expected = F.linear(hidden, down.weight, down.bias)
-            torch.testing.assert_close(block.feedforward(x), expected, **CLOSE)
+            expected.append(F.linear(hidden, down.weight, down.bias))
+        by_block = torch.stack([block.feedforward(x) for block in each.blocks])
+        torch.testing.assert_close(by_block, torch.stack(expected), **CLOSE)
     dropping = GPT2LM(small_config(dropout=0.5)).double().blocks[2].feedforward
     assert (dropping.train()(x) == 0).any(), "nothing is dropped in training"
     assert not (dropping.eval()(x) == 0).any(), "something is dropped in evaluation"
