@@ -144,8 +144,8 @@ def test_forward_gives_the_attention_of_kata_01_for_every_block(batch, queries, 
     expected = reference(*(x.double() for x in arguments), causal=False).to(dtype)
     for block in range(1, keys + 2):
         output, _ = flash_forward(query, key, value, causal=False, block=block)
-        # float32: right versions are off by 1e-6, or by 1e-4 if they subtract a logarithm of 1,000, which moves in
-        # steps of 6e-5. Wrong ones are off by 0.1 and more.
+        # float32: right versions are off by 1e-6, or by 1e-4 if they subtract a logarithm around 1,000, where
+        # numbers are 6e-5 apart. Wrong ones are off by 0.1 and more.
         torch.testing.assert_close(output, expected, rtol=0, atol=1e-3)
     assert all(map(torch.equal, arguments, before)), "flash_forward has modified its arguments"
 
