@@ -18,16 +18,18 @@ SOLUTIONS_VARIABLE = "HARNESS_SOLUTIONS"
 _TIME_LIMIT = 60.0  # seconds for the import of one kata
 
 
-def use_katas(solutions: bool | None = None) -> None:
+def use_katas(solutions: bool | None = None, *, checked: bool = True) -> None:
     """Make `katas.…` importable in this notebook: your own, or the reference with `solutions`.
 
     By default the environment decides: HARNESS_SOLUTIONS=1 selects the reference. Restart the kernel after
-    editing a kata. In the folder of an incomplete kata, a notice is printed.
+    editing a kata. In the folder of an incomplete kata, a notice is printed. If `checked`, every call checks
+    its arguments against the signature; a notebook that measures short calls does without.
     Raises FileNotFoundError outside a clone of the katas.
     """
     course = _course()
     chosen = os.environ.get(SOLUTIONS_VARIABLE) == "1" if solutions is None else solutions
-    importer.install(course, Recorder(None, _TIME_LIMIT), solved=course.katas if chosen else ())
+    solved = course.katas if chosen else ()
+    importer.install(course, Recorder(None, _TIME_LIMIT), solved=solved, checked=checked)
     print(words.using_katas(chosen))
     kata = course.kata_of(Path.cwd().resolve())
     if kata and not chosen:

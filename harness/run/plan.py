@@ -68,7 +68,8 @@ class ReplacedSources:
 def course_root(config: pytest.Config) -> Path | None:
     """Return the root of the course that a run may be about: around what is typed, or one folder below."""
     here = config.invocation_params.dir.resolve()
-    typed = [here / arg.split("::")[0] for arg in config.option.file_or_dir]
+    arguments = getattr(config.option, "file_or_dir", ())  # `pytest --help` has none, in pytest 9
+    typed = [here / arg.split("::")[0] for arg in arguments]
     around = (find_root(folder) for folder in (config.rootpath.resolve(), here, *typed))
     below = (folder for parent in typed or [here] for folder in courses_in(parent))
     return next(filter(None, around), None) or next(below, None)

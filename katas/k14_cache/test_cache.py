@@ -55,10 +55,10 @@ def in_chunks(model, ids, caches, lengths):
     return torch.cat(chunks, dim=1)
 
 
-def storages(*tensors):
-    """Where the memory of these tensors begins, with the bytes of it."""
+def bytes_behind(*tensors):
+    """How many bytes the memory has that these tensors are views of, memory that they share only once."""
     found = [tensor.untyped_storage() for tensor in tensors]
-    return {storage.data_ptr(): storage.nbytes() for storage in found}
+    return sum({storage.data_ptr(): storage.nbytes() for storage in found}.values())
 
 
 def named_in(message, numbers):
@@ -91,13 +91,13 @@ def test_cache_keeps_copies_in_memory_that_never_grows_or_moves():
     keys, values = normal(2, 2, 3, 7, 5, seed=2, dtype=torch.float32)
     given = keys[:, :, :4].clone().requires_grad_(), values[:, :, :4].clone()
     first = cache.append(*given)
-    places = storages(*first)
-    assert sum(places.values()) == 2 * (2 * 3 * 7 * 5) * 4, "bytes of memory"
+    reserved = 2 * (2 * 3 * 7 * 5) * 4
+    assert bytes_behind(*first) == reserved, "bytes of the memory that the results are views of"
     given[0].data.zero_()  # the caller may use this memory for something else
     given[1].zero_()
     for at in range(4, 7):
         found = cache.append(keys[:, :, at : at + 1], values[:, :, at : at + 1])
-        assert storages(*found) == places, "the memory has moved or grown"
+        assert bytes_behind(*found) == reserved, "bytes of the memory that the results are views of"
         assert [x.data_ptr() for x in found] == [x.data_ptr() for x in first], "position 0 has moved"
     # Exact: numbers are stored, not computed.
     torch.testing.assert_close(found, (keys, values), rtol=0, atol=0)
@@ -127,15 +127,15 @@ def test_new_caches_have_the_sizes_that_each_block_needs(changes, dtype):
         caches = new_caches(model, batch=5, max_len=7)
     assert len(caches) == model.config.num_layers
     kv_heads, new = model.config.num_kv_heads, normal(2, 5, model.config.num_kv_heads, 7, 4, seed=5).to(dtype)
-    places = {}
+    views = []
     for number, cache in enumerate(caches):
         assert cache.length == 0, "a new cache is not empty"
         keys, values = cache.append(new[0] + number, new[1] - number)
         assert (keys.dtype, keys.device) == (dtype, torch.device("cpu"))
-        places |= storages(keys, values)
+        views += [keys, values]
     # Less, and blocks share their memory; more, and heads of keys are kept more than once.
     numbers = 2 * model.config.num_layers * 5 * kv_heads * 7 * 4
-    assert sum(places.values()) == numbers * dtype.itemsize, "bytes of memory, in all blocks"
+    assert bytes_behind(*views) == numbers * dtype.itemsize, "bytes of memory, in all blocks"
 
 
 @MODELS
@@ -144,9 +144,9 @@ def test_first_call_gives_the_logits_of_the_model(batch, seq, changes):
     """With empty caches, forward_cached(model, ids, caches) is model(ids), without a gradient."""
     model, ids = random_model(**changes), random_ids(batch, seq, seed=6)
     caches = new_caches(model, batch, 11)
-    before = ids.clone()
+    before, expected = ids.clone(), model(ids).detach()
     actual = forward_cached(model, ids, caches)
-    torch.testing.assert_close(actual, model(ids).detach(), **CLOSE)
+    torch.testing.assert_close(actual, expected, **CLOSE)
     assert [cache.length for cache in caches] == [seq] * len(caches), "lengths of the caches"
     assert not actual.requires_grad, "the logits require a gradient"
     assert torch.is_grad_enabled(), "gradients were left switched off"
@@ -259,6 +259,7 @@ def test_generate_cached_chooses_the_tokens_of_generate(batch, seq, max_new_toke
         torch.testing.assert_close(actual, expected, rtol=0, atol=0)
     assert torch.equal(ids, before), "the prompt was modified"
     assert torch.equal(torch.get_rng_state(), untouched), "PyTorch's global generator was used"
+    assert model.training, "the mode of the model was changed"
 
 
 @pytest.mark.parametrize("eos_id", [None, 0, 3, 8])
@@ -284,7 +285,7 @@ def test_every_position_is_computed_once(seq, max_new_tokens, monkeypatch):
 
     monkeypatch.setattr(KVCache, "append", append)
     generate_cached(model, ids, max_new_tokens, generator=seeded(17))
-    assert sum(given) / model.config.num_layers == seq + max_new_tokens - 1, "positions for each cache"
+    assert sum(given) // model.config.num_layers == seq + max_new_tokens - 1, "positions for each cache"
 
 
 @pytest.mark.parametrize(

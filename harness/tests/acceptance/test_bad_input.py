@@ -441,3 +441,9 @@ def test_a_setting_that_a_function_leaves_behind_is_undone_after_its_test(mini: 
 def test_a_setting_that_ends_with_its_block_is_not_mentioned(mini: Miniature) -> None:
     mini.write_doubles(double="with torch.no_grad():\n    return 2 * x")
     assert "changes the whole process" not in mini.pytest("katas/00").out
+
+
+def test_pytests_own_help_is_shown(mini: Miniature) -> None:
+    result = mini.pytest("--help")
+    assert result.code == 0, result.text
+    assert "--solutions" in result.out

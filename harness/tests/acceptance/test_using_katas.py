@@ -38,6 +38,14 @@ def test_with_the_reference_nothing_is_incomplete(mini: Miniature) -> None:
     )
 
 
+@pytest.mark.parametrize("checked", [True, False])
+def test_arguments_are_checked_unless_times_are_measured(mini: Miniature, checked: bool) -> None:
+    use = f"from harness.notebook import use_katas; use_katas(solutions=True, checked={checked})"
+    code = f"{use}; from katas.k00_doubles.doubles import double; print(double('a'))"
+    done = Miniature(mini.doubles.folder).python("-c", code)
+    assert (done.code == 0, done.out.endswith("aa\n")) == (not checked, not checked), done.err
+
+
 def test_outside_a_course_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.notebook import use_katas
 
