@@ -81,7 +81,7 @@ def _muon(model: Any, *, learning_rate: float, **options: Any) -> Any:
 
 def _modern_model(config: Any) -> Any:
     modern = _module(MODERN)
-    return modern.ModernLM(modern.ModernConfig.like(config))
+    return modern.ModernLM(modern.ModernConfig.like(config, tie_weights=config.tie_weights))
 
 
 def _module(part: str) -> Any:

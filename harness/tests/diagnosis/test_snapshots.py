@@ -104,6 +104,13 @@ def test_trivial_numbers_do_not_count_as_distinct_wrong_values() -> None:
     assert distinct_wrong_values(snapshot(X.to("meta")), snapshot(X.to("meta"))) == 0
 
 
+def test_of_several_values_the_right_ones_may_differ_by_rounding() -> None:
+    right, mine = [X, X], [X * (1 + 1e-7), X + 1]
+    assert closer_than(snapshot(mine), snapshot([X, X + 1]), snapshot(right))
+    assert not closer_than(snapshot(mine), snapshot([X, X + 1.1]), snapshot(right))
+    assert not closer_than(snapshot([X, X + 1e-7]), snapshot([X, X - 1e-7]), snapshot(right)), "none is wrong"
+
+
 def test_a_wrong_value_must_be_much_closer_than_the_expected_one() -> None:
     mine, slip, right = snapshot(X + 1e-6), snapshot(X), snapshot(X + 1e-5)
     assert not closer_than(mine, slip, right)

@@ -344,7 +344,8 @@ def test_a_resumed_run_finds_its_text_again(mini: Miniature, config: str, own_te
 def with_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let kata 12 be a module that is imported already."""
     modern = SimpleNamespace(
-        ModernLM=lambda config: f"LM of {config}", ModernConfig=SimpleNamespace(like=str)
+        ModernLM=lambda config: f"LM {config}",
+        ModernConfig=SimpleNamespace(like=lambda config, tie_weights: f"like {config}, tied: {tie_weights}"),
     )
     monkeypatch.setitem(sys.modules, "katas.k12_modern.modern", modern)
 
@@ -355,7 +356,8 @@ def test_a_run_with_a_part_hands_it_to_the_capstone_and_keeps_it(
     with_a_model_of_ones_own(monkeypatch)
     capstone, request = Capstone(), TrainingRequest(config, own_text, mini.root / "run", parts=("modern",))
     train(mini.course, capstone, request)
-    assert capstone.options["make_model"]("sizes") == "LM of sizes"
+    sizes = SimpleNamespace(tie_weights=False)
+    assert capstone.options["make_model"](sizes) == f"LM like {sizes}, tied: False"
     assert list(capstone.options) == ["make_model"]
     sample(capstone, mini.root / "run", "a", 1, temperature=1.0)
     assert list(capstone.options) == ["make_model", "generate"]
