@@ -639,6 +639,7 @@ class MultiHeadAttention:
 
 # %% flash-for-a-decoder
 # idiom = "nanoGPT"
+# slips = ["always-causal"]
 # wrong = "forward is always causal and never looks at the mask."
 import torch.nn.functional as F
 

@@ -426,6 +426,7 @@ def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=N
 
 # %% in-order-of-appearance
 # idiom = "CS336 students"
+# slips = ["vocabulary-in-order-of-appearance"]
 # wrong = "from_text numbers the characters as they first occur, not in sorted order."
 class CharTokenizer:
     @classmethod
@@ -482,6 +483,7 @@ class CharTokenizer:
 
 # %% ids-joined-with-spaces
 # idiom = "rasbt"
+# slips = ["characters-joined-by-blanks"]
 # wrong = "decode puts a space between the characters."
 class CharTokenizer:
     def decode(self, ids):
@@ -528,6 +530,7 @@ class TokenEmbedding:
 
 # %% always-from-the-first-row
 # idiom = "rasbt"
+# slips = ["offset-ignored"]
 # wrong = "offset is checked, but the rows are always the first."
 class LearnedPositionalEmbedding:
     def forward(self, seq_len, offset=0):
@@ -539,6 +542,7 @@ class LearnedPositionalEmbedding:
 
 # %% last-position-refused
 # idiom = "CS336 students"
+# slips = ["full-length-refused"]
 # wrong = "A sequence that ends with the last row of the table is refused."
 class LearnedPositionalEmbedding:
     def forward(self, seq_len, offset=0):
@@ -565,6 +569,7 @@ def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=N
 
 # %% everything-in-the-dtype-asked-for
 # idiom = "x-transformers"
+# slips = ["angles-in-float32"]
 # wrong = "Positions and angles are computed in the dtype asked for, so they are rounded long before the end."
 def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
     if d_model % 2:
@@ -577,6 +582,7 @@ def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=N
 
 # %% counted-from-one
 # idiom = "fairseq"
+# slips = ["table-positions-from-one"]
 # wrong = "The positions are 1 … max_len instead of 0 … max_len - 1."
 import math
 
@@ -609,6 +615,16 @@ class LearnedPositionalEmbedding:
         if offset + seq_len > self.weight.size(0):
             raise ValueError(f"{seq_len=}, {offset=}: more than max_len={self.weight.size(0)}")
         return self.weight.narrow(0, offset, seq_len)
+
+
+# %% axes-of-an-empty-batch-inferred
+# idiom = "d2l"
+# wrong = "view(..., -1) cannot tell how wide the rows are when there are none: an empty batch is an error."
+class TokenEmbedding:
+    def forward(self, ids):
+        if ids.numel() and ids.device.type != "meta" and ids.min() < 0:
+            raise IndexError(f"negative id {ids.min().item()}")
+        return self.weight.index_select(0, ids.flatten().long()).view(*ids.shape, -1)
 
 
 # %% right-with-a-vocabulary-class
@@ -648,10 +664,3 @@ class CharTokenizer:
                 yield self.idx_to_token[index]
 
         return "".join(tokens())
-
-
-class TokenEmbedding:
-    def forward(self, ids):
-        if ids.numel() and ids.device.type != "meta" and ids.min() < 0:
-            raise IndexError(f"negative id {ids.min().item()}")
-        return self.weight.index_select(0, ids.flatten().long()).view(*ids.shape, -1)

@@ -1603,6 +1603,7 @@ class TransformerLM(nn.Module):
 
 # %% mask-of-the-whole-context
 # idiom = "annotated transformer"
+# slips = ["mask-of-the-longest-sequence"]
 # wrong = "The mask has block_size positions, however many the sequence has."
 class TransformerLM:
     def forward(self, ids):
@@ -1633,6 +1634,7 @@ class TransformerLM:
 
 # %% positions-along-the-batch
 # idiom = "PyTorch tutorial"
+# slips = ["positions-along-the-batch", "sinusoids-along-the-batch"]
 # wrong = "As many positions as there are sequences: they are counted along the batch axis."
 class TransformerLM:
     def forward(self, ids):
@@ -1652,6 +1654,7 @@ class TransformerLM:
 
 # %% variance-of-two-hundredths
 # idiom = "CS336 students"
+# slips = ["std-as-variance"]
 # wrong = "0.02 is taken for the variance, so all weights are drawn with its root, 0.14."
 import torch
 
@@ -1697,6 +1700,7 @@ class TransformerLM:
 
 # %% seeded-by-itself
 # idiom = "karpathy's lectures"
+# slips = ["seed-set-inside"]
 # wrong = "The constructor sets the seed 1337, so every model starts with the same weights, whatever the seed."
 import torch
 
@@ -1748,6 +1752,7 @@ class TransformerLM:
 
 # %% final-norm-always-with-a-bias
 # idiom = "CS336 students"
+# slips = ["final-norm-ignores-bias"]
 # wrong = "final_norm has a bias whatever the configuration says."
 class TransformerLM:
     def __init__(self, config):
@@ -1794,6 +1799,7 @@ class TransformerLM:
 
 # %% positions-always-learned
 # idiom = "rasbt"
+# slips = ["table-although-not-learned"]
 # wrong = "The configuration's positions are not looked at: they are always learned."
 class TransformerLM:
     def __init__(self, config):
@@ -1827,6 +1833,7 @@ class TransformerLM:
 
 # %% full-context-refused
 # idiom = "CS336 students"
+# slips = ["block-size-refused"]
 # wrong = "A sequence of exactly block_size tokens is refused."
 import functools
 

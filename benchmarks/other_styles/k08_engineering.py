@@ -1776,6 +1776,7 @@ def make_run_id(config, now):
 
 # %% zone-relabelled
 # idiom = "Stack Overflow"
+# slips = ["run-id-in-local-time"]
 # wrong = "replace(tzinfo=UTC) calls the local time UTC and converts nothing."
 def make_run_id(config, now):
     now = now.replace(tzinfo=UTC)
@@ -1786,6 +1787,7 @@ def make_run_id(config, now):
 
 # %% zero-for-what-is-missing
 # idiom = "d2l"
+# slips = ["missing-cell-as-zero"]
 # wrong = "A metric that a row does not have is written as 0, as if it had been measured."
 class CSVLogger:
     def log(self, step, **metrics):
@@ -1942,6 +1944,7 @@ def load_checkpoint(path, *, model, optimizer=None, generator=None):
 
 # %% missing-is-damaged
 # idiom = "CS336 students"
+# slips = ["missing-file-taken-for-damage"]
 # wrong = "What is not there is reported as damaged: the try holds the opening of the file too."
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
     try:
@@ -1975,6 +1978,7 @@ def read(path):
 
 # %% checksums-left-alone
 # idiom = "nanoGPT"
+# slips = ["checksums-not-compared"]
 # wrong = "torch.load compares no checksums, so a flipped byte in a weight is loaded."
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
     with open(path, "rb") as f:
