@@ -658,6 +658,7 @@ class MultiHeadAttention:
 
 # %% boolean-mask-added
 # idiom = "labml"
+# slips = ["mask-added-as-ones"]
 # wrong = "The mask is added to the scores as numbers: what is visible gains 1, and nothing is hidden."
 class MultiHeadAttention:
     def attention_weights(self, x, mask=None):
@@ -671,6 +672,7 @@ class MultiHeadAttention:
 
 # %% root-of-the-length
 # idiom = "annotated transformer"
+# slips = ["scale-by-the-length"]
 # wrong = "The scores are divided by the root of the sequence's length, not of a head's width."
 import math
 
@@ -692,6 +694,7 @@ def attention(query, key, mask=None):
 
 # %% softmax-over-axis-one
 # idiom = "karpathy's lectures"
+# slips = ["softmax-over-axis-one"]
 # wrong = "The softmax is over axis 1: with one batch axis these are the heads, not the keys."
 import torch.nn.functional as F
 
@@ -708,6 +711,7 @@ class MultiHeadAttention:
 
 # %% summed-over-the-queries
 # idiom = "einsum"
+# slips = ["weights-transposed"]
 # wrong = "The sum is over the queries: each position gets what its key gave away, weighted by the columns."
 import torch
 
@@ -722,6 +726,7 @@ class MultiHeadAttention:
 
 # %% mask-repeated-for-the-heads
 # idiom = "d2l"
+# slips = ["mask-of-the-next-sequence"]
 # wrong = "Batch and heads are one axis, batch first, but the mask is repeated with the heads first."
 import torch
 
@@ -747,6 +752,7 @@ def transpose_qkv(X, num_heads):
 
 # %% head-size-for-the-number
 # idiom = "karpathy's lectures"
+# slips = ["number-of-heads-for-their-width"]
 # wrong = "num_heads is taken for the width of a head: there are d_model / num_heads heads that wide."
 def split_heads(x, num_heads):
     _check_heads(x.shape[-1], num_heads)
@@ -760,6 +766,7 @@ import torch
 
 # %% keys-without-a-bias
 # idiom = "Whisper"
+# slips = ["key-without-bias"]
 # wrong = "key_proj never has a bias."
 class MultiHeadAttention:
     def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
@@ -775,6 +782,7 @@ class MultiHeadAttention:
 
 # %% share-that-is-kept
 # idiom = "TensorFlow 1"
+# slips = ["dropout-as-the-share-kept"]
 # wrong = "dropout is taken for the share that is kept."
 class MultiHeadAttention:
     def forward(self, x, mask=None):
@@ -787,6 +795,7 @@ class MultiHeadAttention:
 
 # %% weights-only-to-be-looked-at
 # idiom = "labml"
+# slips = ["weights-without-gradients"]
 # wrong = "The weights are computed without gradients, so query_proj and key_proj never learn."
 import torch
 
@@ -800,6 +809,7 @@ class MultiHeadAttention:
 
 # %% keys-pasted-for-values
 # idiom = "CS336 students"
+# slips = ["keys-for-values"]
 # wrong = "What the heads read are the keys: value_proj is never used."
 class MultiHeadAttention:
     def forward(self, x, mask=None):
@@ -810,6 +820,7 @@ class MultiHeadAttention:
 
 # %% head-axis-put-in-place
 # idiom = "x-transformers"
+# slips = ["mask-changed-in-place"]
 # wrong = "unsqueeze_ changes the caller's mask, which has an axis more after the call."
 class MultiHeadAttention:
     def attention_weights(self, x, mask=None):
@@ -822,6 +833,7 @@ class MultiHeadAttention:
 
 # %% weights-times-the-mask
 # idiom = "d2l"
+# slips = ["mask-after-the-softmax"]
 # wrong = "The mask comes after the softmax, so the visible weights of a row do not add up to 1."
 class MultiHeadAttention:
     def attention_weights(self, x, mask=None):

@@ -98,6 +98,7 @@ class TokenEmbedding:
 
 # %% an-embedding-inside
 # idiom = "nanoGPT"
+# slips = ["positions-in-an-embedding"]
 # wrong = "The table is inside an nn.Embedding, so it is called wpe.weight in the state dict."
 class LearnedPositionalEmbedding:
     def __init__(self, max_len, d_model):
@@ -436,6 +437,7 @@ class CharTokenizer:
 
 # %% most-common-first
 # idiom = "d2l"
+# slips = ["vocabulary-by-frequency"]
 # wrong = "from_text numbers the most frequent character 0, not the first in sorted order."
 import collections
 
@@ -450,6 +452,7 @@ class CharTokenizer:
 
 # %% unknown-token-added
 # idiom = "rasbt"
+# slips = ["token-for-the-unknown"]
 # wrong = "A token for what is unknown is added to the vocabulary, and unknown characters get it."
 class CharTokenizer:
     def __init__(self, chars):
@@ -464,6 +467,7 @@ class CharTokenizer:
 
 # %% index-in-the-list
 # idiom = "one-liners"
+# slips = ["error-of-the-list-let-through"]
 # wrong = "list.index raises a ValueError of its own, without the character's position."
 class CharTokenizer:
     def encode(self, text):
@@ -472,6 +476,7 @@ class CharTokenizer:
 
 # %% ids-as-a-tensor
 # idiom = "nanoGPT"
+# slips = ["ids-in-a-tensor"]
 # wrong = "encode returns a tensor, where a list of integers is asked for."
 class CharTokenizer:
     def encode(self, text):
@@ -497,6 +502,7 @@ class CharTokenizer:
 
 # %% as-many-columns-as-ids
 # idiom = "minimal GPTs"
+# slips = ["as-many-classes-as-occur"]
 # wrong = "one_hot without num_classes has as many columns as the largest id that occurs needs."
 import torch.nn.functional as F
 
@@ -510,6 +516,7 @@ class TokenEmbedding:
 
 # %% flattened-and-left-flat
 # idiom = "minGPT"
+# slips = ["ids-left-flat"]
 # wrong = "The ids are flattened for the look-up, and the result keeps one axis for them all."
 class TokenEmbedding:
     def forward(self, ids):
@@ -518,6 +525,7 @@ class TokenEmbedding:
 
 # %% table-of-torch
 # idiom = "nanoGPT"
+# slips = ["table-in-an-embedding"]
 # wrong = "The table is inside an nn.Embedding, so it is called wte.weight in the state dict."
 class TokenEmbedding:
     def __init__(self, vocab_size, d_model):
@@ -554,6 +562,7 @@ class LearnedPositionalEmbedding:
 
 # %% table-for-a-batch
 # idiom = "PyTorch tutorial"
+# slips = ["table-with-a-batch-axis"]
 # wrong = "The table has a batch axis in front: its shape is (1, max_len, d_model)."
 def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
     if d_model % 2:
@@ -619,6 +628,7 @@ class LearnedPositionalEmbedding:
 
 # %% axes-of-an-empty-batch-inferred
 # idiom = "d2l"
+# slips = ["shape-of-an-empty-batch-inferred"]
 # wrong = "view(..., -1) cannot tell how wide the rows are when there are none: an empty batch is an error."
 class TokenEmbedding:
     def forward(self, ids):

@@ -1675,6 +1675,7 @@ class TransformerLM:
 
 # %% whatever-ends-with-proj
 # idiom = "nanoGPT"
+# slips = ["all-projections-smaller"]
 # wrong = "Every projection of the blocks gets the smaller deviation, not only the two that write to the stream."
 import math
 
@@ -1731,6 +1732,7 @@ class TransformerLM:
 
 # %% tokens-and-positions-dropped-apart
 # idiom = "labml"
+# slips = ["tables-dropped-apart-for-each-sequence"]
 # wrong = "Tokens and positions are dropped each on their own, not their sum."
 class TransformerLM:
     def forward(self, ids):
@@ -1778,6 +1780,7 @@ class TransformerLM:
 
 # %% returned-from-inside-the-loop
 # idiom = "minGPT"
+# slips = ["only-the-first-block"]
 # wrong = "The return is indented too far: the logits are those after the first block."
 class TransformerLM:
     def forward(self, ids):
@@ -1855,6 +1858,7 @@ class TransformerLM:
 
 # %% logits-times-the-root
 # idiom = "PaLM"
+# slips = ["logits-over-the-root"]
 # wrong = "The logits are divided by the root of d_model."
 class TransformerLM:
     def forward(self, ids):
@@ -1874,6 +1878,7 @@ class TransformerLM:
 
 # %% number-of-tensors
 # idiom = "one-liners"
+# slips = ["parameters-as-ones"]
 # wrong = "The parameters are counted as tensors, not the numbers in them."
 def count_parameters(model, include_embeddings=True):
     skip = () if include_embeddings else ("token_embedding", "position_embedding")
@@ -1882,6 +1887,7 @@ def count_parameters(model, include_embeddings=True):
 
 # %% residual-projections-from-zero
 # idiom = "modded-nanogpt"
+# slips = ["stream-from-zero"]
 # wrong = "The two projections into the stream start as zeros."
 class TransformerLM:
     def _draw_parameters(self):

@@ -1751,6 +1751,7 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 
 # %% down-to-the-millisecond
 # idiom = "Hugging Face"
+# slips = ["run-id-to-the-millisecond"]
 # wrong = "The time ends with the milliseconds."
 def make_run_id(config, now):
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
@@ -1763,6 +1764,7 @@ def make_run_id(config, now):
 
 # %% cut-at-the-end
 # idiom = "CS336 students"
+# slips = ["run-id-cut-at-the-end"]
 # wrong = "The whole is cut to 100 characters, so that a long name leaves nothing of the digest."
 def make_run_id(config, now):
     if now.tzinfo is not None:
@@ -1805,6 +1807,7 @@ class CSVLogger:
 
 # %% columns-in-alphabetical-order
 # idiom = "CS336 students"
+# slips = ["columns-of-the-table-sorted"]
 # wrong = "The columns are sorted, not in the order given."
 import csv
 
@@ -1824,6 +1827,7 @@ class CSVLogger:
 
 # %% as-many-rows-as-steps
 # idiom = "one-liners"
+# slips = ["as-many-rows-as-steps"]
 # wrong = "It keeps as many rows as the step says, which fits only if every step was logged."
 class CSVLogger:
     def rewind(self, step):
@@ -1834,6 +1838,7 @@ class CSVLogger:
 
 # %% objects-made-readable
 # idiom = "rasbt"
+# slips = ["objects-over-several-lines"]
 # wrong = "indent=2 spreads an object over several lines."
 class JSONLLogger:
     def log(self, step, **metrics):
@@ -1850,6 +1855,7 @@ class JSONLLogger:
 
 # %% strict-json
 # idiom = "W&B clones"
+# slips = ["nan-refused"]
 # wrong = "allow_nan=False refuses the loss of a run that diverges."
 class JSONLLogger:
     def log(self, step, **metrics):
@@ -1865,6 +1871,7 @@ class JSONLLogger:
 
 # %% handed-to-the-system
 # idiom = "labml"
+# slips = ["left-to-the-system"]
 # wrong = "Nothing asks the system to put the file on the disk before it takes the old one's place."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     path = Path(path)
@@ -1887,6 +1894,7 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 
 # %% old-one-removed-first
 # idiom = "CS336 students"
+# slips = ["old-one-removed-first"]
 # wrong = "The old checkpoint is removed before the new one has its name: between the two there is none."
 def save_checkpoint(path, *, model, optimizer, step, config, generator):
     path = Path(path)
@@ -1911,6 +1919,7 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
 
 # %% parameters-assigned
 # idiom = "torchtune"
+# slips = ["parameters-assigned"]
 # wrong = "assign=True puts new parameters into the model, so the optimizer goes on with the old ones."
 def load_checkpoint(path, *, model, optimizer=None, generator=None):
     with open(path, "rb") as f:

@@ -382,14 +382,15 @@ class Unfinishable(nn.Linear):
 
 @contextmanager
 def watched(path):
-    """Yield two lists: the calls that put files on the disk or rename one, and those after which `path` is gone.
+    """Yield two lists: calls that put a file on the disk or rename one, and those after which `path` is gone.
 
     The profiler sees every call of a function that is written in C, however it was imported.
     """
     calls, gaps = [], []
 
     def note(frame, event, function):
-        name = getattr(function, "__name__", "")
+        is_of_system = getattr(function, "__module__", "") in ("posix", "nt")  # where os has it from
+        name = function.__name__ if is_of_system else ""
         if event == "c_call" and name in ("fsync", "fdatasync", "sync", "rename", "replace"):
             calls.append(name)
         if event == "c_return" and name in ("unlink", "remove", "rename", "replace") and not path.exists():
