@@ -380,28 +380,32 @@ class Unfinishable(nn.Linear):
         return self.trap
 
 
-@contextmanager
-def watched(path):
-    """Yield two lists: calls that put a file on the disk or rename one, and those after which `path` is gone.
+class Watch:
+    """Sees the file `path` replaced: whether the new one is on the disk by then, and whether none is there.
 
     The profiler sees every call of a function that is written in C, however it was imported.
     """
-    calls, gaps = [], []
 
-    def note(frame, event, function):
+    def __init__(self, path):
+        self.path, self.is_synced, self.is_renamed, self.was_gone = path, False, False, False
+
+    def __enter__(self):
+        self.before = sys.getprofile()
+        sys.setprofile(self.note)
+        return self
+
+    def __exit__(self, *error):
+        sys.setprofile(self.before)
+
+    def note(self, frame, event, function):
         is_of_system = getattr(function, "__module__", "") in ("posix", "nt")  # where os has it from
         name = function.__name__ if is_of_system else ""
-        if event == "c_call" and name in ("fsync", "fdatasync", "sync", "rename", "replace"):
-            calls.append(name)
-        if event == "c_return" and name in ("unlink", "remove", "rename", "replace") and not path.exists():
-            gaps.append(name)
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        yield calls, gaps
-    finally:
-        sys.setprofile(before)
+        if event == "c_call" and name in ("fsync", "fdatasync", "sync"):
+            self.is_synced = self.is_synced or not self.is_renamed
+        if event == "c_call" and name in ("rename", "replace"):
+            self.is_renamed = True
+        if event == "c_return" and name in ("unlink", "remove", "rename", "replace"):
+            self.was_gone = self.was_gone or not self.path.exists()
 
 
 def test_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
@@ -418,17 +422,16 @@ def test_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
 
     os.link(path, link)  # still shows the old file when another one has taken its place
     run.train(1)
-    with watched(path) as (calls, gaps):
+    with Watch(path) as watch:
         run.save(str(path), step=4)
     assert link.read_bytes() == before, "the old file was overwritten, not replaced"
     files_left = [each.name for each in path.parent.iterdir()]
     assert files_left == [path.name], "another file is left in the folder"
     assert (Run(1).load(link), Run(1).load(path)) == (3, 4)
-    assert not gaps, "between two steps of the replacement there is no checkpoint"
-    is_synced = bool(calls) and "sync" in calls[0]
-    assert is_synced, (
-        "the new file takes the old one's place before it is on the disk, as os.fsync makes sure"
+    assert not watch.was_gone, (
+        "save_checkpoint(path, …) has removed the old file before the new one was there"
     )
+    assert watch.is_synced, "the new file has taken the old one's place before os.fsync put it on the disk"
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["same logger", "new logger"])
