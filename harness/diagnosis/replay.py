@@ -24,7 +24,7 @@ from harness.diagnosis.fixtures import Fixtures
 from harness.diagnosis.reference import installed_as
 from harness.diagnosis.snapshots import AuthorsText, Snapshot, equivalent, snapshot
 from harness.diagnosis.time_budget import TimeBudget
-from harness.isolation.calls import iterated_in, public_functions
+from harness.isolation.calls import constructors, iterated_in, public_functions
 from harness.isolation.global_state import preserve_global_state
 
 _MOST_RESULTS = 3000
@@ -155,16 +155,30 @@ def _replace_code(function: object, code: CodeType) -> None:
 @contextlib.contextmanager
 def _record_results(module: ModuleType, replayer: Replayer, tests: LoadedTests) -> Iterator[None]:
     """Record in the replay what the module's public functions and methods return to the test."""
-    originals = public_functions(module, replayer.contract, replayer.case.module)
+    names = module, replayer.contract, replayer.case.module
+    results, makers = public_functions(*names), constructors(*names)
     try:
-        for public in originals:
+        for maker in makers:
+            maker.replace(_without_recording(maker.function, tests))
+        for public in results:
             is_free = public.function.__name__ in replayer.worded_by_author
             function = _with_authors_text(public.function) if is_free else public.function
             public.replace(_with_recording(function, tests))
         yield
     finally:
-        for public in originals:
+        for public in [*results, *makers]:
             public.restore()
+
+
+def _without_recording(function: Callable[..., Any], tests: LoadedTests) -> Callable[..., Any]:
+    """What a constructor calls is not called by the test."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with tests.replay.nesting():
+            return function(*args, **kwargs)
+
+    return call
 
 
 def _with_authors_text(function: Callable[..., Any]) -> Callable[..., Any]:
