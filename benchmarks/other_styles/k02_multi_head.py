@@ -635,3 +635,248 @@ class MultiHeadAttention:
     def forward(self, x, mask=None):
         v = self.dropout(split_heads(self.value_proj(x), self.num_heads))
         return self.out_proj(merge_heads(self.attention_weights(x, mask) @ v))
+
+
+# %% flash-for-a-decoder
+# idiom = "nanoGPT"
+# slips = ["always-causal"]
+# wrong = "forward is always causal and never looks at the mask."
+import torch.nn.functional as F
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        q, k, v = map(self.heads, (self.query_proj, self.key_proj, self.value_proj), [x] * 3)
+        # efficient attention using Flash Attention CUDA kernels
+        p = self.dropout.p if self.training else 0
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=None, dropout_p=p, is_causal=True)
+        return self.out_proj(merge_heads(y))
+
+    def heads(self, proj, x):
+        return split_heads(proj(x), self.num_heads)
+
+
+# %% boolean-mask-added
+# idiom = "labml"
+# slips = ["mask-added-as-ones"]
+# wrong = "The mask is added to the scores as numbers: what is visible gains 1, and nothing is hidden."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        query = split_heads(self.query_proj(x), self.num_heads)
+        key = split_heads(self.key_proj(x), self.num_heads)
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores + mask.unsqueeze(-3).to(scores.dtype)
+        return scores.softmax(dim=-1)
+
+
+# %% root-of-the-length
+# idiom = "annotated transformer"
+# slips = ["scale-by-the-length"]
+# wrong = "The scores are divided by the root of the sequence's length, not of a head's width."
+import math
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        query, key = [split_heads(lin(x), self.num_heads) for lin in (self.query_proj, self.key_proj)]
+        return attention(query, key, mask)
+
+
+def attention(query, key, mask=None):
+    d_k = query.size(-2)
+    scores = (query @ key.transpose(-2, -1)) / math.sqrt(d_k)
+    if mask is None:
+        return scores.softmax(dim=-1)
+    mask = mask.unsqueeze(-3)
+    return scores.masked_fill(~mask, float("-inf")).softmax(dim=-1).masked_fill(~mask, 0.0)
+
+
+# %% softmax-over-axis-one
+# idiom = "karpathy's lectures"
+# slips = ["softmax-over-axis-one"]
+# wrong = "The softmax is over axis 1: with one batch axis these are the heads, not the keys."
+import torch.nn.functional as F
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        wei = q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5
+        if mask is not None:
+            wei = wei.masked_fill(~mask.unsqueeze(-3), float("-inf"))
+        return F.softmax(wei, dim=1).nan_to_num(0.0)
+
+
+# %% summed-over-the-queries
+# idiom = "einsum"
+# slips = ["weights-transposed"]
+# wrong = "The sum is over the queries: each position gets what its key gave away, weighted by the columns."
+import torch
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        attn = self.dropout(self.attention_weights(x, mask))
+        v = self.value_proj(x).unflatten(-1, (self.num_heads, -1))
+        out = torch.einsum("...hij,...ihd->...jhd", attn, v)
+        return self.out_proj(out.flatten(-2))
+
+
+# %% mask-repeated-for-the-heads
+# idiom = "d2l"
+# slips = ["mask-of-the-next-sequence"]
+# wrong = "Batch and heads are one axis, batch first, but the mask is repeated with the heads first."
+import torch
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        *batch, seq, _ = x.shape
+        x = x.reshape(-1, seq, x.shape[-1])
+        queries = transpose_qkv(self.query_proj(x), self.num_heads)
+        keys = transpose_qkv(self.key_proj(x), self.num_heads)
+        scores = torch.bmm(queries, keys.transpose(1, 2)) / queries.shape[-1] ** 0.5
+        if mask is not None:
+            mask = mask.expand(*batch, seq, seq).reshape(-1, seq, seq)
+            mask = mask.repeat(self.num_heads, 1, 1)
+            scores = scores.masked_fill(~mask, float("-inf"))
+        return scores.softmax(dim=-1).nan_to_num(0.0).reshape(*batch, self.num_heads, seq, seq)
+
+
+def transpose_qkv(X, num_heads):
+    X = X.reshape(X.shape[0], X.shape[1], num_heads, -1).permute(0, 2, 1, 3)
+    return X.reshape(-1, X.shape[2], X.shape[3])
+
+
+# %% head-size-for-the-number
+# idiom = "karpathy's lectures"
+# slips = ["number-of-heads-for-their-width"]
+# wrong = "num_heads is taken for the width of a head: there are d_model / num_heads heads that wide."
+def split_heads(x, num_heads):
+    _check_heads(x.shape[-1], num_heads)
+    head_size = num_heads
+    heads = x.split(head_size, dim=-1)
+    return torch.stack(heads, dim=-3)
+
+
+import torch
+
+
+# %% keys-without-a-bias
+# idiom = "Whisper"
+# slips = ["key-without-bias"]
+# wrong = "key_proj never has a bias."
+class MultiHeadAttention:
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        _check_heads(d_model, num_heads)
+        self.num_heads = num_heads
+        self.query_proj = Linear(d_model, d_model, bias=bias)
+        self.key_proj = Linear(d_model, d_model, bias=False)
+        self.value_proj = Linear(d_model, d_model, bias=bias)
+        self.out_proj = Linear(d_model, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+
+# %% share-that-is-kept
+# idiom = "TensorFlow 1"
+# slips = ["dropout-as-the-share-kept"]
+# wrong = "dropout is taken for the share that is kept."
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        weights = self.attention_weights(x, mask)
+        if self.training and self.dropout.p > 0:
+            weights = nn.functional.dropout(weights, p=1 - self.dropout.p)
+        value = split_heads(self.value_proj(x), self.num_heads)
+        return self.out_proj(merge_heads(weights @ value))
+
+
+# %% weights-only-to-be-looked-at
+# idiom = "labml"
+# slips = ["weights-without-gradients"]
+# wrong = "The weights are computed without gradients, so query_proj and key_proj never learn."
+import torch
+
+
+class MultiHeadAttention:
+    @torch.no_grad()
+    def attention_weights(self, x, mask=None):
+        q, k = (split_heads(p(x), self.num_heads) for p in (self.query_proj, self.key_proj))
+        return attention_weights(q, k, mask[..., None, :, :] if mask is not None else None)
+
+
+# %% keys-pasted-for-values
+# idiom = "CS336 students"
+# slips = ["keys-for-values"]
+# wrong = "What the heads read are the keys: value_proj is never used."
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        attn = self.dropout(self.attention_weights(x, mask))
+        V = split_heads(self.key_proj(x), self.num_heads)
+        return self.out_proj(merge_heads(attn @ V))
+
+
+# %% head-axis-put-in-place
+# idiom = "x-transformers"
+# slips = ["mask-changed-in-place"]
+# wrong = "unsqueeze_ changes the caller's mask, which has an axis more after the call."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        if mask is not None:
+            mask.unsqueeze_(-3)
+        return attention_weights(q, k, mask)
+
+
+# %% weights-times-the-mask
+# idiom = "d2l"
+# slips = ["mask-after-the-softmax"]
+# wrong = "The mask comes after the softmax, so the visible weights of a row do not add up to 1."
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.num_heads)
+        k = split_heads(self.key_proj(x), self.num_heads)
+        attention = attention_weights(q, k)
+        return attention if mask is None else attention * mask[..., None, :, :]
+
+
+# %% right-slices-of-the-matrices
+# idiom = "mechanistic interpretability"
+import torch
+
+
+class MultiHeadAttention:
+    def forward(self, x, mask=None):
+        pattern = self.dropout(self.attention_weights(x, mask))
+        W_V = self.value_proj.weight.unflatten(0, (self.num_heads, -1))
+        W_O = self.out_proj.weight.unflatten(1, (self.num_heads, -1))
+        v = torch.einsum("...pm,hdm->...hpd", x, W_V)
+        if self.value_proj.bias is not None:
+            v = v + self.value_proj.bias.unflatten(0, (self.num_heads, 1, -1))
+        out = torch.einsum("...hqk,...hkd,mhd->...qm", pattern, v, W_O)
+        return out if self.out_proj.bias is None else out + self.out_proj.bias
+
+
+# %% right-heads-in-the-batch
+# idiom = "d2l"
+import torch
+
+
+class MultiHeadAttention:
+    def attention_weights(self, x, mask=None):
+        *batch, seq, d = x.shape
+        flat = x.reshape(-1, seq, d)
+        q, k = (transpose_qkv(p(flat), self.num_heads) for p in (self.query_proj, self.key_proj))
+        if mask is not None:
+            mask = (
+                mask.expand(*batch, seq, seq).reshape(-1, seq, seq).repeat_interleave(self.num_heads, dim=0)
+            )
+        return attention_weights(q, k, mask).reshape(*batch, self.num_heads, seq, seq)
+
+
+def transpose_qkv(X, num_heads):
+    X = X.reshape(X.shape[0], X.shape[1], num_heads, -1).permute(0, 2, 1, 3)
+    return X.reshape(-1, X.shape[2], X.shape[3])

@@ -98,6 +98,7 @@ class TokenEmbedding:
 
 # %% an-embedding-inside
 # idiom = "nanoGPT"
+# slips = ["positions-in-an-embedding"]
 # wrong = "The table is inside an nn.Embedding, so it is called wpe.weight in the state dict."
 class LearnedPositionalEmbedding:
     def __init__(self, max_len, d_model):
@@ -422,3 +423,254 @@ def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=N
     if dtype is None:
         dtype = torch.float32
     return out.to(dtype=dtype, device=device if device is not None else torch.get_default_device())
+
+
+# %% in-order-of-appearance
+# idiom = "CS336 students"
+# slips = ["vocabulary-in-order-of-appearance"]
+# wrong = "from_text numbers the characters as they first occur, not in sorted order."
+class CharTokenizer:
+    @classmethod
+    def from_text(cls, text):
+        return cls(dict.fromkeys(text))
+
+
+# %% most-common-first
+# idiom = "d2l"
+# slips = ["vocabulary-by-frequency"]
+# wrong = "from_text numbers the most frequent character 0, not the first in sorted order."
+import collections
+
+
+class CharTokenizer:
+    @classmethod
+    def from_text(cls, text):
+        counter = collections.Counter(text)
+        token_freqs = sorted(counter.items(), key=lambda x: x[1], reverse=True)
+        return cls([token for token, freq in token_freqs])
+
+
+# %% unknown-token-added
+# idiom = "rasbt"
+# slips = ["token-for-the-unknown"]
+# wrong = "A token for what is unknown is added to the vocabulary, and unknown characters get it."
+class CharTokenizer:
+    def __init__(self, chars):
+        all_tokens = list(chars)
+        all_tokens.extend(["<|unk|>"])
+        self._chars = all_tokens
+        self._ids = {token: integer for integer, token in enumerate(all_tokens)}
+
+    def encode(self, text):
+        return [self._ids[c] if c in self._ids else self._ids["<|unk|>"] for c in text]
+
+
+# %% index-in-the-list
+# idiom = "one-liners"
+# slips = ["error-of-the-list-let-through"]
+# wrong = "list.index raises a ValueError of its own, without the character's position."
+class CharTokenizer:
+    def encode(self, text):
+        return list(map(self._chars.index, text))
+
+
+# %% ids-as-a-tensor
+# idiom = "nanoGPT"
+# slips = ["ids-in-a-tensor"]
+# wrong = "encode returns a tensor, where a list of integers is asked for."
+class CharTokenizer:
+    def encode(self, text):
+        for position, char in enumerate(text):
+            if char not in self._ids:
+                raise ValueError(f"unknown character {char!r} at position {position}")
+        return torch.tensor([self._ids[c] for c in text], dtype=torch.long)
+
+
+# %% ids-joined-with-spaces
+# idiom = "rasbt"
+# slips = ["characters-joined-by-blanks"]
+# wrong = "decode puts a space between the characters."
+class CharTokenizer:
+    def decode(self, ids):
+        int_to_str = dict(enumerate(self._chars))
+        ids = list(ids)
+        missing = [i for i in ids if i not in int_to_str]
+        if missing:
+            raise IndexError(f"id {missing[0]} is not in the vocabulary")
+        return " ".join([int_to_str[i] for i in ids])
+
+
+# %% as-many-columns-as-ids
+# idiom = "minimal GPTs"
+# slips = ["as-many-classes-as-occur"]
+# wrong = "one_hot without num_classes has as many columns as the largest id that occurs needs."
+import torch.nn.functional as F
+
+
+class TokenEmbedding:
+    def forward(self, ids):
+        if ids.numel() and not (0 <= ids.min() and ids.max() < len(self.weight)):
+            raise IndexError(f"ids {ids.tolist()} are not all below {len(self.weight)}")
+        return F.one_hot(ids.long()).to(self.weight.dtype) @ self.weight
+
+
+# %% flattened-and-left-flat
+# idiom = "minGPT"
+# slips = ["ids-left-flat"]
+# wrong = "The ids are flattened for the look-up, and the result keeps one axis for them all."
+class TokenEmbedding:
+    def forward(self, ids):
+        return nn.functional.embedding(ids.reshape(-1).long(), self.weight)
+
+
+# %% table-of-torch
+# idiom = "nanoGPT"
+# slips = ["table-in-an-embedding"]
+# wrong = "The table is inside an nn.Embedding, so it is called wte.weight in the state dict."
+class TokenEmbedding:
+    def __init__(self, vocab_size, d_model):
+        super().__init__()
+        self.wte = nn.Embedding(vocab_size, d_model)
+
+    def forward(self, ids):
+        return self.wte(ids.long())
+
+
+# %% always-from-the-first-row
+# idiom = "rasbt"
+# slips = ["offset-ignored"]
+# wrong = "offset is checked, but the rows are always the first."
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        context_length = self.weight.shape[0]
+        if seq_len + offset > context_length:
+            raise ValueError(f"seq_len {seq_len} + offset {offset} is more than max_len {context_length}")
+        return self.weight[torch.arange(seq_len, device=self.weight.device)]
+
+
+# %% last-position-refused
+# idiom = "CS336 students"
+# slips = ["full-length-refused"]
+# wrong = "A sequence that ends with the last row of the table is refused."
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        max_len, end = self.weight.size(0), offset + seq_len
+        if end >= max_len:
+            raise ValueError(f"{seq_len=} and {offset=} do not fit into {max_len=}")
+        return self.weight[offset:end]
+
+
+# %% table-for-a-batch
+# idiom = "PyTorch tutorial"
+# slips = ["table-with-a-batch-axis"]
+# wrong = "The table has a batch axis in front: its shape is (1, max_len, d_model)."
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2:
+        raise ValueError(f"d_model must be even, got {d_model}")
+    pe = torch.zeros(max_len, d_model, dtype=torch.float64, device="cpu")
+    position = torch.arange(max_len, dtype=torch.float64, device="cpu").unsqueeze(1)
+    div_term = base ** (torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu") / d_model)
+    pe[:, 0::2] = torch.sin(position / div_term)
+    pe[:, 1::2] = torch.cos(position / div_term)
+    pe = pe.unsqueeze(0)
+    return pe.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+# %% everything-in-the-dtype-asked-for
+# idiom = "x-transformers"
+# slips = ["angles-in-float32"]
+# wrong = "Positions and angles are computed in the dtype asked for, so they are rounded long before the end."
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2:
+        raise ValueError(f"dim {d_model} is not even")
+    like = dict(dtype=dtype or torch.get_default_dtype(), device=device or torch.get_default_device())
+    inv_freq = 1.0 / (base ** (torch.arange(0, d_model, 2, **like) / d_model))
+    freqs = torch.einsum("i,j->ij", torch.arange(max_len, **like), inv_freq)
+    return torch.stack((freqs.sin(), freqs.cos()), dim=-1).reshape(max_len, d_model)
+
+
+# %% counted-from-one
+# idiom = "fairseq"
+# slips = ["table-positions-from-one"]
+# wrong = "The positions are 1 … max_len instead of 0 … max_len - 1."
+import math
+
+
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2:
+        raise ValueError(f"embedding_dim {d_model} is odd")
+    rows = [
+        [f(pos / base ** (2 * k / d_model)) for k in range(d_model // 2) for f in (math.sin, math.cos)]
+        for pos in range(1, max_len + 1)
+    ]
+    table = torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(max_len, d_model)
+    return table.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+# %% right-by-complex-numbers
+# idiom = "LLaMA"
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model & 1:
+        raise ValueError(f"d_model={d_model} cannot be split into pairs")
+    freqs = base ** -(torch.arange(0, d_model, 2, device="cpu").double() / d_model)
+    angles = torch.outer(torch.arange(max_len, device="cpu").double(), freqs)
+    turns = torch.polar(torch.ones_like(angles), angles)
+    pairs = torch.view_as_real(turns).flip(-1).reshape(max_len, d_model)  # cos + i sin, so sines second
+    return pairs.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+class LearnedPositionalEmbedding:
+    def forward(self, seq_len, offset=0):
+        if offset + seq_len > self.weight.size(0):
+            raise ValueError(f"{seq_len=}, {offset=}: more than max_len={self.weight.size(0)}")
+        return self.weight.narrow(0, offset, seq_len)
+
+
+# %% axes-of-an-empty-batch-inferred
+# idiom = "d2l"
+# slips = ["shape-of-an-empty-batch-inferred"]
+# wrong = "view(..., -1) cannot tell how wide the rows are when there are none: an empty batch is an error."
+class TokenEmbedding:
+    def forward(self, ids):
+        if ids.numel() and ids.device.type != "meta" and ids.min() < 0:
+            raise IndexError(f"negative id {ids.min().item()}")
+        return self.weight.index_select(0, ids.flatten().long()).view(*ids.shape, -1)
+
+
+# %% right-with-a-vocabulary-class
+# idiom = "d2l"
+class Vocab(dict):
+    def __missing__(self, token):
+        raise ValueError(token)
+
+
+class CharTokenizer:
+    def __init__(self, chars):
+        self.idx_to_token = tuple(chars)
+        self.token_to_idx = Vocab(zip(self.idx_to_token, range(len(self.idx_to_token))))
+
+    @classmethod
+    def from_text(cls, text):
+        return cls("".join(sorted({*text})))
+
+    @property
+    def vocab_size(self):
+        return len(self.token_to_idx)
+
+    def encode(self, text):
+        ids = []
+        try:
+            for token in text:
+                ids.append(self.token_to_idx[token])
+        except ValueError as error:
+            raise ValueError(f"{error.args[0]!r} at position {len(ids)} is not in the vocabulary") from None
+        return ids
+
+    def decode(self, ids):
+        def tokens():
+            for index in ids:
+                if index < 0 or index >= len(self.idx_to_token):
+                    raise IndexError(f"{index} is no index of the vocabulary")
+                yield self.idx_to_token[index]
+
+        return "".join(tokens())

@@ -1599,3 +1599,369 @@ class TransformerLM(nn.Module):
         if config.tie_weights:
             self.lm_head.weight = self.token_embedding.weight
         self._draw_parameters()
+
+
+# %% mask-of-the-whole-context
+# idiom = "annotated transformer"
+# slips = ["mask-of-the-longest-sequence"]
+# wrong = "The mask has block_size positions, however many the sequence has."
+class TransformerLM:
+    def forward(self, ids):
+        seq = ids.size(1)
+        if seq > self.config.block_size:
+            raise ValueError(f"seq {seq} > block_size {self.config.block_size}")
+        return self.generator(
+            self.decode(self.embed(ids), causal_mask(self.config.block_size, device=ids.device))
+        )
+
+    def embed(self, ids):
+        x = self.token_embedding(ids)
+        match self.config.positions:
+            case "learned":
+                x = x + self.position_embedding(ids.size(1))
+            case "sinusoidal":
+                x = x + sinusoidal_positions(ids.size(1), x.size(-1), dtype=x.dtype, device=x.device)
+        return self.dropout(x)
+
+    def decode(self, x, tgt_mask):
+        for layer in self.blocks:
+            x = layer(x, tgt_mask)
+        return self.final_norm(x)
+
+    def generator(self, x):
+        return self.lm_head(x)
+
+
+# %% positions-along-the-batch
+# idiom = "PyTorch tutorial"
+# slips = ["positions-along-the-batch", "sinusoids-along-the-batch"]
+# wrong = "As many positions as there are sequences: they are counted along the batch axis."
+class TransformerLM:
+    def forward(self, ids):
+        if ids.shape[1] > self.config.block_size:
+            raise ValueError(f"seq {ids.shape[1]} is longer than block_size {self.config.block_size}")
+        x = self.token_embedding(ids)
+        n = x.size(0)
+        if self.config.positions == "learned":
+            x = x + self.position_embedding(n)
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(n, x.size(2), dtype=x.dtype, device=x.device)
+        x, mask = self.dropout(x), causal_mask(ids.shape[1], device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% variance-of-two-hundredths
+# idiom = "CS336 students"
+# slips = ["std-as-variance"]
+# wrong = "0.02 is taken for the variance, so all weights are drawn with its root, 0.14."
+import torch
+
+
+class TransformerLM:
+    def _draw_parameters(self):
+        sigma = 0.02**0.5
+        for name, p in self.named_parameters():
+            if "norm" in name:
+                continue
+            elif p.ndim == 1:
+                torch.nn.init.constant_(p, 0.0)
+            elif "out_proj" in name or "down_proj" in name:
+                torch.nn.init.normal_(p, 0.0, sigma / (2 * self.config.num_layers) ** 0.5)
+            else:
+                torch.nn.init.normal_(p, 0.0, sigma)
+
+
+# %% whatever-ends-with-proj
+# idiom = "nanoGPT"
+# slips = ["all-projections-smaller"]
+# wrong = "Every projection of the blocks gets the smaller deviation, not only the two that write to the stream."
+import math
+
+import torch
+
+
+class TransformerLM:
+    def _draw_parameters(self):
+        self.apply(self._init_weights)
+        # apply special scaled init to the residual projections, per GPT-2 paper
+        for pn, p in self.named_parameters():
+            if pn.endswith("proj.weight"):
+                torch.nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * self.config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, Linear):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
+        elif isinstance(module, TokenEmbedding | LearnedPositionalEmbedding):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+
+
+# %% seeded-by-itself
+# idiom = "karpathy's lectures"
+# slips = ["seed-set-inside"]
+# wrong = "The constructor sets the seed 1337, so every model starts with the same weights, whatever the seed."
+import torch
+
+
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        torch.manual_seed(1337)
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = (
+            LearnedPositionalEmbedding(config.block_size, config.d_model)
+            if config.positions == "learned"
+            else None
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList([self.block() for _ in range(config.num_layers)])
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def block(self):
+        c = self.config
+        return TransformerBlock(c.d_model, c.num_heads, c.d_ff, c.dropout, c.norm_first, c.bias)
+
+
+# %% tokens-and-positions-dropped-apart
+# idiom = "labml"
+# slips = ["tables-dropped-apart-for-each-sequence"]
+# wrong = "Tokens and positions are dropped each on their own, not their sum."
+class TransformerLM:
+    def forward(self, ids):
+        T, c = ids.shape[-1], self.config
+        if T > c.block_size:
+            raise ValueError(f"seq {T}, block_size {c.block_size}")
+        tok = self.token_embedding(ids)
+        pos = None
+        if c.positions == "learned":
+            pos = self.position_embedding(T).expand_as(tok)
+        elif c.positions == "sinusoidal":
+            pos = sinusoidal_positions(T, c.d_model, dtype=tok.dtype, device=tok.device).expand_as(tok)
+        x = self.dropout(tok) if pos is None else self.dropout(tok) + self.dropout(pos)
+        mask = causal_mask(T, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% final-norm-always-with-a-bias
+# idiom = "CS336 students"
+# slips = ["final-norm-ignores-bias"]
+# wrong = "final_norm has a bias whatever the configuration says."
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        d = config.d_model
+        self.token_embedding = TokenEmbedding(config.vocab_size, d)
+        self.position_embedding = None
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, d)
+        self.dropout = nn.Dropout(config.dropout)
+        kwargs = dict(dropout=config.dropout, norm_first=config.norm_first, bias=config.bias)
+        layers = [
+            TransformerBlock(d, config.num_heads, config.d_ff, **kwargs) for _ in range(config.num_layers)
+        ]
+        self.blocks = nn.ModuleList(layers)
+        self.final_norm = LayerNorm(d)
+        self.lm_head = Linear(d, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+
+# %% returned-from-inside-the-loop
+# idiom = "minGPT"
+# slips = ["only-the-first-block"]
+# wrong = "The return is indented too far: the logits are those after the first block."
+class TransformerLM:
+    def forward(self, ids):
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(f"Cannot forward seq of length {t}, block_size is only {self.config.block_size}")
+        x = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(t)
+        elif self.config.positions != "none":
+            x = x + sinusoidal_positions(t, self.config.d_model, dtype=x.dtype, device=x.device)
+        x = self.dropout(x)
+        mask = causal_mask(t, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+            logits = self.lm_head(self.final_norm(x))
+            return logits
+
+
+# %% positions-always-learned
+# idiom = "rasbt"
+# slips = ["table-although-not-learned"]
+# wrong = "The configuration's positions are not looked at: they are always learned."
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.drop_emb = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                config.d_model, config.num_heads, config.d_ff, config.dropout, config.norm_first, config.bias
+            )
+            for _ in range(config.num_layers)
+        )
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._draw_parameters()
+
+    def forward(self, ids):
+        seq_len = ids.shape[1]
+        if seq_len > self.config.block_size:
+            raise ValueError(f"seq {seq_len} exceeds block_size {self.config.block_size}")
+        x = self.drop_emb(self.token_embedding(ids) + self.position_embedding(seq_len))
+        mask = causal_mask(seq_len, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% full-context-refused
+# idiom = "CS336 students"
+# slips = ["block-size-refused"]
+# wrong = "A sequence of exactly block_size tokens is refused."
+import functools
+
+
+class TransformerLM:
+    def forward(self, ids):
+        n, c = ids.shape[-1], self.config
+        if not n < c.block_size:
+            raise ValueError(f"seq = {n} must be below block_size = {c.block_size}")
+        x = self.token_embedding(ids)
+        if c.positions == "learned":
+            x = x + self.position_embedding(n)
+        elif c.positions == "sinusoidal":
+            x = x + sinusoidal_positions(n, c.d_model, dtype=x.dtype, device=x.device)
+        mask = causal_mask(n, device=ids.device)
+        x = functools.reduce(lambda h, layer: layer(h, mask), self.blocks, self.dropout(x))
+        return self.lm_head(self.final_norm(x))
+
+
+# %% logits-times-the-root
+# idiom = "PaLM"
+# slips = ["logits-over-the-root"]
+# wrong = "The logits are divided by the root of d_model."
+class TransformerLM:
+    def forward(self, ids):
+        n, c = ids.shape[-1], self.config
+        if n > c.block_size:
+            raise ValueError(f"{n} tokens, block_size {c.block_size}")
+        x = self.token_embedding(ids)
+        if c.positions == "learned":
+            x = x + self.position_embedding(n)
+        elif c.positions == "sinusoidal":
+            x = x + sinusoidal_positions(n, c.d_model, dtype=x.dtype, device=x.device)
+        x, mask = self.dropout(x), causal_mask(n, device=ids.device)
+        for attn_and_ff in self.blocks:
+            x = attn_and_ff(x, mask)
+        return self.final_norm(x) @ self.lm_head.weight.t() * c.d_model**-0.5
+
+
+# %% number-of-tensors
+# idiom = "one-liners"
+# slips = ["parameters-as-ones"]
+# wrong = "The parameters are counted as tensors, not the numbers in them."
+def count_parameters(model, include_embeddings=True):
+    skip = () if include_embeddings else ("token_embedding", "position_embedding")
+    return len([p for n, p in model.named_parameters() if not n.startswith(skip)])
+
+
+# %% residual-projections-from-zero
+# idiom = "modded-nanogpt"
+# slips = ["stream-from-zero"]
+# wrong = "The two projections into the stream start as zeros."
+class TransformerLM:
+    def _draw_parameters(self):
+        for m in self.modules():
+            if isinstance(m, (Linear, TokenEmbedding, LearnedPositionalEmbedding)):
+                nn.init.normal_(m.weight, std=0.02)
+                if getattr(m, "bias", None) is not None:
+                    m.bias.data.zero_()
+        for block in self.blocks:
+            block.attention.out_proj.weight.data.zero_()  # zero init suggested by @Grad62304977
+            block.feedforward.down_proj.weight.data.zero_()
+
+
+# %% right-table-from-the-head
+# idiom = "nanoGPT"
+import torch
+
+
+class TransformerLM:
+    def __init__(self, config):
+        super().__init__()
+        self.config = c = config
+        self.lm_head = Linear(c.d_model, c.vocab_size, bias=False)
+        self.token_embedding = TokenEmbedding(c.vocab_size, c.d_model)
+        if c.tie_weights:
+            self.token_embedding.weight = self.lm_head.weight
+        learned = c.positions == "learned"
+        self.position_embedding = LearnedPositionalEmbedding(c.block_size, c.d_model) if learned else None
+        args = (c.d_model, c.num_heads, c.d_ff, c.dropout, c.norm_first, c.bias)
+        self.blocks = nn.ModuleList()
+        for _ in range(c.num_layers):
+            self.blocks.append(TransformerBlock(*args))
+        self.final_norm = LayerNorm(c.d_model, bias=c.bias)
+        self.drop = nn.Dropout(c.dropout)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self):
+        into_stream = {
+            id(p) for b in self.blocks for p in (b.attention.out_proj.weight, b.feedforward.down_proj.weight)
+        }
+        for p in self.parameters():
+            if p.dim() > 1:
+                scale = (2 * self.config.num_layers) ** -0.5 if id(p) in into_stream else 1.0
+                p.copy_(torch.randn_like(p) * 0.02 * scale)
+        for m in self.modules():
+            if isinstance(m, Linear) and m.bias is not None:
+                m.bias.fill_(0)
+
+    def forward(self, ids):
+        T = ids.size(1)
+        if T > self.config.block_size:
+            raise ValueError(f"seq={T} block_size={self.config.block_size}")
+        h = self.token_embedding(ids) + self.position(T)
+        h, mask = self.drop(h), causal_mask(T, device=ids.device)
+        for b in self.blocks:
+            h = b(h, mask)
+        return torch.einsum("btd,vd->btv", self.final_norm(h), self.lm_head.weight)
+
+    def position(self, T):
+        if self.position_embedding is not None:
+            return self.position_embedding(T)
+        like = self.token_embedding.weight
+        if self.config.positions == "none":
+            return like.new_zeros(())
+        return sinusoidal_positions(T, self.config.d_model, dtype=like.dtype, device=like.device)
+
+
+# %% right-counted-by-name
+# idiom = "Hugging Face"
+def count_parameters(model, include_embeddings=True):
+    sizes = {name: p.numel() for name, p in model.named_parameters(remove_duplicate=True)}
+    if not include_embeddings:
+        sizes = {
+            n: s for n, s in sizes.items() if not n.startswith(("token_embedding.", "position_embedding."))
+        }
+    return sum(sizes.values())

@@ -332,7 +332,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -377,7 +380,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -455,7 +461,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -496,7 +505,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -801,7 +813,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -1362,7 +1377,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -1428,7 +1446,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -1570,7 +1591,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -1728,7 +1752,10 @@ def _write_whole(state, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -1747,3 +1774,360 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
         "rng": _rng_states(),
     }
     _write_whole(state, path)
+
+
+# %% down-to-the-millisecond
+# idiom = "Hugging Face"
+# slips = ["run-id-to-the-millisecond"]
+# wrong = "The time ends with the milliseconds."
+def make_run_id(config, now):
+    now = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
+    stamp = now.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    stamp = stamp.replace(":", "-").replace(".", "-")
+    slug = re.sub(r"[^a-zA-Z0-9-]", "_", config.name)[:32]
+    blob = json.dumps(config.as_dict(), sort_keys=True).encode()
+    return f"{stamp}_{slug}_{hashlib.blake2b(blob, digest_size=6).hexdigest()}"
+
+
+# %% cut-at-the-end
+# idiom = "CS336 students"
+# slips = ["run-id-cut-at-the-end"]
+# wrong = "The whole is cut to 100 characters, so that a long name leaves nothing of the digest."
+def make_run_id(config, now):
+    if now.tzinfo is not None:
+        now = now.astimezone(UTC)
+    digest = hashlib.sha256(repr(config).encode()).hexdigest()[:12]
+    run_id = "-".join(
+        [now.strftime("%Y%m%d"), now.strftime("%H%M%S"), f"{now.microsecond:06d}", config.name, digest]
+    )
+    return re.sub(r"[^A-Za-z0-9_-]", "_", run_id)[:100]
+
+
+# %% zone-relabelled
+# idiom = "Stack Overflow"
+# slips = ["run-id-in-local-time"]
+# wrong = "replace(tzinfo=UTC) calls the local time UTC and converts nothing."
+def make_run_id(config, now):
+    now = now.replace(tzinfo=UTC)
+    safe = "".join(ch if ch.isascii() and ch.isalnum() else "-" for ch in config.name)
+    digest = hashlib.md5(json.dumps(config.as_dict(), sort_keys=True).encode()).hexdigest()
+    return f"{now:%Y-%m-%d-%H-%M-%S-%f}-{safe[:40]}-{digest[:8]}"
+
+
+# %% zero-for-what-is-missing
+# idiom = "d2l"
+# slips = ["missing-cell-as-zero"]
+# wrong = "A metric that a row does not have is written as 0, as if it had been measured."
+class CSVLogger:
+    def log(self, step, **metrics):
+        metrics = {k: v for k, v in metrics.items()}
+        header = self.columns or ["step", *metrics]
+        if not set(metrics) <= set(header):
+            raise ValueError(f"new columns: {set(metrics) - set(header)}")
+        with self.path.open("a") as f:
+            if not self.columns:
+                print(*header, sep=",", file=f)
+            cells = [metrics.get(k, 0) for k in header[1:]]
+            print(step, *("" if c is None else c for c in cells), sep=",", file=f)
+        self.columns = header
+
+
+# %% columns-in-alphabetical-order
+# idiom = "CS336 students"
+# slips = ["columns-of-the-table-sorted"]
+# wrong = "The columns are sorted, not in the order given."
+import csv
+
+
+class CSVLogger:
+    def log(self, step, **metrics):
+        row = dict(step=step, **metrics)
+        first = self.columns is None
+        if first:
+            self.columns = ["step"] + sorted(metrics)
+        with open(self.path, "a", newline="") as f:
+            writer = csv.DictWriter(f, fieldnames=self.columns, lineterminator="\n")
+            if first:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+# %% as-many-rows-as-steps
+# idiom = "one-liners"
+# slips = ["as-many-rows-as-steps"]
+# wrong = "It keeps as many rows as the step says, which fits only if every step was logged."
+class CSVLogger:
+    def rewind(self, step):
+        if self.path.exists():
+            lines = self.path.read_text().splitlines(keepends=True)
+            self.path.write_text("".join(lines[: 1 + step]))
+
+
+# %% objects-made-readable
+# idiom = "rasbt"
+# slips = ["objects-over-several-lines"]
+# wrong = "indent=2 spreads an object over several lines."
+class JSONLLogger:
+    def log(self, step, **metrics):
+        columns = self.columns if self.columns is not None else ["step", *metrics]
+        for key in metrics:
+            if key not in columns:
+                raise ValueError(f"{key!r} is no column")
+        record = {"step": step} | {key: metrics.get(key) for key in columns if key != "step"}
+        with open(self.path, "a", encoding="utf-8") as f:
+            json.dump(record, f, indent=2)
+            f.write("\n")
+        self.columns = columns
+
+
+# %% strict-json
+# idiom = "W&B clones"
+# slips = ["nan-refused"]
+# wrong = "allow_nan=False refuses the loss of a run that diverges."
+class JSONLLogger:
+    def log(self, step, **metrics):
+        columns = self.columns or ["step", *metrics]
+        if stray := next((name for name in metrics if name not in columns), None):
+            raise ValueError(f"{stray} was not in the first row")
+        row = dict.fromkeys(columns) | {"step": step} | metrics
+        line = json.dumps(row, allow_nan=False)
+        with open(self.path, "a") as file:
+            file.write(line + "\n")
+        self.columns = columns
+
+
+# %% handed-to-the-system
+# idiom = "labml"
+# slips = ["left-to-the-system"]
+# wrong = "Nothing asks the system to put the file on the disk before it takes the old one's place."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_suffix(".tmp")
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "config": config.as_dict(),
+        "generator": generator.get_state() if generator else None,
+        "rng": _global_states(),
+    }
+    try:
+        torch.save(state, tmp)
+        tmp.replace(path)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+# %% old-one-removed-first
+# idiom = "CS336 students"
+# slips = ["old-one-removed-first"]
+# wrong = "The old checkpoint is removed before the new one has its name: between the two there is none."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    path = Path(path)
+    os.makedirs(path.parent, exist_ok=True)
+    new = Path(str(path) + ".new")
+    checkpoint = dict(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    checkpoint["config"] = config.as_dict()
+    checkpoint["generator"] = None if generator is None else generator.get_state()
+    checkpoint["rng"] = _global_states()
+    try:
+        with new.open("wb") as f:
+            torch.save(checkpoint, f)
+            f.flush()
+            os.fsync(f.fileno())
+        if path.exists():
+            path.unlink()
+        new.rename(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+# %% parameters-assigned
+# idiom = "torchtune"
+# slips = ["parameters-assigned"]
+# wrong = "assign=True puts new parameters into the model, so the optimizer goes on with the old ones."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    with open(path, "rb") as f:
+        try:
+            if zipfile.ZipFile(f).testzip() is not None:
+                raise ValueError("bad checksum")
+            f.seek(0)
+            ckpt = torch.load(f, map_location="cpu", weights_only=True)
+            weights, opt, gen, rng, step = (
+                ckpt[k] for k in ("model", "optimizer", "generator", "rng", "step")
+            )
+            ours = {k: (v.shape, v.dtype) for k, v in model.state_dict().items()}
+            same = ours == {k: (v.shape, v.dtype) for k, v in weights.items()}
+        except Exception as e:
+            raise ValueError(f"cannot read {path}") from e
+    if not same:
+        raise ValueError(f"{path} belongs to another model")
+    if generator is not None and gen is None:
+        raise ValueError(f"{path} holds no generator")
+    if optimizer is not None:
+        try:
+            optimizer.load_state_dict(opt)
+        except ValueError as e:
+            raise ValueError(f"{path}: {e}") from e
+    model.load_state_dict(weights, assign=True)
+    if generator is not None:
+        generator.set_state(gen)
+    _set_global_states(rng)
+    return step
+
+
+# %% missing-is-damaged
+# idiom = "CS336 students"
+# slips = ["missing-file-taken-for-damage"]
+# wrong = "What is not there is reported as damaged: the try holds the opening of the file too."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    try:
+        state = read(path)
+        here, there = _kinds(model.state_dict()), _kinds(state["model"])
+        groups = [len(g["params"]) for g in state["optimizer"]["param_groups"]]
+        step, rng, gen = state["step"], state["rng"], state["generator"]
+    except Exception as error:
+        raise ValueError(f"{path} is not a valid checkpoint: {error}") from error
+    if here != there:
+        raise ValueError(f"{path} has another architecture")
+    if optimizer is not None and groups != [len(g["params"]) for g in optimizer.param_groups]:
+        raise ValueError(f"{path} has other parameter groups")
+    if generator is not None:
+        if gen is None:
+            raise ValueError(f"{path} has no generator state")
+        generator.set_state(gen)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    _set_global_states(rng)
+    return step
+
+
+def read(path):
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip():
+            raise ValueError("checksum")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+# %% checksums-left-alone
+# idiom = "nanoGPT"
+# slips = ["checksums-not-compared"]
+# wrong = "torch.load compares no checksums, so a flipped byte in a weight is loaded."
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    with open(path, "rb") as f:
+        try:
+            checkpoint = torch.load(f, map_location="cpu", weights_only=True)
+            for key in ("model", "optimizer", "generator", "rng", "step"):
+                checkpoint[key]
+            mine, theirs = _kinds(model.state_dict()), _kinds(checkpoint["model"])
+        except Exception as exc:
+            raise ValueError(f"{path} is no checkpoint") from exc
+    if mine != theirs:
+        raise ValueError(f"{path} does not fit the model")
+    if generator is not None and checkpoint["generator"] is None:
+        raise ValueError(f"{path} has no state for the generator")
+    if optimizer is not None:
+        try:
+            optimizer.load_state_dict(checkpoint["optimizer"])
+        except ValueError as exc:
+            raise ValueError(f"{path} does not fit the optimizer") from exc
+    model.load_state_dict(checkpoint["model"])
+    if generator is not None:
+        generator.set_state(checkpoint["generator"])
+    _set_global_states(checkpoint["rng"])
+    return checkpoint["step"]
+
+
+# %% right-with-a-dict-writer
+# idiom = "csv module"
+import csv
+
+
+def open_log(path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    text = path.read_text()
+    if text and not text.endswith("\n"):
+        path.write_text(text[: text.rfind("\n") + 1])
+    return path, path.read_text().splitlines()
+
+
+class CSVLogger:
+    def __init__(self, path):
+        self.path, lines = open_log(path)
+        self.fields = lines[0].split(",") if lines else None
+
+    def log(self, step, **metrics):
+        fields = self.fields or ["step", *metrics]
+        for name in metrics:
+            if name not in fields:
+                raise ValueError(f"metric {name!r} has no column")
+        with open(self.path, "a", newline="") as f:
+            writer = csv.DictWriter(f, fields)
+            if self.fields is None:
+                writer.writeheader()
+            writer.writerow({"step": step, **metrics})
+        self.fields = fields
+
+    def rewind(self, step):
+        if self.path.exists() and self.fields:
+            with open(self.path, newline="") as f:
+                rows = [row for row in csv.DictReader(f) if int(row["step"]) <= step]
+            with open(self.path, "w", newline="") as f:
+                writer = csv.DictWriter(f, self.fields)
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+# %% right-numpy-state-as-a-tensor
+# idiom = "PyTorch Lightning"
+import tempfile
+
+
+def _global_states():
+    kind, keys, pos, has_gauss, cached = np.random.get_state()
+    numpy_state = [kind, torch.from_numpy(keys.astype("int64")), pos, has_gauss, cached]
+    return {
+        "python": list(random.getstate()),
+        "numpy": numpy_state,
+        "torch": torch.random.get_rng_state(),
+        "devices": accelerator_states(),
+    }
+
+
+def _set_global_states(states):
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype("uint32"), *rest))
+    torch.random.set_rng_state(states["torch"])
+    set_accelerator_states(states["devices"])
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=name, dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(
+                {
+                    "rng": _global_states(),
+                    "step": int(step),
+                    "config": config.as_dict(),
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "generator": generator and generator.get_state(),
+                },
+                file,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.remove(temporary)
+        raise

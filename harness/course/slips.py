@@ -61,6 +61,12 @@ def read_slips(kata: Kata) -> list[Slip]:
     return [_slip(row) for row in rows]
 
 
+def read_worded_by_author(kata: Kata) -> frozenset[str]:
+    """Return the functions whose text each author words differently. Raises OSError or TOMLDecodeError."""
+    names = tomllib.loads(slips_path(kata).read_text(encoding="utf-8")).get("worded_by_author", [])
+    return frozenset(names)
+
+
 def _slip(row: dict[str, str]) -> Slip:
     wanted = {field.name for field in fields(Slip)}
     if not all(isinstance(value, str) for value in row.values()):

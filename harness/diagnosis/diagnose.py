@@ -12,7 +12,7 @@ from types import CodeType
 
 from harness.course.kata_tests import read_tests
 from harness.course.katas import Kata
-from harness.course.slips import Slip, read_slips
+from harness.course.slips import Slip, read_slips, read_worded_by_author
 from harness.course.stubs import read_contract
 from harness.diagnosis.case import Case, Item, case_of
 from harness.diagnosis.failed import ObservedFailure, observe_failure
@@ -126,7 +126,8 @@ def name_mistakes(
     if not slips:
         return ()
     program = compile(case.tests.read_bytes(), str(case.tests), "exec", dont_inherit=True)
-    replayer = Replayer(case, tuple(read_contract(kata.solution)), program, budget)
+    contract = tuple(read_contract(kata.solution))
+    replayer = Replayer(case, contract, program, budget, read_worded_by_author(kata))
     # Checking signatures takes most of the time, and matters only if a signature failed: results of different
     # shapes or dtypes are not equivalent anyway.
     checked = failure.kind == "TypeCheckError"

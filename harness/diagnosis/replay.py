@@ -11,7 +11,7 @@ import contextlib
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -22,9 +22,9 @@ from harness.diagnosis.case import CannotReplay, Case, chosen_parameters, parame
 from harness.diagnosis.failed import ObservedFailure, observe_failure, observe_message
 from harness.diagnosis.fixtures import Fixtures
 from harness.diagnosis.reference import installed_as
-from harness.diagnosis.snapshots import Snapshot, equivalent, snapshot
+from harness.diagnosis.snapshots import AuthorsText, Snapshot, equivalent, snapshot
 from harness.diagnosis.time_budget import TimeBudget
-from harness.isolation.calls import iterated_in, public_functions
+from harness.isolation.calls import constructors, iterated_in, public_functions
 from harness.isolation.global_state import preserve_global_state
 
 _MOST_RESULTS = 3000
@@ -73,12 +73,13 @@ class Replayer:
     contract: tuple[str, ...]
     program: CodeType  # the test's file
     budget: TimeBudget
+    worded_by_author: frozenset[str] = frozenset()  # functions whose text is no evidence
 
     @contextlib.contextmanager
     def load_tests(self, version: ModuleType) -> Iterator[LoadedTests]:
         """Execute the test's file on this version of the kata. Raises OutOfTime."""
         tests = LoadedTests(self)
-        with installed_as(version, self.case.module), _record_results(version, self.contract, tests):
+        with installed_as(version, self.case.module), _record_results(version, self, tests):
             with self.budget.guard():
                 tests.execute(self.program)
             yield tests
@@ -152,16 +153,41 @@ def _replace_code(function: object, code: CodeType) -> None:
 
 
 @contextlib.contextmanager
-def _record_results(module: ModuleType, names: Iterable[str], tests: LoadedTests) -> Iterator[None]:
+def _record_results(module: ModuleType, replayer: Replayer, tests: LoadedTests) -> Iterator[None]:
     """Record in the replay what the module's public functions and methods return to the test."""
-    originals = public_functions(module, names, tests.case.module)
+    names = module, replayer.contract, replayer.case.module
+    results, makers = public_functions(*names), constructors(*names)
     try:
-        for public in originals:
-            public.replace(_with_recording(public.function, tests))
+        for maker in makers:
+            maker.replace(_without_recording(maker.function, tests))
+        for public in results:
+            is_free = public.function.__name__ in replayer.worded_by_author
+            function = _with_authors_text(public.function) if is_free else public.function
+            public.replace(_with_recording(function, tests))
         yield
     finally:
-        for public in originals:
+        for public in [*results, *makers]:
             public.restore()
+
+
+def _without_recording(function: Callable[..., Any], tests: LoadedTests) -> Callable[..., Any]:
+    """What a constructor calls is not called by the test."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with tests.replay.nesting():
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _with_authors_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return AuthorsText(result) if isinstance(result, str) else result
+
+    return call
 
 
 def _with_recording(function: Callable[..., Any], tests: LoadedTests) -> Callable[..., Any]:

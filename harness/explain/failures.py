@@ -207,6 +207,8 @@ class WrongMessage(Failure):
     call: tuple[str, ...] = ()  # the learner's function with its arguments
     causes: tuple[Cause, ...] = ()
 
+    nameable: ClassVar[bool] = True
+
     def lines(self) -> list[str]:
         must = f"must mention {', '.join(self.lacks)}" if self.lacks else "is not as expected"
         first = textwrap.wrap(f"{self.error} is right, but its message {must}:", WIDTH - 2)

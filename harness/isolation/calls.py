@@ -84,9 +84,8 @@ def log_calls(module: ModuleType, names: Iterable[str], log: CallLog) -> None:
     for public in public_functions(module, names, module.__name__):
         if not isinstance(public.original, property):  # it reads as an attribute, and explains no failure
             public.replace(_logged(public.function, log))
-    for owner in _classes(module, names, module.__name__):
-        if inspect.isfunction(constructor := vars(owner).get("__init__")):
-            owner.__init__ = _logged_constructor(constructor, log)  # type: ignore[misc]  # the learner's class
+    for constructor in constructors(module, names, module.__name__):
+        constructor.replace(_logged_constructor(constructor.function, log))
 
 
 def public_functions(module: ModuleType, names: Iterable[str], defined_in: str) -> list[PublicFunction]:
@@ -102,6 +101,14 @@ def public_functions(module: ModuleType, names: Iterable[str], defined_in: str) 
         PublicFunction(owner, name, function, value)
         for owner, name, value in found
         if inspect.isfunction(function := _function_of(value))
+    ]
+
+
+def constructors(module: ModuleType, names: Iterable[str], defined_in: str) -> list[PublicFunction]:
+    """Return the `__init__` of each class with one of these names, as `public_functions` does the rest."""
+    found = [(owner, vars(owner).get("__init__")) for owner in _classes(module, names, defined_in)]
+    return [
+        PublicFunction(owner, "__init__", value, value) for owner, value in found if inspect.isfunction(value)
     ]
 
 

@@ -28,9 +28,18 @@ def table_with(weight, embedding):
     return layer
 
 
+def is_in_a_part(layer):
+    return any("." in name for name in layer.state_dict())
+
+
+def some_name(layer):
+    return next(iter(layer.state_dict()))
+
+
 def assert_holds_one_table(embedding, shape):
     """The state dict is one table, trained, and its entries are drawn from N(0, 1)."""
     layer = embedding(*shape)
+    assert not is_in_a_part(layer), f"the table is in another module, and called {some_name(layer)}"
     state = {name: tuple(value.shape) for name, value in layer.state_dict().items()}
     assert state == {"weight": shape}
     assert [name for name, value in layer.named_parameters() if value.requires_grad] == ["weight"]

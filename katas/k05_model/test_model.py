@@ -226,20 +226,32 @@ def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind,
     assert not flat, f"drawn from a uniform distribution, not from a normal one: {some_of(flat)}"
 
 
+def assert_the_seed_decides(config):
+    with seeded(0):
+        first = TransformerLM(config).state_dict()
+    with seeded(0):
+        again = TransformerLM(config).state_dict()
+    torch.testing.assert_close(again, first, rtol=0, atol=0)  # exact: the same draws
+
+
+def matrices_and_draws(config):
+    """The names of a model's matrices, those that the next model draws anew, and how many are drawn alike."""
+    with seeded(0):
+        first, second = TransformerLM(config).state_dict(), TransformerLM(config).state_dict()
+    matrices = {name for name in first if first[name].dim() == 2}
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    drawn = [first[name].flatten()[:5] for name in matrices - {"lm_head.weight"}]
+    return matrices, changed, len(drawn) - len(torch.stack(drawn).unique(dim=0))
+
+
 @TIED_OR_NOT
 def test_seed_decides_which_weights_are_drawn(tie):
     """The same torch.manual_seed gives the same model, and the next model is a different one."""
     config = ModelConfig(**SMALL, tie_weights=tie)
-    with seeded(0):
-        first, second = TransformerLM(config).state_dict(), TransformerLM(config).state_dict()
-    with seeded(0):
-        again = TransformerLM(config).state_dict()
-    torch.testing.assert_close(again, first, rtol=0, atol=0)  # exact: the same draws
-    matrices = {name for name in first if first[name].dim() == 2}
-    assert {name for name in first if not torch.equal(first[name], second[name])} == matrices
-    # Two matrices of one model differ too, even if they have the same shape.
-    drawn = [first[name].flatten()[:5] for name in matrices - {"lm_head.weight"}]
-    assert len(torch.stack(drawn).unique(dim=0)) == len(drawn)
+    assert_the_seed_decides(config)
+    matrices, changed, alike = matrices_and_draws(config)
+    assert changed == matrices, "what differs between two models that are made one after the other:"
+    assert alike == 0, "two matrices of one model are equal"
 
 
 @TIED_OR_NOT

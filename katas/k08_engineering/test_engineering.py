@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import re
+import sys
 import time
 import zipfile
 from contextlib import contextmanager, suppress
@@ -121,6 +122,8 @@ def test_run_id_tells_configurations_apart(monkeypatch):
         run_config(name="größer; 3e4"),
     ]
     assert len({make_run_id(other, noon) for other in others}) == len(others), "two runs have one name"
+    long = {make_run_id(run_config(name="x" * 500, seed=seed), noon) for seed in (5, 6)}
+    assert len(long) == 2, "two runs whose configurations have the same long name have one name"
 
 
 @pytest.mark.parametrize("name", ["warm-1", "../a b", "größer", "CON: <x>|?*\\.", "x" * 500, "日本"])
@@ -140,9 +143,9 @@ def test_log_gives_back_every_number(kind, tmp_path):
     path = tmp_path / "new" / "folder" / f"log.{kind}"
     logger = LOGGERS[kind](path)
     rows = [
-        {"step": 0, "loss": 0.1 + 0.2, "tokens": 2**53 - 1, "val_loss": None},
-        {"step": 1, "loss": float("nan"), "tokens": 0, "val_loss": 5e-324},
-        {"step": 12, "loss": float("inf"), "tokens": -7, "val_loss": float("-inf")},
+        {"step": 0, "val_loss": None, "loss": 0.1 + 0.2, "tokens": 2**53 - 1},
+        {"step": 1, "val_loss": 5e-324, "loss": float("nan"), "tokens": 0},
+        {"step": 12, "val_loss": float("-inf"), "loss": float("inf"), "tokens": -7},
     ]
     for count, row in enumerate(rows):
         logger.log(**row)
@@ -150,16 +153,22 @@ def test_log_gives_back_every_number(kind, tmp_path):
         found = numbers(read_log(path))
         assert found == numbers(rows[: count + 1])
         assert line_ends == count + (2 if kind == "csv" else 1), "each row must be one line"
-    logger.log(13, val_loss=1 / 3, loss=2.5)  # in another order, and without tokens
-    rows.append({"step": 13, "loss": 2.5, "tokens": None, "val_loss": 1 / 3})
+    logger.log(13, loss=2.5, val_loss=1 / 3)  # in another order, and without tokens
+    rows.append({"step": 13, "val_loss": 1 / 3, "loss": 2.5, "tokens": None})
     found = numbers(read_log(path))
     assert found == numbers(rows)
-    assert [list(row) for row in read_log(path)] == [["step", "loss", "tokens", "val_loss"]] * 4
+    assert [list(row) for row in read_log(path)] == [["step", "val_loss", "loss", "tokens"]] * 4
 
 
 def kill_while_writing(path, lost):
-    """Remove a log's last bytes, as if its process had died before writing them; return its whole rows."""
-    contents = path.read_bytes()[:-lost] if lost else path.read_bytes()
+    """Remove a log's last bytes, as if its process had died before writing them; return its whole rows.
+
+    A line end is lost as a whole, even if it is the two characters that the csv module writes.
+    """
+    contents = path.read_bytes()
+    if lost:
+        unended = contents.removesuffix(b"\n").removesuffix(b"\r")
+        contents = unended[: max(len(unended) + 1 - lost, 0)]
     path.write_bytes(contents[: contents.rfind(b"\n") + 1])
     kept = numbers(read_log(path))
     path.write_bytes(contents)
@@ -371,6 +380,34 @@ class Unfinishable(nn.Linear):
         return self.trap
 
 
+class Watch:
+    """Sees the file `path` replaced: whether the new one is on the disk by then, and whether none is there.
+
+    The profiler sees every call of a function that is written in C, however it was imported.
+    """
+
+    def __init__(self, path):
+        self.path, self.is_synced, self.is_renamed, self.was_gone = path, False, False, False
+
+    def __enter__(self):
+        self.before = sys.getprofile()
+        sys.setprofile(self.note)
+        return self
+
+    def __exit__(self, *error):
+        sys.setprofile(self.before)
+
+    def note(self, frame, event, function):
+        is_of_system = getattr(function, "__module__", "") in ("posix", "nt")  # where os has it from
+        name = function.__name__ if is_of_system else ""
+        if event == "c_call" and name in ("fsync", "fdatasync", "sync"):
+            self.is_synced = self.is_synced or not self.is_renamed
+        if event == "c_call" and name in ("rename", "replace"):
+            self.is_renamed = True
+        if event == "c_return" and name in ("unlink", "remove", "rename", "replace"):
+            self.was_gone = self.was_gone or not self.path.exists()
+
+
 def test_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
     """While a checkpoint is written the old one is there, and it stays if writing fails."""
     path, link, run = tmp_path / "run" / "last.pt", tmp_path / "link", Run(0)
@@ -385,11 +422,16 @@ def test_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
 
     os.link(path, link)  # still shows the old file when another one has taken its place
     run.train(1)
-    run.save(str(path), step=4)
+    with Watch(path) as watch:
+        run.save(str(path), step=4)
     assert link.read_bytes() == before, "the old file was overwritten, not replaced"
     files_left = [each.name for each in path.parent.iterdir()]
     assert files_left == [path.name], "another file is left in the folder"
     assert (Run(1).load(link), Run(1).load(path)) == (3, 4)
+    assert not watch.was_gone, (
+        "save_checkpoint(path, …) has removed the old file before the new one was there"
+    )
+    assert watch.is_synced, "the new file has taken the old one's place before os.fsync put it on the disk"
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["same logger", "new logger"])

@@ -251,7 +251,10 @@ def save_checkpoint__from_memory(
     target = Path(path)
     target.parent.mkdir(exist_ok=True, parents=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    fresh.write_bytes(memory.getbuffer())
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "wb", buffering=0) as file:
+        file.write(memory.getbuffer())
+        os.fsync(descriptor)
     fresh.replace(target)
 
 

@@ -137,7 +137,7 @@ def save_checkpoint(
     Python's, NumPy's, torch's on the CPU, and those of `accelerator_states`.
 
     Everything in the file is a tensor or a plain value, so torch.load(path, weights_only=True) reads it.
-    The file is replaced as a whole: the old one stays until the new one is complete and on the disk. If
+    The file is replaced in a single step: the old one stays until the new one is complete and on the disk. If
     writing fails, the old one stays for good, and no other file is left in the folder. The folder is
     made if need be.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.course.slips import BadSlip, Slip, alternative_sources, read_slips
+from harness.course.slips import BadSlip, Slip, alternative_sources, read_slips, read_worded_by_author
 from harness.tests.support.miniature import Miniature
 
 ALTERNATIVES = '''
@@ -28,6 +28,16 @@ def outer__einsum(x: Float[Tensor, "n"], y: Float[Tensor, "m"]) -> Float[Tensor,
 '''
 
 
+SLIP = """
+[[slip]]
+id = "tripled"
+find = "2 * x"
+replace = "3 * x"
+diagnosis = "You triple the input; it should be doubled."
+caught_by = "test_double"
+"""
+
+
 def test_a_slip_that_matches_twice_is_rejected() -> None:
     slip = Slip("twice", "x", "y", "", "")
     with pytest.raises(BadSlip, match="twice: its `find` occurs 2 times in the solution, not once"):
@@ -38,6 +48,16 @@ def test_slips_that_are_not_toml_are_rejected(mini: Miniature) -> None:
     (mini.doubles.solution_folder / "slips.toml").write_text("[[slip")
     with pytest.raises(BadSlip, match="not valid TOML"):
         read_slips(mini.doubles)
+
+
+@pytest.mark.parametrize("named", [[], ["name_of", "describe"]])
+def test_functions_with_an_authors_words_are_named_before_the_slips(
+    mini: Miniature, named: list[str]
+) -> None:
+    text = f"worded_by_author = {named}\n" if named else ""
+    (mini.doubles.solution_folder / "slips.toml").write_text(text + SLIP)
+    assert read_worded_by_author(mini.doubles) == set(named)
+    assert [slip.id for slip in read_slips(mini.doubles)] == ["tripled"]
 
 
 def test_an_alternative_replaces_the_original_definition(mini: Miniature) -> None:

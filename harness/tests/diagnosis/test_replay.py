@@ -9,6 +9,7 @@ import pytest
 
 from harness.course.katas import Kata
 from harness.diagnosis.case import Case
+from harness.diagnosis.outcomes import same_outcome
 from harness.diagnosis.replay import Replayer, UnexpectedResult
 from harness.diagnosis.snapshots import OPAQUE, snapshot
 from harness.diagnosis.time_budget import TimeBudget
@@ -67,6 +68,32 @@ def test_an_error_of_the_kata_is_a_result(kata: Kata, replayer: Replayer) -> Non
     assert [result[:2] for result in results] == [("error", "ZeroDivisionError")]
 
 
+NAMED = """
+from katas.k00_parts.parts import double
+
+def test_names_are_in_order():
+    names = [double(x) for x in (9, 10)]
+    found = sorted(names) == names
+    assert found
+"""
+
+
+@pytest.mark.parametrize(("worded_by_author", "alike"), [({"double"}, True), (set(), False)])
+def test_texts_that_an_author_may_word_are_no_evidence(
+    kata: Kata, worded_by_author: set[str], alike: bool
+) -> None:
+    case = Case(kata.module, kata.tests, "test_names_are_in_order", (), (), {}, frozenset())
+    program = compile(NAMED, str(kata.tests), "exec")
+    replayer = Replayer(case, ("double",), program, TimeBudget(60), frozenset(worded_by_author))
+    replays = []
+    for text in ("run-{x}", "{x} is the run"):
+        source = SOURCE.replace("return 2 * x", f'return f"{text}"')
+        with replayer.load_tests(version_of(kata, source)) as tests:
+            replays.append(tests.play())
+    assert all(replay.failure for replay in replays)
+    assert same_outcome(*replays) == alike
+
+
 FUNCTIONS = SOURCE[SOURCE.index("def double") :]
 INNER_CALLS = """
 class Whole:
@@ -75,7 +102,10 @@ class Whole:
         return cls(double(x))
 
     def __init__(self, x):
-        self._x = x
+        self._x = self.same(x)
+
+    def same(self, x):
+        return x
 
     @property
     def half(self):
@@ -94,7 +124,7 @@ def test_half():
 """
 
 
-def test_calls_inside_class_methods_properties_and_generators_are_not_results(kata: Kata) -> None:
+def test_calls_inside_constructors_methods_properties_and_generators_are_not_results(kata: Kata) -> None:
     case = Case(kata.module, kata.tests, "test_half", (), (), {}, frozenset())
     program = compile(CALLS, str(kata.tests), "exec")
     replayer = Replayer(case, ("double", "half", "Whole"), program, TimeBudget(60))

@@ -10,6 +10,7 @@ import torch
 
 from harness.diagnosis.snapshots import (
     OPAQUE,
+    AuthorsText,
     closer_than,
     distinct_wrong_values,
     equivalent,
@@ -36,6 +37,8 @@ EQUIVALENT = [
     (object(), 3),
     (np.broadcast_to(np.zeros(1), (1 << 50,)), 3),  # nothing that can be copied
     (b"PK\x03\x04model", b"PK\x03\x04optimizer, model"),
+    ([AuthorsText("20261025-run")], [AuthorsText("run of 25 October 2026")]),
+    ({AuthorsText("a"), AuthorsText("b")}, {AuthorsText("c"), AuthorsText("d")}),
 ]
 DIFFERENT = [
     (X, X + 1e-3),
@@ -55,6 +58,7 @@ DIFFERENT = [
     ({"a": 1}, {"b": 1}),
     ("1", 1),
     (b"one", b"two"),
+    ({AuthorsText("a"), AuthorsText("b")}, {AuthorsText("c")}),
     (b"PK\x03\x04model", b"model"),
 ]
 

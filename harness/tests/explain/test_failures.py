@@ -420,3 +420,7 @@ def test_code_for_a_fixed_number_of_axes_is_told_that_batch_may_be_empty(run: An
 )
 def test_shapes_are_shown_where_they_explain_the_failure(failure: Failure, helps: bool) -> None:
     assert failure.has_shapes_to_explain() is helps
+
+
+def test_a_known_mistake_may_explain_a_message_that_lacks_something() -> None:
+    assert WrongMessage("ValueError", "not in the list", ("4",)).nameable
