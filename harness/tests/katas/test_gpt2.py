@@ -174,6 +174,7 @@ LARGE = (
     + """
 import resource
 path = Path(sys.argv[1])
+read_safetensors("katas/k16_gpt2/tiny_gpt2/model.safetensors")  # what the first call imports does not count
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 state = read_safetensors(path)
 taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
