@@ -29,8 +29,8 @@ from harness.training.run_folder import RunFolder, read_restatement
 from harness.training.rungs import RUNGS, Goal
 
 STEPS = 2000
-PROBE = 100  # steps from which the speed is known
-FOR_THE_VOCABULARY = 0.05  # of nanoGPT's time; learning the merges takes 2 to 3 s of its two minutes
+PROBE = 400  # steps from which the speed is known; the warm-up takes 200
+FOR_THE_VOCABULARY = 0.08  # of nanoGPT's time; learning the merges takes 2 to 3 s of its two minutes
 LAPTOP = "laptop"
 TEXT = "tiny_shakespeare"
 
