@@ -10,7 +10,7 @@ from harness.commands import review_words
 from harness.course.graph import CORE, TRACKS, BadCourse, Entry, read_entries
 from harness.course.katas import Course, Kata
 from harness.course.questions import BadReview, cards
-from harness.course.slips import BadSlip, alternative_sources, alternatives_path, read_slips
+from harness.course.slips import BadSlip, alternative_names, alternatives_path, read_slips
 
 QUESTIONS = "docs/review_questions.md"
 README = "README.md"
@@ -62,8 +62,7 @@ def _slips(kata: Kata) -> int:
 
 def _alternatives(kata: Kata) -> int:
     try:
-        source = kata.solution.read_text(encoding="utf-8")
-        return len(alternative_sources(source, alternatives_path(kata).read_text(encoding="utf-8")))
+        return len(alternative_names(alternatives_path(kata).read_text(encoding="utf-8")))
     except OSError:
         return 0
 

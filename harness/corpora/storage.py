@@ -71,7 +71,7 @@ class StoredFile:
     def is_in(self, path: Path) -> bool:
         """True if the file at `path` has exactly this content."""
         try:
-            return path.stat().st_size == self.size and download.digest_of(path) == self.sha256
+            return self.has_size_of(path) and download.digest_of(path) == self.sha256
         except OSError:
             return False
 

@@ -77,6 +77,11 @@ def _slip(row: dict[str, str]) -> Slip:
     return Slip(**row)
 
 
+def alternative_names(alternatives: str) -> list[str]:
+    """Return the names of the alternatives in a file of them."""
+    return [node.name for node in _alternatives(ast.parse(alternatives))]
+
+
 def alternative_sources(solution: str, alternatives: str) -> dict[str, str]:
     """Return, by the name of each alternative, the solution's source with that alternative in use.
 
@@ -87,10 +92,16 @@ def alternative_sources(solution: str, alternatives: str) -> dict[str, str]:
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     header = "\n".join(ast.unparse(node) for node in imports if not _imports_only_from(node, solution))
     return {
-        node.name: f"{solution}\n{header}\n\n{_rename(node, alternatives)}\n"
+        node.name: f"{solution}\n{header}\n\n{_rename(node, alternatives)}\n" for node in _alternatives(tree)
+    }
+
+
+def _alternatives(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
+    return [
+        node
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and _SEPARATOR in node.name.strip("_")
-    }
+    ]
 
 
 def replaced_name(alternative: str) -> str:

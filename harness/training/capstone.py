@@ -84,10 +84,21 @@ class Demonstration:
 
 def load_capstone(course: Course, solved: Collection[Kata]) -> ModuleType:
     """Return the capstone's module; it uses the reference for `solved` katas, else the learner's code."""
-    if CAPSTONE not in {kata.name for kata in course.katas}:
-        raise CannotTrain(words.no_kata(CAPSTONE))
+    return load_kata(course, kata_named(course, CAPSTONE), solved)
+
+
+def kata_named(course: Course, name: str) -> Kata:
+    """Return the kata of this name. Raises CannotTrain if the course has none."""
+    for kata in course.katas:
+        if kata.name == name:
+            return kata
+    raise CannotTrain(words.no_kata(name))
+
+
+def load_kata(course: Course, kata: Kata, solved: Collection[Kata]) -> ModuleType:
+    """Return a kata's module, without checks of types; `solved` katas are the reference's."""
     importer.install(course, Recorder(None, _IMPORT_LIMIT), solved=solved, checked=False)
-    return importlib.import_module(f"katas.{CAPSTONE}.capstone")
+    return importlib.import_module(kata.module)
 
 
 def unfinished(progress: Sequence[KataProgress]) -> list[Kata]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection
 from typing import Any
 
 from harness.corpora import gpt2
 from harness.course.katas import Course, Kata
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
 from harness.training import words
+from harness.training.capstone import kata_named, load_kata
 from harness.training.devices import choose_device
 from harness.training.request import CannotTrain
 from harness.training.writing import writer
 
 KATA = "k16_gpt2"
-_IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 
 
 def write(
@@ -33,27 +30,18 @@ def write(
     `solved` katas are the reference's; `options` are those of kata 07's `generate`.
     """
     import torch
+    from rich.console import Console
 
-    folder = gpt2.find(course.root)
-    if KATA not in {kata.name for kata in course.katas}:
-        raise CannotTrain(words.no_kata(KATA))
+    kata, folder = kata_named(course, KATA), gpt2.find(course.root)
     if folder is None:
         raise CannotTrain(words.no_gpt2(gpt2.size()))
     if not prompt:
         raise CannotTrain(words.EMPTY_PROMPT)
-    importer.install(course, Recorder(None, _IMPORT_LIMIT), solved=solved, checked=False)
-    model, tokenizer = _load(folder)
+    with Console(stderr=True).status(words.LOADING_GPT2):
+        model, tokenizer = load_kata(course, kata, solved).load_gpt2(folder)
     device = choose_device()
     ids = torch.tensor([tokenizer.encode(prompt)], device=device)  # (1, seq)
     generator = torch.Generator(device).manual_seed(seed)
     generate = writer((), cached=False)
     written = generate(model.to(device), ids, max_new_tokens, generator=generator, **options)
     return str(tokenizer.decode(written[0].tolist()))
-
-
-def _load(folder: Any) -> Any:
-    """Let kata 16 load the files, and say on a terminal that this takes time."""
-    from rich.console import Console
-
-    with Console(stderr=True).status(words.LOADING_GPT2):
-        return importlib.import_module(f"katas.{KATA}.gpt2").load_gpt2(folder)
