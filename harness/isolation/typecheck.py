@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _OWN = random.Random()
@@ -14,8 +14,20 @@ def checked(function: _F) -> _F:
     """Return `function` with annotations checked by beartype; an int is accepted as a float (PEP 484)."""
     from beartype import BeartypeConf, beartype
 
+    if _returns_what_it_is_given(function):
+        function.__annotations__ = {"return": function.__annotations__["return"]}
     checker: Callable[[_F], _F] = beartype(conf=BeartypeConf(is_pep484_tower=True))
     return _without_global_draws(checker(function))
+
+
+def _returns_what_it_is_given(function: Callable[..., object]) -> bool:
+    """True if jaxtyping made this function to check a result.
+
+    It takes the parameters as well, which another function has checked before: checking them again would cost
+    a sixth of the time of a kata's tests.
+    """
+    made_from_text = function.__code__.co_filename == "<string>"
+    return made_from_text and function.__annotations__.get("return", Any) is not Any
 
 
 def _without_global_draws(function: _F) -> _F:
