@@ -34,6 +34,7 @@ PRE_NORM = {
 }
 ALL = PRE_NORM | {"post-norm, no positions": {"norm_first": False, "positions": "none"}}
 MODELS = pytest.mark.parametrize("changes", ALL.values(), ids=ALL)
+TWO_MODELS = pytest.mark.parametrize("changes", list(ALL.values())[::3], ids=list(ALL)[::3])
 # Numbers are around 1. Right versions are off by 1e-7 if the root of d_k was rounded to float32 in kata 01,
 # otherwise by 1e-15; the nearest wrong ones by 0.01.
 CLOSE = {"rtol": 0, "atol": 1e-6}
@@ -293,7 +294,7 @@ def test_follows_score_is_attention_to_what_followed_the_same_token_earlier():
     )
 
 
-@MODELS
+@TWO_MODELS
 def test_replacing_a_part_by_itself_changes_nothing_and_the_whole_stream_everything(changes):
     """`patched` puts in what it is given: the same again, or the stream of a run on other ids."""
     model, ids, others = random_model(**changes), random_ids(2, 7, seed=12), random_ids(2, 7, seed=13)
@@ -327,11 +328,11 @@ PATCHES = {
 }
 
 
-@MODELS
+@TWO_MODELS
 @pytest.mark.parametrize(("replace", "positions"), PATCHES.values(), ids=PATCHES)
 def test_only_the_given_positions_are_replaced(replace, positions, changes):
     """There the run goes on from the value, which may broadcast; elsewhere from what the model computes."""
-    model, ids = random_model(**changes | {"num_heads": 3}), random_ids(2, 7, seed=20)
+    model, ids = random_model(**changes), random_ids(2, 7, seed=20)
     places = list(range(7) if positions is None else positions)
 
     def change(name, x):
@@ -344,10 +345,11 @@ def test_only_the_given_positions_are_replaced(replace, positions, changes):
     before = {name: value.clone() for name, value in replace.items()}
     with recording(model) as record:
         torch.testing.assert_close(patched(model, ids, replace, positions), logits, **CLOSE)
-    later = [name for name in expected if name > max(replace).partition(".attention")[0] + "~"]
-    torch.testing.assert_close(
-        {name: record[name] for name in later}, {name: expected[name] for name in later}, **CLOSE
-    )
+    if not any(name.startswith("blocks.1") for name in replace):  # the second block reads what was put in
+        later = [name for name in expected if name.startswith("blocks.1")]
+        torch.testing.assert_close(
+            {name: record[name] for name in later}, {name: expected[name] for name in later}, **CLOSE
+        )
     # Exact: arguments are not modified.
     torch.testing.assert_close(replace, before, rtol=0, atol=0)
 
@@ -373,28 +375,28 @@ def test_patching_leaves_the_model_as_it_was(fails):
     assert state_of(model) == before, "modes, hooks and replaced methods"
 
 
-@MODELS
+@TWO_MODELS
 def test_patching_map_is_zero_where_nothing_comes_back_and_one_where_everything_does(changes):
     """Each vector of the stream is restored alone: its entry is the share of the answer that comes back."""
-    model, clean = random_model(**changes, dropout=0.5).train(), random_ids(2, 7, seed=23)
+    model, clean = random_model(**changes, dropout=0.5).train(), random_ids(2, 5, seed=23)
     corrupted = clean.clone()
-    corrupted[:, 2] = (clean[:, 2] + 5) % 13
+    corrupted[:, 1] = (clean[:, 1] + 5) % 13
     calls = []
 
     def metric(logits):
         calls.append(logits.requires_grad)
-        return (logits[1, 5, 3] - 2 * logits[0, 5, 4]).item()
+        return (logits[1, 3, 7] - 2 * logits[0, 3, 4]).item()
 
     actual = patching_map(model, clean, corrupted, metric)
-    assert actual.shape == (1 + len(model.blocks), 7)
+    assert actual.shape == (1 + len(model.blocks), 5)
     assert not any(calls), "the logits require a gradient"
     model.eval()
     streams, (entries, logits) = ["embedding"], by_hand(model, clean)
     streams += [f"blocks.{i}" for i in range(len(model.blocks))]
     low, high = metric(by_hand(model, corrupted)[1]), metric(logits)
-    expected = torch.zeros(len(streams), 7, dtype=torch.float64)
+    expected = torch.zeros(len(streams), 5, dtype=torch.float64)
     for depth, stream in enumerate(streams):
-        for at in range(7):
+        for at in range(5):
 
             def change(name, x, stream=stream, at=at):
                 if name == stream:
@@ -404,7 +406,7 @@ def test_patching_map_is_zero_where_nothing_comes_back_and_one_where_everything_
             expected[depth, at] = (metric(by_hand(model, corrupted, change)[1]) - low) / (high - low)
     # The logits, off by 1e-7, are divided by a difference of about 1.
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
-    nothing, everything = actual[:, :2], torch.stack([actual[0, 2], actual[-1, 5]])
+    nothing, everything = actual[:, 0], torch.stack([actual[0, 1], actual[-1, 3]])
     torch.testing.assert_close(nothing, torch.zeros_like(nothing), rtol=0, atol=1e-5)
     torch.testing.assert_close(everything, torch.ones_like(everything), rtol=0, atol=1e-5)
 
@@ -453,29 +455,25 @@ def map_of_a_constant():
     return patching_map(random_model(), random_ids(2, 7, seed=27), random_ids(2, 7, seed=28), lambda x: 2.5)
 
 
+SCORES, ALL_DIFFERENT = normal(2, 3, 5, 5, seed=29), torch.arange(10).view(2, 5)
+WEIGHTS, HEAD_3 = "blocks.0.attention.weights", "blocks.0.attention.heads.3"
 REFUSED = {
-    "an unknown name to record": (lambda: record_names("blocks.0", "blocks.2"), ValueError, ["blocks.2"]),
-    "a head too many": (
-        lambda: record_names("blocks.0.attention.heads.3"), ValueError, ["blocks.0.attention.heads.3"],
-    ),
-    "an unknown name to replace": (lambda: patch(["attention", "blocks.1"]), ValueError, ["attention"]),
-    "weights to replace": (
-        lambda: patch(["blocks.0.attention.weights"]), ValueError, ["blocks.0.attention.weights"],
-    ),
-    "position 7 of 7": (lambda: patch(["embedding"], [0, 7]), ValueError, ["7"]),
-    "position -1": (lambda: patch(["embedding"], [-1]), ValueError, ["-1", "7"]),
-    "post-norm blocks": (lambda: contribution(0, norm_first=False), ValueError, ["norm_first"]),
-    "tokens below 0": (lambda: contribution(-13), IndexError, []),
-    "tokens above 12": (lambda: contribution(13), IndexError, []),
-    "no token that occurs twice": (
-        lambda: follows_score(normal(2, 3, 5, 5, seed=29), torch.arange(10).view(2, 5)), ValueError, [],
-    ),
-    "a metric that never changes": (map_of_a_constant, ValueError, ["2.5"]),
-}  # fmt: skip  # a line for each where it fits
+    "blocks.2 of 2": (ValueError, ["blocks.2"], lambda: record_names("blocks.0", "blocks.2")),
+    "two unknown names": (ValueError, [HEAD_3, "weights"], lambda: record_names(HEAD_3, "weights")),
+    "lm_head to replace": (ValueError, ["lm_head"], lambda: patch(["lm_head", "blocks.1"])),
+    "weights to replace": (ValueError, [WEIGHTS], lambda: patch([WEIGHTS])),
+    "positions 7 and 9 of 7": (ValueError, ["7", "9"], lambda: patch(["embedding"], [0, 7, 9])),
+    "position -1": (ValueError, ["-1", "7"], lambda: patch(["embedding"], [-1])),
+    "post-norm blocks": (ValueError, ["norm_first"], lambda: contribution(0, norm_first=False)),
+    "tokens below 0": (IndexError, [], lambda: contribution(-13)),
+    "tokens above 12": (IndexError, [], lambda: contribution(13)),
+    "no token that occurs twice": (ValueError, [], lambda: follows_score(SCORES, ALL_DIFFERENT)),
+    "a metric that never changes": (ValueError, ["2.5"], map_of_a_constant),
+}
 
 
-@pytest.mark.parametrize(("call", "error", "named"), REFUSED.values(), ids=REFUSED)
-def test_unknown_names_and_values_out_of_range_are_refused(call, error, named):
+@pytest.mark.parametrize(("error", "named", "call"), REFUSED.values(), ids=REFUSED)
+def test_unknown_names_and_values_out_of_range_are_refused(error, named, call):
     """The error names what would go wrong in silence: a name, a position, norm_first, a constant metric."""
     with pytest.raises(error) as refusal:
         call()

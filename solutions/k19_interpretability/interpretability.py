@@ -19,7 +19,7 @@ from torch.nn.functional import embedding, pad
 from torch.utils.hooks import RemovableHandle
 
 from katas.k01_attention.attention import causal_mask
-from katas.k02_multi_head.multi_head import MultiHeadAttention, split_heads
+from katas.k02_multi_head.multi_head import split_heads
 from katas.k05_model.model import TransformerLM
 
 _EPS = 1e-5  # of the norms of katas 03 and 05
@@ -205,10 +205,10 @@ def patching_map(
     out[d, s] = (metric(restored) - metric(corrupted)) / (metric(clean) - metric(corrupted))
 
     where metric is given logits, of shape (batch, seq, vocab): those of the clean ids, those of the
-    corrupted ids, and those of the corrupted ids in a run in which the stream at depth d and position s
-    is replaced by that of the clean run. Depth 0 is "embedding", and depth i + 1 is "blocks.i", as in
-    `logit_lens`. So 0 means that nothing has come back, and 1 everything. In other numbers of heads or
-    positions nothing is assumed: a value may be negative, or larger than 1.
+    corrupted ids, and those of the corrupted ids in a run in which the stream at depth d and position s,
+    in all rows, is replaced by that of the clean run. Depth 0 is "embedding", and depth i + 1 is
+    "blocks.i", as in `logit_lens`. So 0 means that nothing has come back, and 1 everything; numbers
+    below 0 and above 1 are possible.
 
     All runs are as in `patched`. The result has the dtype of the logits and their device, and requires
     no gradient.
@@ -283,7 +283,7 @@ def _entries(name: str, module: nn.Module, x: Tensor, output: Tensor) -> dict[st
     return entries
 
 
-def _what_heads_add(attention: MultiHeadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
+def _what_heads_add(attention: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """The weights, and what each head adds to the output: (heads, batch, seq, d_model).
 
     Attention returns neither, and how it computes them is its own affair. So they are computed again,
