@@ -21,7 +21,7 @@ from katas.k19_interpretability.interpretability import patched, recording
 def recording__everything_then_chosen(
     model: TransformerLM, names: Collection[str] | None = None
 ) -> Iterator[dict[str, Tensor]]:
-    """One hook on the model: the whole call is repeated, part by part, once it is over."""
+    """Hooks that note everything, and one on the model that chooses when the call is over."""
     blocks, heads = len(model.blocks), model.config.num_heads
     every = ["token_embedding", "embedding"]
     for i in range(blocks):
@@ -62,14 +62,15 @@ def recording__everything_then_chosen(
     handles.append(model.register_forward_hook(finish))
     before = torch.is_grad_enabled()
     torch.set_grad_enabled(False)
+    model.eval()
     try:
-        yield record if model.eval() else record
+        yield record
     finally:
         torch.set_grad_enabled(before)
         for handle in handles:
             handle.remove()
         for part, mode in modes.items():
-            part.train(mode) if not list(part.children()) else setattr(part, "training", mode)
+            part.training = mode
 
 
 @contextmanager
@@ -178,7 +179,7 @@ def contributions__stacked(
 def contributions__one_after_another(
     model: TransformerLM, record: Mapping[str, Tensor], tokens: Int[Tensor, "batch seq"]
 ) -> dict[str, Float[Tensor, "batch seq"]]:
-    """Each part through a function that normalises by the stream; logits of all tokens, then the wanted ones."""
+    """Each part through a function; logits of all tokens, then the wanted ones."""
     if not model.config.norm_first:
         raise ValueError("contributions need pre-norm blocks: norm_first")
     if int(tokens.min()) < 0 or int(tokens.max()) >= model.config.vocab_size:
@@ -251,13 +252,13 @@ def follows_score__shifted_weights(
     return found.movedim(1, 0)[:, counts].mean(dim=-1)
 
 
-def patched__by_hand(
+def patched__masked(
     model: TransformerLM,
     ids: Int[Tensor, "batch seq"],
     replace: Mapping[str, Tensor],
     positions: Sequence[int] | None = None,
 ) -> Float[Tensor, "batch seq vocab"]:
-    """The model's parts called one by one, with the replacements in between; a fresh copy of each result."""
+    """One kind of hook on every part that can be replaced, and a mask of positions."""
     seq, heads = ids.shape[1], model.config.num_heads
     where = torch.zeros(seq, dtype=torch.bool, device=ids.device)
     bad = [at for at in positions or () if at not in range(seq)]
@@ -396,7 +397,7 @@ def recording__registered_by_a_class(
 def contributions__by_attention_output(
     model: TransformerLM, record: Mapping[str, Tensor], tokens: Int[Tensor, "batch seq"]
 ) -> dict[str, Float[Tensor, "batch seq"]]:
-    """The bias of out_proj as what is left of an attention's output; zeros by subtraction where it has none."""
+    """The bias of out_proj as what is left of an attention's output; the stream as the sum of all parts."""
     if not model.config.norm_first:
         raise ValueError("norm_first=False is not supported")
     parts = {"token_embedding": record["token_embedding"]}
