@@ -10,6 +10,7 @@ and device.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,16 +60,9 @@ def recording(model: TransformerLM, names: Collection[str] | None = None) -> Ite
     wanted = known if names is None else set(names)
     _refuse_unknown(wanted - known, "record")
     record: dict[str, Tensor] = {}
-
-    def keep(entries: Mapping[str, Tensor]) -> None:
-        record.update({name: x.detach().clone() for name, x in entries.items() if name in wanted})
-
     with _undisturbed(model) as hooks:
         for name in _modules(model):
-
-            def hook(module: nn.Module, args: Any, output: Tensor, name: str = name) -> None:
-                keep(_entries(name, module, args[0], output))
-
+            hook = partial(_keep, record, wanted, name)
             hooks.callback(model.get_submodule(name).register_forward_hook(hook).remove)
         yield record
 
@@ -271,6 +265,14 @@ def _undisturbed(model: nn.Module) -> Iterator[ExitStack]:
                 module.training = mode
 
 
+def _keep(
+    record: dict[str, Tensor], wanted: set[str], name: str, module: nn.Module, args: Any, output: Tensor
+) -> None:
+    """A forward hook: copy to the record what is wanted of this call."""
+    found = _entries(name, module, args[0], output)
+    record.update({name: x.detach().clone() for name, x in found.items() if name in wanted})
+
+
 def _entries(name: str, module: nn.Module, x: Tensor, output: Tensor) -> dict[str, Tensor]:
     """What a call of the module with this name, on x, adds to a record."""
     entries = {name: output}
@@ -318,20 +320,26 @@ def _centred(x: Tensor) -> Tensor:
 
 def _put(model: TransformerLM, name: str, value: Tensor, places: list[int]) -> RemovableHandle:
     """Hook the module that computes the entry, so that it computes the value instead."""
-    path, _, head = name.partition(".heads.")
-
-    def before(module: nn.Module, args: Any) -> Any:
-        return _written(args[0], value, places), *args[1:]
-
-    def after(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        if not head:
-            return _written(output, value, places)
-        part = _what_heads_add(module, args[0])[1][int(head)]
-        return output + (_written(part, value, places) - part)  # exactly the output at other places
-
     if name == "embedding":
-        return model.blocks[0].register_forward_pre_hook(before)
-    return model.get_submodule(path).register_forward_hook(after)
+        return model.blocks[0].register_forward_pre_hook(partial(_write_input, value, places))
+    path, _, head = name.partition(".heads.")
+    hook = partial(_write_head, int(head)) if head else _write_output
+    return model.get_submodule(path).register_forward_hook(partial(hook, value, places))
+
+
+def _write_input(value: Tensor, places: list[int], module: nn.Module, args: Any) -> Any:
+    return _written(args[0], value, places), *args[1:]
+
+
+def _write_output(value: Tensor, places: list[int], module: nn.Module, args: Any, output: Tensor) -> Tensor:
+    return _written(output, value, places)
+
+
+def _write_head(
+    head: int, value: Tensor, places: list[int], module: nn.Module, args: Any, output: Tensor
+) -> Tensor:
+    part = _what_heads_add(module, args[0])[1][head]
+    return output + (_written(part, value, places) - part)  # exactly the output at other places
 
 
 def _written(x: Tensor, value: Tensor, places: list[int]) -> Tensor:
