@@ -155,19 +155,19 @@ def test_only_the_named_entries_are_recorded(names):
     torch.testing.assert_close(actual, chosen, **CLOSE)
 
 
-class Overwriting(TransformerBlock):
-    """A block that computes the same as any other, and goes on writing into tensors that it has made."""
-
-    def forward(self, x, mask=None):
-        read = self.attention(self.attention_norm(x), mask)
-        read += x
-        worked = self.feedforward(self.feedforward_norm(read))
-        worked += read
-        return worked
-
-
 def test_entries_are_copies_that_nothing_changes_later():
     """What the model writes into its own tensors afterwards does not change what was recorded."""
+
+    class Overwriting(TransformerBlock):
+        """A block that computes the same as any other, and goes on writing into tensors that it has made."""
+
+        def forward(self, x, mask=None):
+            read = self.attention(self.attention_norm(x), mask)
+            read += x
+            worked = self.feedforward(self.feedforward_norm(read))
+            worked += read
+            return worked
+
     model, ids = random_model(), random_ids(2, 7, seed=5)
     expected, _ = by_hand(model, ids)
     for i, block in enumerate(model.blocks):
