@@ -25,15 +25,15 @@ NO_ATTENTION = (
 TOKENS = "token embedding"
 POSITIONS = "position embedding"
 NORM = "layer norm"
-HEADS = "multi-head projections"
+HEADS = "heads"
 ATTENTION = "attention"
 NETWORK = "feed-forward network"
 HEAD = "final norm and head"
 SAMPLING = "sampling"
-LINEAR = "linear maps"
+LINEAR = "linear maps, masks"
 TRAINING = "training"
 ENGINEERING = "checkpoints and logs"
-CAPSTONE = "data, training, text"
+CAPSTONE = "from text to text"
 
 
 def port_taken(port: int, free: int) -> str:

@@ -10,7 +10,7 @@ const FLOW = [
   { place: "tokens" },
   { place: "positions", adds: true },
   {
-    block: "blocks, one after the other",
+    block: true,
     parts: [{ place: "norm-attention" }, { pair: ["heads", "attention"], adds: true }, { place: "norm-network" }, { place: "network", adds: true }],
   },
   { place: "head" },
@@ -47,9 +47,9 @@ function box(place) {
   const part = facts.parts.find((each) => each.place === place);
   if (!part) return null;
   const own = kata(part.kata);
-  const state = own.complete ? "complete" : own.state === "current" ? "current" : "dark";
+  const lit = own.complete ? "complete" : own.state === "current" ? "current" : "dark";
   const done = own.complete ? "complete" : `${own.passed} of ${own.tests} tests`;
-  const made = make("div", { className: `box ${state}`, title: `kata ${own.title}: ${done}` }, make("span", {}, part.title), make("small", {}, `kata ${own.number}`));
+  const made = make("div", { className: `box ${lit}`, title: `kata ${own.title}: ${done}` }, make("span", {}, part.title), make("small", {}, `kata ${own.number}`));
   made.append(make("span", { className: "hidden" }, `, ${done}`));
   if (!own.complete) made.style.setProperty("--done", own.tests ? own.passed / own.tests : 0);
   return made;
@@ -59,7 +59,7 @@ function step(each) {
   if (each.text) return make("li", { className: "end" }, each.text);
   if (each.block) {
     const parts = each.parts.map(step).filter(Boolean);
-    return parts.length ? make("li", { className: "block" }, make("ol", {}, ...parts), make("p", {}, "× ", each.block)) : null;
+    return parts.length ? make("li", { className: "block" }, make("ol", {}, ...parts), make("p", {}, state.model ? `× ${state.model.layers} blocks` : "× as many blocks as the model has")) : null;
   }
   const boxes = (each.pair ?? [each.place]).map(box).filter(Boolean);
   if (!boxes.length) return null;
@@ -84,13 +84,14 @@ function track(name) {
   const katas = facts.katas.filter((each) => each.track === name);
   if (!katas.length) return [];
   const done = katas.filter((each) => each.complete).length;
-  return [
+  const rows = [
     make("li", { className: "track" }, `${name} track`, make("span", {}, `${done} of ${katas.length}`)),
     ...katas.map((each) => {
       const meter = make("progress", { max: Math.max(each.tests, 1), value: each.passed, "aria-label": `${each.title}: ${each.passed} of ${each.tests} tests` });
       return make("li", { className: each.state.replaceAll(" ", "-"), title: each.builds }, make("span", { className: "title" }, each.title), meter, make("small", {}, each.state));
     }),
   ];
+  return [make("ul", {}, ...rows)];
 }
 
 // The pair's clock runs here between two answers of the server.

@@ -24,9 +24,9 @@ export function draw(tag, attributes = {}, ...children) {
 export function percent(p) {
   if (p === null || p === undefined) return "–";
   const value = 100 * p;
-  if (value === 0) return "0 %";
-  if (value < 0.1) return "<0.1 %";
-  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} %`;
+  if (value === 0) return "0\u00a0%";
+  if (value < 0.1) return "<0.1\u00a0%";
+  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)}\u00a0%`;
 }
 
 // A token as people can see and read it.

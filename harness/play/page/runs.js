@@ -76,7 +76,8 @@ function showChart() {
   const runs = facts.runs.filter((run) => !hidden.has(run.name) && run.evaluations.length + run.steps.length);
   const rungs = runs.some((run) => run.text === facts.shakespeare) ? facts.ladder : [];
   if (!runs.length) return find("chart").replaceChildren();
-  const box = { width: 860, height: 430, left: 46, right: 14, top: 14, bottom: 34 };
+  const width = Math.max(280, find("chart").clientWidth);
+  const box = { width, height: Math.max(240, Math.min(0.5 * width, 520)), left: 42, right: 14, top: 14, bottom: 34 };
   const marks = references(runs);
   const losses = runs.flatMap((run) => run.evaluations.map(([, loss]) => loss));
   const lows = [...losses, ...marks.map(({ loss }) => loss), ...runs.flatMap((run) => run.steps.map(([, loss]) => loss))];
@@ -99,7 +100,7 @@ function showChart() {
   }
   for (const run of runs) {
     const stroke = paint(run.name);
-    chart.append(draw("polyline", { points: path(run.steps, x, y), class: "steps", style: "" }));
+    chart.append(draw("polyline", { points: path(run.steps, x, y), class: "steps" }));
     chart.lastChild.style.stroke = stroke;
     chart.append(draw("polyline", { points: path(run.evaluations, x, y), class: "evaluations" }));
     chart.lastChild.style.stroke = stroke;
@@ -131,7 +132,7 @@ function axes(x, y, low, high, end, box) {
     made.push(draw("text", { x: box.left - 8, y: y(loss) + 4, class: "tick end" }, loss.toFixed(1)));
   }
   const nice = [1, 2, 5].map((each) => each * 10 ** Math.floor(Math.log10(end / 4))).concat(10 ** (Math.floor(Math.log10(end / 4)) + 1));
-  const gap = nice.find((each) => end / each <= 6) ?? end;
+  const gap = nice.find((each) => end / each <= box.width / 110) ?? end;
   for (let step = 0; step <= end; step += gap) made.push(draw("text", { x: x(step), y: box.height - 10, class: "tick" }, step.toLocaleString("en")));
   return made;
 }
@@ -176,3 +177,4 @@ function showLadder() {
 }
 
 for (const name of ["view", "curves"]) on(name, redraw);
+addEventListener("resize", () => state.view === "runs" && facts && showChart());
