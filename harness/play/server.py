@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+# Bytes that are read and forgotten, because a browser does not read an answer before all is sent.
+_MOST_DISCARDED = 200_000_000
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # The page loads its own files and nothing else; nobody frames it, and it sends no form anywhere.
 _POLICY = (
@@ -155,11 +157,15 @@ async def _asked(request: Request) -> Asked:
     """Return what a request asks for. Raises BadRequest."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise BadRequest(words.NOT_JSON_TYPE)  # what a form of another page can send is never this
-    body = b""
+    body, size = b"", 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY:
-            raise BadRequest(words.TOO_LARGE)
+        size += len(chunk)
+        if size <= LONGEST_BODY:
+            body += chunk
+        elif size > _MOST_DISCARDED:
+            break
+    if size > LONGEST_BODY:
+        raise BadRequest(words.TOO_LARGE)
     return await asyncio.to_thread(read_request, body)
 
 

@@ -20,6 +20,7 @@ from harness.training.request import CannotTrain
 HOST = "127.0.0.1"
 PORT = 8642  # so that a bookmark stays right; another one if it is in use
 _EXTRA = ("starlette", "uvicorn")
+_WAITING = 128  # connections that have not been taken yet
 _PATIENCE = 1  # seconds for the pages to take their last bytes
 
 
@@ -41,6 +42,7 @@ def open_socket(port: int | None) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind((HOST, wanted))
+            made.listen(_WAITING)
             return made
         except OSError:
             made.close()
@@ -90,7 +92,6 @@ def serve(
         sys.stdout.flush()
         if opens and has_screen():
             threading.Timer(0.3, webbrowser.open, [address]).start()
-        opened.listen(128)
         server.run(sockets=[opened])
 
 

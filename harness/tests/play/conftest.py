@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from harness.course.graph import COURSE_FILE
 from harness.course.katas import Course, load_course
 from harness.course.unsolved import copy_shipped
 from harness.isolation.importer import katas_forgotten
@@ -84,6 +85,8 @@ def with_stand_ins(course: Course) -> Course:
                 folder.mkdir(parents=True)
                 (folder / f"{name[4:]}.py").write_text(source)
                 (folder / "__init__.py").touch()
+            with (course.root / COURSE_FILE).open("a", encoding="utf-8") as file:
+                file.write(f'\n[{name}]\ntrack = "advanced"\nneeds = ["k07_sampling"]\nhours = [1, 1]\nbuilds = "a part"\n')
     return load_course(course.root)
 
 
