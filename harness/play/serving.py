@@ -10,6 +10,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import FrameType
 
 from harness.course.katas import Course
 from harness.play import words
@@ -76,18 +77,26 @@ def serve(
     if run_dir is not None and not RunFolder(run_dir).has_model:
         raise CannotTrain(no_model(run_dir))
     studio = Studio(course, run_dir, solutions=solutions)
+
+    class EndingServer(uvicorn.Server):
+        """A server that first lets every text end, as it waits for open streams."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            studio.close()
+            super().handle_exit(sig, frame)
+
     with open_socket(port) as opened:
         number = opened.getsockname()[1]
         address = f"http://{HOST}:{number}"
         config = uvicorn.Config(
             application(studio, number),
-            log_level="warning",
+            log_level="critical",  # the page shows what goes wrong
             access_log=False,
             server_header=False,
             lifespan="on",
             timeout_graceful_shutdown=_PATIENCE,
         )
-        server = uvicorn.Server(config)
+        server = EndingServer(config)
         show(words.serving(address, studio.katas_at_work()))
         sys.stdout.flush()
         if opens and has_screen():

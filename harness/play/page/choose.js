@@ -53,7 +53,7 @@ function slider({ name, label, at, read, say }) {
     tell("settings");
   });
   update();
-  return make("label", { className: "slider", id: `label-${name}` }, make("span", {}, label), output, input);
+  return make("label", { className: "slider", id: `label-${name}`, htmlFor: input.id }, make("span", {}, label), output, input);
 }
 
 find("sliders").append(...SLIDERS.map(slider));

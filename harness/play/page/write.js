@@ -8,6 +8,7 @@ import { relabel, showAll, showMore } from "./text.js";
 const problem = find("problem");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let stream = null; // what stops it, and the tokens that wait to be shown
+let readings = 0; // prompts that were sent to be read; an answer that comes too late is ignored
 
 const whole = (id, least, most, otherwise) => {
   const value = Math.trunc(Number(find(id).value));
@@ -42,19 +43,22 @@ function buttons() {
 
 // The prompt as tokens, without a word more, so that all parts of the page have something to show.
 export async function readPrompt() {
+  const mine = ++readings;
   problem.replaceChildren();
   try {
     const facts = await ask("/api/read", request({ prompt: find("prompt").value }));
+    if (mine !== readings) return;
     setModel(facts.model);
     setTokens(facts);
     select(state.tokens.length);
   } catch (error) {
-    sayProblem(problem, error);
+    if (mine === readings) sayProblem(problem, error);
   }
 }
 
 async function write(body) {
   halt();
+  readings++;
   problem.replaceChildren();
   const mine = { abort: new AbortController(), waiting: [], ended: false, timer: 0 };
   stream = mine;

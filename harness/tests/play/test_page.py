@@ -250,7 +250,8 @@ def test_the_text_can_be_walked_through_with_the_keyboard(open_page: Open) -> No
     tab.get_by_text("In place 9.").wait_for()
     tab.locator("#bars .bar").first.focus()
     tab.keyboard.press("Enter")
-    tab.locator("#t30").wait_for(state="attached")
+    tab.locator("#t12").wait_for(state="detached")
+    finished(tab, 9 + 2)
 
 
 UNNAMED = """
