@@ -355,7 +355,9 @@ def sample(
     help="The run's folder. [the newest in runs/]",
 )
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="The port of the page. [8642, or a free one if it is in use]"
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="The port of the page. [8642, or a free one if it is in use]",
 )
 @click.option("--no-open", is_flag=True, help="Print the address, and open no browser.")
 def play(solutions: bool, run_dir: Path | None, port: int | None, no_open: bool) -> None:

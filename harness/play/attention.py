@@ -86,7 +86,7 @@ def heads_view(weights: Tensor, query: int, most: int) -> dict[str, Any]:
 
 
 def lens_view(lens: Tensor, position: int, piece: Callable[[int], str], most: int = 5) -> list[Any]:
-    """Return for each depth the likeliest next tokens after a position, from probabilities (depth, seq, vocab)."""
+    """Return the likeliest next tokens at each depth after a position, of chances (depth, seq, vocab)."""
     best = lens[:, position].topk(min(most, lens.shape[-1]), dim=-1)
     return [
         [{"text": piece(token), "p": rounded(p)} for token, p in zip(*row, strict=True)]

@@ -1,4 +1,4 @@
-"""The models of the runs: loaded once each by the learner's own kata 09, and again when a file is replaced."""
+"""The models of the runs: loaded by the learner's own kata 09, and again when a file is replaced."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Models:
         return runs_of(self._course, self._run_dir)
 
     def get(self, name: str | None) -> LoadedModel:
-        """Return a run's model, loaded again if its file has changed. Raises CannotTrain, or what katas raise."""
+        """Return a run's model, loaded again if its file has changed. Raises CannotTrain, or as katas do."""
         run = self.run_named(name)
         kept = self._loaded.get(run.path)
         signature = signature_of(run)
@@ -168,7 +168,7 @@ class Models:
         return found
 
     def generator_of(self, loaded: LoadedModel) -> tuple[Callable[..., Tensor], bool]:
-        """Return the function that `harness sample` lets write with this model, and whether it has a cache."""
+        """Return the function by which `harness sample` writes with a model, and whether it has a cache."""
         if self._whose.cache and parts.MODERN in loaded.parts:
             return _module(CACHE).generate_cached, True
         return _module("k07_sampling").generate, False
@@ -213,7 +213,8 @@ def load(capstone: ModuleType, run: RunFolder, version: int, signature: Signatur
     """
     used = run.parts
     options = parts.sampling_options(used)
-    tokenizer = options.pop("load_tokenizer", _characters)(run.tokenizer)
+    load_tokenizer: Callable[[Path], Any] = options.pop("load_tokenizer", _characters)
+    tokenizer = load_tokenizer(run.tokenizer)
     caught: list[Any] = []
 
     def catch(model: Any, ids: Tensor, *_: object, **__: object) -> Tensor:

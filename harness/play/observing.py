@@ -79,7 +79,7 @@ def observed(model: Any, watch: TokenWatch) -> Any:
     """
     from torch import nn
 
-    class Observed(nn.Module):
+    class Observed(nn.Module):  # type: ignore[misc]  # mypy does not follow torch
         """A model that tells of each pass."""
 
         def __init__(self) -> None:

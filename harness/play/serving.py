@@ -66,7 +66,7 @@ def serve(
     opens: bool,
     show: Callable[[Iterable[Line]], None],
 ) -> None:
-    """Serve the page until Ctrl-C. Raises CannotServe, CannotTrain if `run_dir` has no model, KeyboardInterrupt."""
+    """Serve the page until Ctrl-C, a KeyboardInterrupt. Raises CannotTrain if `run_dir` has no model."""
     check_extra()
     import uvicorn
 

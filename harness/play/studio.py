@@ -42,7 +42,7 @@ WITH_REFERENCE = "harness play --solutions"
 
 @dataclass
 class Reading:
-    """A model's pass over a text: the logits (seq, vocab), and what each layer's attention was called with."""
+    """A pass over a text: the logits (seq, vocab), and what each layer's attention was called with."""
 
     logits: Tensor
     calls: dict[int, list[Any]]
@@ -84,7 +84,11 @@ class Studio:
     def state(self, run: str | None) -> dict[str, Any]:
         """Return what the page asks for every second: what has changed since. Nothing is computed."""
         runs = self._models.runs()
-        course = (_stamp(progress_path(self.course)), _stamp(self.course.state / "pair.jsonl"), _stubs(self.course))
+        course = (
+            _stamp(progress_path(self.course)),
+            _stamp(self.course.state / "pair.jsonl"),
+            _stubs(self.course),
+        )
         found = None
         with contextlib.suppress(CannotTrain):
             found = self._models.run_named(run)
@@ -130,7 +134,7 @@ class Studio:
             return {**self._start(loaded, ids), "p": [None] * (len(ids) - len(known)) + known}
 
     def begin(self, asked: Asked) -> tuple[Writing, Writer, dict[str, Any]]:
-        """Return the text that is to be written or continued, what writes it, and what the page gets first."""
+        """Return the text to write or to continue, what writes it, and what the page gets first."""
         with self._turns:
             loaded = self._models.get(asked.run)
             generate, cached = self._models.generator_of(loaded)
@@ -182,11 +186,19 @@ class Studio:
             if layer not in reading.calls:
                 raise BadRequest(words.NO_ATTENTION)
             try:
-                weights = weights_of(loaded.model.blocks[layer].attention, reading.calls[layer], self._models.weigh)
+                weights = weights_of(
+                    loaded.model.blocks[layer].attention, reading.calls[layer], self._models.weigh
+                )
             except NotShown:
                 raise BadRequest(words.NO_ATTENTION) from None
             lens = self._lens(loaded, reading, row)
-            return {"start": start, "layer": layer, **heads_view(weights, row, MAP), "lens": lens, **self._facts(loaded)}
+            return {
+                "start": start,
+                "layer": layer,
+                **heads_view(weights, row, MAP),
+                "lens": lens,
+                **self._facts(loaded),
+            }
 
     def _lens(self, loaded: LoadedModel, reading: Reading, row: int) -> list[Any] | None:
         if not self._models.has_lens(loaded):
@@ -195,7 +207,7 @@ class Studio:
         return lens_view(self._models.distributions.probabilities(depths), row, loaded.piece)
 
     def _read_at(self, asked: Asked) -> tuple[LoadedModel, Reading, int, int]:
-        """Return the model, its pass over the text around a position, the row of that, and the pass's start."""
+        """Return the model, its pass over the text around a position, the row of that, and its start."""
         loaded = self._models.get(asked.run)
         check_ids(asked, loaded.tokenizer.vocab_size)
         if not asked.ids:

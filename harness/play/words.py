@@ -11,7 +11,9 @@ NO_EXTRA = 'harness play needs two more packages. Install them:  python -m pip i
 ENDED = Line("The page has ended.", "dim")
 
 NOT_JSON = "The page sent what this server does not understand. Load the page again."
-OTHER_VOCABULARY = "This text has tokens that the model does not know: another model has written it. Write anew."
+OTHER_VOCABULARY = (
+    "This text has tokens that the model does not know: another model has written it. Write anew."
+)
 WRONG_HOST = "This page is for this computer only. Open it by the address that harness play prints."
 WRONG_ORIGIN = "Another page has asked for this, and harness play answers its own page only."
 TOO_LARGE = "The request is too large. Give a shorter text."
@@ -93,4 +95,5 @@ def of_katas(lines: Sequence[Line]) -> list[str]:
 
 
 def unexpected(kind: str, message: str) -> str:
-    return f"{kind}: {shortened(printable(message))}. Load the page again; if that does not help, start harness play again."
+    again = "Load the page again; if that does not help, start harness play again."
+    return f"{kind}: {shortened(printable(message))}. {again}"

@@ -146,9 +146,7 @@ class Writer:
         own, drawn = writing.probabilities.get(place, (None, None))
         return {"id": token, "text": self.loaded.piece(token), "p": own, "q": drawn}
 
-    def _generate(
-        self, watch: TokenWatch, writing: Writing, settings: Settings, count: int
-    ) -> Sequence[int]:
+    def _generate(self, watch: TokenWatch, writing: Writing, settings: Settings, count: int) -> Sequence[int]:
         """Call the learner's `generate`. Min-p, which that does not know, filters the logits that it sees."""
         whole = settings.min_p is None  # else all filters have been at work before `generate` is
         options = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness.authoring.play_pictures import ARGUMENTS, browser_path
 from harness.course.graph import COURSE_FILE
 from harness.course.katas import Course, load_course
 from harness.course.unsolved import copy_shipped
@@ -33,6 +33,7 @@ TINY = (
     *("training.learning_rate=1e-2", "training.min_lr=1e-2", "training.warmup_steps=0"),
 )
 MODERN = "modern"
+ENTRY = '\n[{}]\ntrack = "advanced"\nneeds = ["k07_sampling"]\nhours = [1, 1]\nbuilds = "a part"\n'
 # What katas 19 and 20 promise, for courses that do not have them yet.
 STAND_INS = {
     "k19_interpretability": '''
@@ -86,7 +87,7 @@ def with_stand_ins(course: Course) -> Course:
                 (folder / f"{name[4:]}.py").write_text(source)
                 (folder / "__init__.py").touch()
             with (course.root / COURSE_FILE).open("a", encoding="utf-8") as file:
-                file.write(f'\n[{name}]\ntrack = "advanced"\nneeds = ["k07_sampling"]\nhours = [1, 1]\nbuilds = "a part"\n')
+                file.write(ENTRY.format(name))
     return load_course(course.root)
 
 
@@ -99,7 +100,9 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     with katas_forgotten():
         kata = capstone.load_capstone(made, made.katas)
         for name, parts in (("core", ()), (MODERN, ("modern",))):
-            request = TrainingRequest("smoke", str(text), made.root / "runs" / name, changes=TINY, parts=parts)
+            request = TrainingRequest(
+                "smoke", str(text), made.root / "runs" / name, changes=TINY, parts=parts
+            )
             capstone.train(made, kata, request)
     os.utime(made.root / "runs" / "core" / "best.pt")  # the newest
     return made
@@ -163,29 +166,21 @@ def page(course: Course) -> Iterator[Page]:
     process.communicate(timeout=30)
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# It has no display, may be run by root in a container, and asks no server for anything.
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """One browser for all tests; they are skipped without one."""
-    if CHROMIUM is None:
+    if browser_path() is None:
         pytest.skip("no Chromium on the path")
     api = pytest.importorskip("playwright.sync_api", reason="needs Playwright, from the extra dev")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
         yield browser
         browser.close()
 
 
 @pytest.fixture
 def open_page(chromium: Any, page: Page) -> Iterator[Callable[..., Any]]:
-    """Open the page in a window of its own; at the end nothing has gone wrong in it, or left this computer."""
+    """Open the page in a window of its own; at the end nothing has gone wrong in it or left this computer."""
     seen = SimpleNamespace(problems=[], hosts=set(), contexts=[])
 
     def open_it(view: str = "write", width: int = 1280, height: int = 800, **options: Any) -> Any:
@@ -194,7 +189,9 @@ def open_page(chromium: Any, page: Page) -> Iterator[Callable[..., Any]]:
         context.set_default_timeout(15_000)
         seen.contexts.append(context)
         tab = context.new_page()
-        tab.on("console", lambda message: seen.problems.append(message.text) if message.type != "log" else None)
+        tab.on(
+            "console", lambda message: seen.problems.append(message.text) if message.type != "log" else None
+        )
         tab.on("pageerror", lambda error: seen.problems.append(str(error)))
         tab.on("request", lambda request: seen.hosts.add(request.url.split("/")[2]))
         tab.goto(f"{page.address}/#{view}")
@@ -203,5 +200,7 @@ def open_page(chromium: Any, page: Page) -> Iterator[Callable[..., Any]]:
     yield open_it
     for context in seen.contexts:
         context.close()
-    assert [each for each in seen.problems if "400 (Bad Request)" not in each] == []  # an answer with a message
+    assert [
+        each for each in seen.problems if "400 (Bad Request)" not in each
+    ] == []  # an answer with a message
     assert seen.hosts <= {page.address.removeprefix("http://")}

@@ -29,7 +29,9 @@ def core_model(katas: Callable[[str], Any]) -> Any:
 def modern_model(katas: Callable[[str], Any]) -> Any:
     kata = katas("k12_modern")
     torch.manual_seed(0)
-    return kata.ModernLM(kata.ModernConfig(13, 8, d_model=24, num_heads=6, num_kv_heads=2, num_layers=2)).eval()
+    return kata.ModernLM(
+        kata.ModernConfig(13, 8, d_model=24, num_heads=6, num_kv_heads=2, num_layers=2)
+    ).eval()
 
 
 @pytest.mark.parametrize("make", [core_model, modern_model], ids=["core", "modern"])
@@ -45,7 +47,9 @@ def test_the_weights_of_a_layer_give_what_its_attention_returns(
         model(IDS)
         attention = model.blocks[1].attention
         weights = weights_of(attention, calls[1], weigh)
-        value = split(attention.value_proj(calls[1][0]), getattr(attention, "num_kv_heads", attention.num_heads))
+        value = split(
+            attention.value_proj(calls[1][0]), getattr(attention, "num_kv_heads", attention.num_heads)
+        )
         value = value[0].repeat_interleave(len(weights) // value.shape[1], dim=0)
         heads = weights @ value  # (heads, seq, d_head)
         again = attention.out_proj(heads.transpose(0, 1).flatten(1))

@@ -17,7 +17,10 @@ def themes() -> dict[str, dict[str, str]]:
     """Return the variables of both themes; the dark ones stand there twice."""
     light = re.search(r"^:root \{(.*?)^\}", STYLE, re.DOTALL | re.MULTILINE)[1]
     dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', STYLE, re.DOTALL)[1]
-    return {name: dict(re.findall(r"--([\w-]+): ([^;]+);", text)) for name, text in (("light", light), ("dark", dark))}
+    return {
+        name: dict(re.findall(r"--([\w-]+): ([^;]+);", text))
+        for name, text in (("light", light), ("dark", dark))
+    }
 
 
 def colour(text: str) -> Colour:
@@ -43,8 +46,19 @@ def contrast(one: Colour, other: Colour) -> float:
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_text_can_be_read_on_what_is_behind_it(name: str) -> None:
     theme = {key: value for key, value in themes()[name].items() if value.startswith("#")}
-    pairs = [("ink", "ground"), ("ink", "card"), ("ink", "soft"), ("quiet", "ground"), ("quiet", "card"), ("quiet", "soft")]
-    pairs += [("on-accent", "accent"), ("bad", "card"), ("good", "card"), ("warm", "card")] if name == "dark" else [("on-accent", "accent"), ("bad", "card"), ("good", "card")]
+    pairs = [
+        ("ink", "ground"),
+        ("ink", "card"),
+        ("ink", "soft"),
+        ("quiet", "ground"),
+        ("quiet", "card"),
+        ("quiet", "soft"),
+    ]
+    pairs += (
+        [("on-accent", "accent"), ("bad", "card"), ("good", "card"), ("warm", "card")]
+        if name == "dark"
+        else [("on-accent", "accent"), ("bad", "card"), ("good", "card")]
+    )
     poor = {pair: contrast(colour(theme[pair[0]]), colour(theme[pair[1]])) for pair in pairs}
     assert {pair: round(ratio, 2) for pair, ratio in poor.items() if ratio < LEAST} == {}
 

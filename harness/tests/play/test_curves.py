@@ -83,7 +83,9 @@ def test_the_floor_is_known_of_tiny_tales_alone(tmp_path: Path, monkeypatch: pyt
     assert floors.of("novel") is None
 
 
-def test_runs_are_read_again_only_when_they_change(course: Course, core_run: RunFolder, tmp_path: Path) -> None:
+def test_runs_are_read_again_only_when_they_change(
+    course: Course, core_run: RunFolder, tmp_path: Path
+) -> None:
     shutil.copytree(core_run.path, tmp_path / "runs" / "one")
     rung = {
         **{"rung": "core", "parts": [], "yours": [], "text": "tiny_shakespeare", "target": 1.88},
@@ -105,7 +107,12 @@ def test_runs_are_read_again_only_when_they_change(course: Course, core_run: Run
 
 def test_of_a_repeated_step_the_later_sample_counts(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    rows = [{"step": 10, "sample": "old"}, {"step": 0, "sample": "first"}, {"step": 10, "sample": "new"}, {"a": 1}]
+    rows = [
+        {"step": 10, "sample": "old"},
+        {"step": 0, "sample": "first"},
+        {"step": 10, "sample": "new"},
+        {"a": 1},
+    ]
     run.samples.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     assert read_samples(run) == {0: "first", 10: "new"}
 

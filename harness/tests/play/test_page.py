@@ -24,7 +24,9 @@ Open = Callable[..., Any]
 
 def text_of(tab: Any) -> str:
     """Return the text on the page, without the signs for line breaks."""
-    return tab.evaluate("[...document.querySelectorAll('#tokens .token')].map(t => t.lastChild.data).join('')")
+    return tab.evaluate(
+        "[...document.querySelectorAll('#tokens .token')].map(t => t.lastChild.data).join('')"
+    )
 
 
 def write(tab: Any, prompt: str = PROMPT, count: int = 30, seed: int = 0) -> None:
@@ -156,7 +158,9 @@ def test_runs_are_drawn_while_they_train(open_page: Open, course: Course) -> Non
     copied = course.root / "runs" / "live"
     shutil.copytree(course.root / "runs" / "core", copied, ignore=shutil.ignore_patterns("best.pt"))
     try:
-        config = (copied / "config.yaml").read_text(encoding="utf-8").replace("max_steps: 40", "max_steps: 80")
+        config = (
+            (copied / "config.yaml").read_text(encoding="utf-8").replace("max_steps: 40", "max_steps: 80")
+        )
         (copied / "config.yaml").write_text(config, encoding="utf-8")
         with (copied / "steps.csv").open("a", encoding="utf-8") as file:
             file.write("41,0.5,0.01\n")
@@ -257,7 +261,8 @@ def test_the_text_can_be_walked_through_with_the_keyboard(open_page: Open) -> No
 UNNAMED = """
 [...document.querySelectorAll('button, input, select, textarea, canvas, svg[role], [role]')].filter(each => {
   if (!each.checkVisibility() || each.closest('[role=presentation]')) return false;
-  const label = each.labels?.[0]?.innerText || each.getAttribute('aria-label') || each.innerText || each.title;
+  const own = each.getAttribute('aria-label') || each.innerText || each.title;
+  const label = each.labels?.[0]?.innerText || own;
   const by = each.getAttribute('aria-labelledby');
   return !(label || by || ['status', 'alert', 'timer', 'option'].includes(each.getAttribute('role')));
 }).map(each => each.outerHTML.slice(0, 120))
@@ -265,13 +270,19 @@ UNNAMED = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_part_fits_a_phone_and_everything_has_a_name(scheme: str, open_page: Open, tmp_path: Path) -> None:
+def test_every_part_fits_a_phone_and_everything_has_a_name(
+    scheme: str, open_page: Open, tmp_path: Path
+) -> None:
     tab = open_page(width=360, height=740, color_scheme=scheme)
     tab.locator("#tokens .token").first.wait_for()
     for view in ("write", "choose", "inside", "runs", "course"):
         tab.evaluate(f"location.hash = '{view}'")
         tab.locator(f"nav a[href='#{view}'][aria-current=page]").wait_for()
-        tab.locator({"choose": "#bars .bar", "inside": "#heads .head", "runs": "#chart svg", "course": ".box"}.get(view, "#facts dd")).first.wait_for()
+        tab.locator(
+            {"choose": "#bars .bar", "inside": "#heads .head", "runs": "#chart svg", "course": ".box"}.get(
+                view, "#facts dd"
+            )
+        ).first.wait_for()
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360, view
         assert tab.evaluate(UNNAMED) == [], view
         assert tab.locator("h1:visible").count() == 1 or view in ("write", "choose", "inside")

@@ -117,7 +117,9 @@ def test_every_answer_keeps_the_page_to_itself(connect: Callable[[], Any]) -> No
             assert "server" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/../words.py", "/..%2fwords.py", "/%2e%2e/words.py", "/page/index.html", "//etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/../words.py", "/..%2fwords.py", "/%2e%2e/words.py", "/page/index.html", "//etc/passwd"]
+)
 def test_only_files_of_the_page_have_an_address(path: str, page: Page) -> None:
     answer = raw(page, f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{page.port}")
     assert answer.startswith("HTTP/1.1 404")
@@ -132,7 +134,19 @@ def test_a_form_of_another_page_could_not_ask_for_anything(post: Callable[..., A
 
 @pytest.mark.parametrize(
     "prompt",
-    ["", "line", "\n" * 500, "line 1 " * 2800, "x" * 20_001, "Zoë", "\ud800", "\x00", "🦜" * 900, "\u202eline", "l\u0301ine"],
+    [
+        "",
+        "line",
+        "\n" * 500,
+        "line 1 " * 2800,
+        "x" * 20_001,
+        "Zoë",
+        "\ud800",
+        "\x00",
+        "🦜" * 900,
+        "\u202eline",
+        "l\u0301ine",
+    ],
     ids=lambda text: f"{len(text)}x{text[:6]!a}",
 )
 def test_every_prompt_is_answered_with_text_or_a_message(prompt: str, post: Callable[..., Any]) -> None:
@@ -160,7 +174,13 @@ def test_a_body_that_is_too_large_is_answered_with_a_message(post: Callable[...,
 
 @pytest.mark.parametrize("path", ["/api/write", "/api/likely", "/api/inside"])
 def test_a_request_without_sense_is_answered_with_a_message(path: str, post: Callable[..., Any]) -> None:
-    for body in (b"{", b"[]", {"ids": [10**9], "count": 1}, {"run": "../../etc"}, {"ids": [1], "position": 5}):
+    for body in (
+        b"{",
+        b"[]",
+        {"ids": [10**9], "count": 1},
+        {"run": "../../etc"},
+        {"ids": [1], "position": 5},
+    ):
         status, answer = post(path, body)
         assert status == 400
         assert answer["problem"][0]
@@ -193,7 +213,9 @@ def test_a_page_that_is_closed_ends_its_text_and_others_go_on(
     connection.request("POST", "/api/write", json.dumps(asked), JSON)
     stream = connection.getresponse()
     first = json.loads(stream.readline() and stream.readline().removeprefix(b"data: "))
-    assert post("/api/likely", {"run": "core", "ids": first["ids"]})[0] == 200, "it gets a turn between two tokens"
+    assert post("/api/likely", {"run": "core", "ids": first["ids"]})[0] == 200, (
+        "it gets a turn between two tokens"
+    )
     stream.close()
     connection.close()
     more = {"run": "core", "ids": first["ids"], "writing": first["writing"], "count": 1}

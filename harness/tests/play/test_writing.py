@@ -21,7 +21,9 @@ def studio(course: Course, katas: Callable[[str], Any]) -> Studio:
     return Studio(course, None, solutions=True)
 
 
-def written(studio: Studio, asked: Asked, stop_after: int | None = None) -> tuple[Writing, list[tuple[str, Any]]]:
+def written(
+    studio: Studio, asked: Asked, stop_after: int | None = None
+) -> tuple[Writing, list[tuple[str, Any]]]:
     """Let the studio answer a request; stop it after some tokens."""
     writing, writer, first = studio.begin(asked)
     events: list[tuple[str, Any]] = [("start", first)]

@@ -1,0 +1,52 @@
+"""The pictures of the page are drawn from a run, and the committed ones are small enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.authoring import play_pictures
+from harness.authoring.play_pictures import (
+    FOLDER,
+    MOST_BYTES,
+    SCHEMES,
+    SIZE,
+    VIEWS,
+    browser_path,
+    draw,
+    picture_path,
+)
+from harness.tests.conftest import REPOSITORY
+from harness.tests.play.conftest import course  # noqa: F401  # a course with a trained model, as a fixture
+
+PICTURES = [picture_path(REPOSITORY / FOLDER, view, scheme) for view in VIEWS for scheme in SCHEMES]
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_a_committed_picture_is_small_and_shown_in_both_schemes(path: Path) -> None:
+    assert path.stat().st_size < MOST_BYTES
+    pages = [REPOSITORY / "README.md", REPOSITORY / "docs" / "play.md"]
+    assert any(path.name in page.read_text(encoding="utf-8") for page in pages)
+
+
+@pytest.mark.skipif(browser_path() is None, reason="no Chromium on the path")
+def test_a_run_gives_a_picture_for_each_view_and_scheme(course, tmp_path: Path) -> None:  # noqa: F811
+    from PIL import Image
+
+    pytest.importorskip("playwright.sync_api", reason="needs Playwright, from the extra dev")
+    drawn = draw(course.root / "runs" / "core", tmp_path, prompt="line 7 of", chosen=5)
+    assert len(drawn) == len(VIEWS) * len(SCHEMES)
+    for path in drawn:
+        with Image.open(path) as picture:
+            assert picture.size == (SIZE["width"], SIZE["height"])
+
+
+def test_without_a_browser_the_command_names_those_that_serve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(play_pictures, "browser_path", lambda: None)
+    result = CliRunner().invoke(play_pictures.main, [str(tmp_path)])
+    assert result.exit_code == 1
+    assert "install one of chromium" in result.output
