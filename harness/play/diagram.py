@@ -16,7 +16,7 @@ from harness.progress.words import state_of
 
 
 @dataclass(frozen=True)
-class Part:
+class DiagramPart:
     """A box of the diagram, and the kata that builds it."""
 
     kata: str
@@ -25,19 +25,19 @@ class Part:
 
 
 PARTS = (
-    Part("k04_embeddings", "tokens", words.TOKENS),
-    Part("k04_embeddings", "positions", words.POSITIONS),
-    Part("k03_transformer_blocks", "norm-attention", words.NORM),
-    Part("k02_multi_head", "heads", words.HEADS),
-    Part("k01_attention", "attention", words.ATTENTION),
-    Part("k03_transformer_blocks", "norm-network", words.NORM),
-    Part("k03_transformer_blocks", "network", words.NETWORK),
-    Part("k05_model", "head", words.HEAD),
-    Part("k07_sampling", "sampling", words.SAMPLING),
-    Part("k00_shapes", "linear", words.LINEAR),
-    Part("k06_training", "training", words.TRAINING),
-    Part("k08_engineering", "engineering", words.ENGINEERING),
-    Part("k09_capstone", "capstone", words.CAPSTONE),
+    DiagramPart("k04_embeddings", "tokens", words.TOKENS),
+    DiagramPart("k04_embeddings", "positions", words.POSITIONS),
+    DiagramPart("k03_transformer_blocks", "norm-attention", words.NORM),
+    DiagramPart("k02_multi_head", "heads", words.HEADS),
+    DiagramPart("k01_attention", "attention", words.ATTENTION),
+    DiagramPart("k03_transformer_blocks", "norm-network", words.NORM),
+    DiagramPart("k03_transformer_blocks", "network", words.NETWORK),
+    DiagramPart("k05_model", "head", words.HEAD),
+    DiagramPart("k07_sampling", "sampling", words.SAMPLING),
+    DiagramPart("k00_shapes", "linear", words.LINEAR),
+    DiagramPart("k06_training", "training", words.TRAINING),
+    DiagramPart("k08_engineering", "engineering", words.ENGINEERING),
+    DiagramPart("k09_capstone", "capstone", words.CAPSTONE),
 )
 
 

@@ -18,8 +18,8 @@ from harness.authoring.play_pictures import (
     draw,
     picture_path,
 )
+from harness.course.katas import Course
 from harness.tests.conftest import REPOSITORY
-from harness.tests.play.conftest import course  # noqa: F401  # a course with a trained model, as a fixture
 
 PICTURES = [picture_path(REPOSITORY / FOLDER, view, scheme) for view in VIEWS for scheme in SCHEMES]
 
@@ -32,7 +32,7 @@ def test_a_committed_picture_is_small_and_shown_in_both_schemes(path: Path) -> N
 
 
 @pytest.mark.skipif(browser_path() is None, reason="no Chromium on the path")
-def test_a_run_gives_a_picture_for_each_view_and_scheme(course, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_gives_a_picture_for_each_view_and_scheme(course: Course, tmp_path: Path) -> None:
     from PIL import Image
 
     pytest.importorskip("playwright.sync_api", reason="needs Playwright, from the extra dev")
