@@ -21,7 +21,7 @@ import click
 FOLDER = Path("docs")
 VIEWS = ("choose", "inside")
 SCHEMES = ("light", "dark")
-SIZE = {"width": 1180, "height": 760}
+SIZE = {"width": 1280, "height": 890}
 MOST_BYTES = 150_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # It has no display, may be run by root in a container, and asks no server for anything.
@@ -30,6 +30,7 @@ ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 _PROMPT, _TOKENS, _SEED, _CHOSEN = "ROMEO:\nWhat say you of the king", 230, 0, 60
+_FILTER = 0.45  # of the slider for top-k: of 65 tokens the 7 likeliest
 _QUALITY = 86  # of WebP: letters stay sharp
 _PATIENCE = 120  # seconds for torch and the model to be loaded
 
@@ -44,7 +45,7 @@ def picture_path(folder: Path, view: str, scheme: str) -> Path:
     return folder / f"play-{view}-{scheme}.webp"
 
 
-def draw(run_dir: Path, folder: Path, *, prompt: str = _PROMPT, chosen: int = _CHOSEN) -> list[Path]:
+def draw(run_dir: Path, folder: Path, prompt: str, chosen: int) -> list[Path]:
     """Take all pictures of a run's model, with the token in place `chosen` selected; return their paths."""
     from playwright.sync_api import sync_playwright
 
@@ -99,6 +100,9 @@ def _picture(page: Any, view: str, chosen: int) -> bytes:
     page.click(f"#t{chosen}")
     page.locator({"choose": "#bars .chosen", "inside": "#heads .head"}[view]).first.wait_for()
     page.locator(f"#{view}-where", has_text=f"place {chosen + 1}.").wait_for()
+    if view == "choose":  # a filter at work
+        page.locator("#slider-top_k").fill(str(_FILTER))
+        page.locator("#bars .none").first.wait_for()
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     shot: bytes = page.screenshot()
@@ -116,11 +120,13 @@ def _as_webp(png: bytes) -> bytes:
 @click.command()
 @click.argument("run_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=FOLDER, show_default=True)
-def main(run_dir: Path, out: Path) -> None:
+@click.option("--prompt", default=_PROMPT, help="What the text begins with.")
+@click.option("--place", default=_CHOSEN, show_default=True, help="The token that is selected, from 0.")
+def main(run_dir: Path, out: Path, prompt: str, place: int) -> None:
     """Draw the pictures of the page with the model in RUN_DIR. Needs Chromium, and Playwright (extra dev)."""
     if browser_path() is None:
         raise click.ClickException(f"No browser on the path: install one of {', '.join(BROWSERS)}")
-    for path in draw(run_dir, out):
+    for path in draw(run_dir, out, prompt, place):
         click.echo(f"{path}: {path.stat().st_size:,} bytes")
         if path.stat().st_size > MOST_BYTES:
             raise click.ClickException(f"{path} is larger than {MOST_BYTES:,} bytes")

@@ -15,11 +15,11 @@ from harness.authoring.play_pictures import (
     SIZE,
     VIEWS,
     browser_path,
-    draw,
     picture_path,
 )
 from harness.course.katas import Course
 from harness.tests.conftest import REPOSITORY
+from harness.tests.support.miniature import Miniature
 
 PICTURES = [picture_path(REPOSITORY / FOLDER, view, scheme) for view in VIEWS for scheme in SCHEMES]
 
@@ -36,8 +36,11 @@ def test_a_run_gives_a_picture_for_each_view_and_scheme(course: Course, tmp_path
     from PIL import Image
 
     pytest.importorskip("playwright.sync_api", reason="needs Playwright, from the extra dev")
-    drawn = draw(course.root / "runs" / "core", tmp_path, prompt="line 7 of", chosen=5)
-    assert len(drawn) == len(VIEWS) * len(SCHEMES)
+    typed = ("--out", str(tmp_path), "--prompt", "line 7 of", "--place", "5")
+    run = str(course.root / "runs" / "core")
+    done = Miniature(course.root).cold.python("-m", "harness.authoring.play_pictures", run, *typed)
+    assert done.code == 0, done.err
+    drawn = [picture_path(tmp_path, view, scheme) for view in VIEWS for scheme in SCHEMES]
     for path in drawn:
         with Image.open(path) as picture:
             assert picture.size == (SIZE["width"], SIZE["height"])
