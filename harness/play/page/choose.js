@@ -116,6 +116,7 @@ function row(bar, most, place) {
 function track(name, share) {
   const made = make("span", { className: name });
   made.style.width = `${100 * share}%`;
+  made.hidden = !share; // nothing is left of it
   return made;
 }
 

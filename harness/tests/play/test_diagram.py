@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.course.kata_tests import file_digest, read_tests
 from harness.course.katas import load_course
 from harness.pairing.session import Session, pair_of
 from harness.play.diagram import PARTS, course_view, pair_view
 from harness.play.words import katas_at_work
 from harness.progress.ledger import Ledger
+from harness.progress.receipts import Receipt, append_receipt, progress_path
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
 
@@ -38,8 +40,9 @@ def test_the_next_test_comes_with_its_sentence(mini: Miniature) -> None:
 
 def test_a_complete_course_has_no_next_test(mini: Miniature) -> None:
     for kata in mini.course.katas:
-        mini.solve(kata)
-    mini.pytest("--all")
+        names = tuple(test.name for test in read_tests(kata))
+        digests = file_digest(kata.tests), file_digest(kata.stub)
+        append_receipt(progress_path(mini.course), Receipt(kata.name, names, *digests, "2026-01-01T00:00:00"))
     view = course_view(mini.course, Ledger(mini.course).progress())
     assert view["next"] is None
     assert [kata["complete"] for kata in view["katas"]] == [True, True]
