@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.course.katas import find_root
+from harness.training.texts import Text
 
 SIZES = {
     "laptop": ("block_size=64", "d_model=128", "num_heads=2", "num_layers=2"),
@@ -67,6 +69,8 @@ def untrained(root: Path, folder: Path, sizes: tuple[str, ...]) -> Path:
     settings = [part for change in changes for part in ("--set", change)]
     command = [sys.executable, "-m", "harness", "train", "--solutions", "--data", str(text)]
     subprocess.run([*command, "--run-dir", str(run), *settings], cwd=root, check=True, capture_output=True)
+    prepared = Text(text, is_corpus=False).folder  # of this text, which nobody trains on again
+    shutil.rmtree(root / "data" / "prepared" / prepared, ignore_errors=True)
     return run
 
 
