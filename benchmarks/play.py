@@ -4,13 +4,15 @@
 
 The server runs as a learner starts it, with the reference and a random model in the sizes of laptop.yaml, and
 then of nanoGPT's CPU configuration. Requests come over the loopback interface, as from a browser. Times are
-those of a clock, because waiting is what a learner notices: run it on an idle machine.
+those of a clock, because waiting is what a learner notices: run it on an idle machine. On a busy one only the
+server's CPU time for each token means something. Needs Linux.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import statistics
@@ -52,8 +54,8 @@ def main(rounds: int, json_path: Path | None) -> None:
     for name, sizes in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
             run = untrained(root, Path(folder), sizes)
-            with served(root, run) as port:
-                figures[name] = measure(port, rounds)
+            with served(root, run) as (port, process):
+                figures[name] = measure(port, process, rounds)
     Console().print(table(figures))
     if json_path:
         record = {"command": f"python benchmarks/play.py --rounds {rounds}", "figures": figures}
@@ -75,15 +77,15 @@ def untrained(root: Path, folder: Path, sizes: tuple[str, ...]) -> Path:
 
 
 @contextmanager
-def served(root: Path, run: Path) -> Iterator[int]:
-    """Serve the page of a run, and yield its port once the model is loaded."""
+def served(root: Path, run: Path) -> Iterator[tuple[int, int]]:
+    """Serve the page of a run; yield its port and the server's process once the model is loaded."""
     command = [sys.executable, "-m", "harness", "play", "--solutions", "--no-open", "--run-dir", str(run)]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         output = process.stdout.readline() + process.stdout.readline()
         port = int(re.search(r":(\d+)", output.splitlines()[-1])[1])
         post(port, "/api/read", {"prompt": PROMPT})
-        yield port
+        yield port, process.pid
         process.terminate()
 
 
@@ -94,15 +96,24 @@ def post(port: int, path: str, body: Mapping[str, Any]) -> bytes:
         return connection.getresponse().read()
 
 
-def measure(port: int, rounds: int) -> dict[str, float]:
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # in user and in system mode
+
+
+def measure(port: int, process: int, rounds: int) -> dict[str, float]:
     """Return milliseconds and bytes: medians of several texts."""
+    before = cpu_seconds(process)
     texts = [write(port, seed) for seed in range(rounds)]
+    per_token = 1000 * (cpu_seconds(process) - before) / (rounds * TOKENS)
     ids = json.loads(post(port, "/api/read", {"prompt": PROMPT * 3}))["ids"]
     bars, inside = ({"ids": ids, "position": 20}, {"ids": ids, "position": 40, "layer": 1})
     files = [size_of(port, name) for name in sorted(path.name for path in PAGE.iterdir())]
     return {
         "ms to the first token": round(statistics.median(first for first, _, _ in texts), 1),
         "ms between tokens": round(statistics.median(between for _, between, _ in texts), 2),
+        "ms of CPU for each token": round(per_token, 2),
         "ms for new bars": round(statistics.median(timed(port, "/api/likely", bars) for _ in range(20)), 1),
         "bytes of the page": sum(files),
         "bytes per token": round(statistics.median(size for _, _, size in texts) / TOKENS),
