@@ -348,6 +348,38 @@ def sample(
 
 @main.command()
 @_SOLUTIONS
+@click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False),
+    callback=_run_dir,
+    help="The run's folder. [the newest in runs/]",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="The port of the page. [8642, or a free one if it is in use]",
+)
+@click.option("--no-open", is_flag=True, help="Print the address, and open no browser.")
+def play(solutions: bool, run_dir: Path | None, port: int | None, no_open: bool) -> None:
+    """Play with your model, in a browser.
+
+    Write token by token, choose other tokens, look at what each head reads, at the curves of your runs, and
+    at your course. Katas that are not complete are replaced by the reference. Only this computer can open the
+    page. Ctrl-C ends it. Needs: pip install -e ".[play]"
+    """
+    from harness.play import serving, words
+
+    course = _course()
+    try:
+        with _report_errors(course, solutions=solutions, with_reference="harness play --solutions"):
+            serving.serve(course, run_dir, solutions=solutions, port=port, opens=not no_open, show=_print)
+    except KeyboardInterrupt:
+        _print([words.ENDED])
+        sys.exit(_INTERRUPTED)
+
+
+@main.command()
+@_SOLUTIONS
 @click.option("--rung", "names", multiple=True, help="Climb only this rung; may be repeated.")
 @click.option(
     "--budget", type=click.FloatRange(min=0, min_open=True), help="End each rung after so many seconds."

@@ -1,7 +1,7 @@
 """constraints.txt: versions of all packages, to install the same ones again.
 
-`python -m harness.authoring.constraints` writes the versions in its environment, which needs the extras dev
-and notebooks, and in which all tests should pass.
+`python -m harness.authoring.constraints` writes the versions in its environment, which needs the extras dev,
+notebooks and play, and in which all tests should pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 FILE = "constraints.txt"
 PROJECT = "transformer-katas"
-EXTRAS = ("dev", "notebooks")
+EXTRAS = ("dev", "notebooks", "play")
 ANY_BUILD = (
     "torch"  # builds for CPUs and for every CUDA come in different versions: it keeps the project's range
 )

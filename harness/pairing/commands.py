@@ -38,7 +38,7 @@ class NotNow(Exception):
 
 def start(course: Course, first: str, second: str, minutes: float, now: float) -> list[Line]:
     """Start a session. Raises NotNow."""
-    running = _session(course, now)
+    running = current_session(course, now)
     if running:
         raise NotNow(words.already_running(running))
     try:
@@ -71,7 +71,7 @@ def stop(course: Course, now: float) -> list[Line]:
 
 def after_run(course: Course, ledger: Ledger, now: float) -> list[Line]:
     """Swap at the end of a run if a test turned green or the time is up, and say so."""
-    session = _session(course, now)
+    session = current_session(course, now)
     tests = sum(len(names) for names in ledger.newly_passed.values())
     why = due(session, now, newly_passed=tests) if session else ""
     if not why:
@@ -84,13 +84,13 @@ def after_run(course: Course, ledger: Ledger, now: float) -> list[Line]:
 
 def turn_line(course: Course, now: float) -> list[Line]:
     """Return whose turn it is, in one line; empty without a session."""
-    session = _session(course, now)
+    session = current_session(course, now)
     return [words.turn(session, now)] if session else []
 
 
 def time_is_up(course: Course, now: float) -> bool:
     """True if a session is running and its turn is over."""
-    session = _session(course, now)
+    session = current_session(course, now)
     return session is not None and session.left(now) <= 0
 
 
@@ -104,13 +104,13 @@ def _swap_now(
 
 
 def _running_session(course: Course, now: float) -> Session:
-    session = _session(course, now)
+    session = current_session(course, now)
     if session is None:
         raise NotNow(words.NO_SESSION)
     return session
 
 
-def _session(course: Course, now: float) -> Session | None:
+def current_session(course: Course, now: float) -> Session | None:
     """Return the running session, with a new turn if the clock was set back."""
     session = replay(_events(course))
     if session is None or session.over:

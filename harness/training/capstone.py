@@ -36,6 +36,7 @@ from harness.training.run_folder import (
     start,
     text_name,
 )
+from harness.training.samples import samples_kept
 from harness.training.workers import Workers, join_workers
 from harness.training.writing import CACHE, writer
 
@@ -120,7 +121,8 @@ def train(course: Course, capstone: ModuleType, request: TrainingRequest) -> Tra
         if used and workers.is_first:
             show(words.training_with(parts.katas_of(course, used), solutions=request.solutions))
         options = parts.training_options(used, config, quiet=not workers.is_first)
-        with _full_disk_reported(partial(_no_room, run, request)):
+        keeping = samples_kept(run) if workers.is_first else contextlib.nullcontext()
+        with _full_disk_reported(partial(_no_room, run, request)), keeping:
             summary = capstone.train(config, data_dir, run.path, resume=request.resume, **options)
         interrupted = summary.steps < config.training.max_steps
         width = bytes_per_character(capstone, data_dir) if parts.TOKENS in used else None

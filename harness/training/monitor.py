@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.terminal.lines import printable
 from harness.training import words
+from harness.training.samples import keep_sample
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -106,7 +107,9 @@ class Monitor:
         perplexity: float | None = None,
         bits_per_byte: float | None = None,
     ) -> None:
-        """Print the losses of an evaluation and a text by the model. Its time is not training time.
+        """Print the losses of an evaluation and a text by the model, and keep that in the run's folder.
+
+        Its time is not training time.
 
         `perplexity` and `bits_per_byte` restate val_loss, and are printed beside it.
         """
@@ -116,6 +119,7 @@ class Monitor:
             if perplexity is not None and bits_per_byte is not None:
                 self._progress.console.print(words.restated(perplexity, bits_per_byte), highlight=False)
             self._progress.console.print(printable(sample), markup=False, highlight=False, soft_wrap=True)
+        keep_sample(step, sample)
         if self._follower:
             self._follower.evaluated(self, step, val_loss, bits_per_byte)
         self._last = time.perf_counter()

@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "evaluations.jsonl"
 
     @property
+    def samples(self) -> Path:
+        """What the model wrote at the evaluations: keys step, sample."""
+        return self.path / "samples.jsonl"
+
+    @property
     def last(self) -> Path:
         """The newest checkpoint, from which the run resumes."""
         return self.path / "last.pt"

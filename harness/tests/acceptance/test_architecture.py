@@ -17,7 +17,7 @@ PACKAGE = Path(harness.__file__).parent
 PAGE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
 TREE = re.search(r"```text\nharness/\n(.*?)```", PAGE, re.DOTALL)[1]
 DIAGRAM = re.search(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)[1]
-JOURNEYS = PAGE[PAGE.index("## Four journeys") : PAGE.index("## Progress")]
+JOURNEYS = PAGE[PAGE.index("## Five journeys") : PAGE.index("## Progress")]
 
 
 def files_in_the_tree() -> list[str]:

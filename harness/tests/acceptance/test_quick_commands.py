@@ -13,7 +13,8 @@ HEAVY = {"torch", "numpy", "matplotlib", "requests"}
 
 
 @pytest.mark.parametrize(
-    "command", [["status"], ["status", "--json"], ["hint"], ["data"], ["review"], ["--help"]]
+    "command",
+    [["status"], ["status", "--json"], ["hint"], ["data"], ["review"], ["play", "--help"], ["--help"]],
 )
 def test_the_quick_commands_import_nothing_heavy(command: list[str], mini: Miniature) -> None:
     code = (

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,6 +226,27 @@ def test_without_a_network_a_generated_text_is_available(clone: Clone) -> None:
     assert clone.type(command, **NO_WAY_OUT).code == 0
 
 
+WITHOUT_THE_EXTRA = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in ("starlette", "uvicorn") else find(name, *rest)
+from harness.cli import main
+main(["play"])
+"""
+
+
+def test_the_page_says_which_packages_it_needs_and_the_extra_has_them(clone: Clone) -> None:
+    entry = ENTRIES["The page of harness play needs more packages"]
+    assert entry.quoted.strip() in clone.python("-c", WITHOUT_THE_EXTRA).err
+    # The remedy needs a network; that the project has what it names can be seen without one.
+    assert entry.commands == ('python -m pip install -e ".[play]"',)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extra = " ".join(project["optional-dependencies"]["play"])
+    assert "starlette" in extra
+    assert "uvicorn" in extra
+
+
 def test_every_entry_is_tried() -> None:
     by_hand = {"harness: command not found", "Python is too old", "No katas here"}
+    by_hand |= {"The page of harness play needs more packages"}
     assert set(ENTRIES) == {*TROUBLES, *by_hand, "A text cannot be downloaded"}

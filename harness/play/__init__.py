@@ -1,0 +1,1 @@
+"""`harness play`: a page in the browser on the learner's own model."""
