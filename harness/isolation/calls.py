@@ -153,11 +153,12 @@ def _logged(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
             log.called.append((function.__module__, function.__qualname__))
         before = [] if declares_changes else [(name, value, _version(value)) for name, value in arguments]
         result = None
+        log.depth += 1  # not by `nesting`, which takes a third of the wrapper's time
         try:
-            with log.nesting():
-                result = function(*args, **kwargs)
+            result = function(*args, **kwargs)
             return iterated_in(log.nesting, result) if inspect.isgenerator(result) else result
         finally:
+            log.depth -= 1
             log.calls.append(Call(function, args, kwargs, result, nested=log.depth > 0))
             log.changed.extend(
                 (function.__qualname__, name)
