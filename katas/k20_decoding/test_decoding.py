@@ -96,9 +96,7 @@ def test_residual_is_what_the_target_has_beyond_the_draft(dtype):
     draft = torch.tensor([DRAFT, TARGET, TARGET, [0.5, 0.2, 0.0, 0.3]], dtype=dtype)
     # 0.1 each is left of three in the first row; nothing of the third, where the two are equal.
     third = 1 / 3
-    expected = torch.tensor(
-        [[0, third, third, third], [1, 0, 0, 0], TARGET, [0, 0, 1, 0]], dtype=dtype
-    )
+    expected = torch.tensor([[0, third, third, third], [1, 0, 0, 0], TARGET, [0, 0, 1, 0]], dtype=dtype)
     close = {"rtol": 0, "atol": 1e-6}  # float32 keeps 7 digits; a difference of two loses one
     torch.testing.assert_close(residual(target, draft), expected, **close)
     halves = target.reshape(2, 2, 4), draft.reshape(2, 2, 4)
@@ -138,16 +136,13 @@ def test_drafts_of_an_equal_model_are_all_accepted_and_one_is_added(steps, dtype
 
 @pytest.mark.parametrize(("steps", "impossible"), [(1, 0), (4, 0), (4, 1), (4, 3)])
 def test_first_rejected_draft_ends_the_round(steps, impossible):
-    """A draft that the target rules out is rejected, with all after it; the residual of its place is drawn."""
-    target, vocab = torch.zeros(steps + 1, 5, dtype=torch.float64), torch.arange(steps)
-    ids = vocab % 2  # 0 1 0 1
-    target[vocab, ids] = 1.0
-    draft = target[:-1].clone()
+    """A draft that the target rules out is rejected, and all after it; the residual of its place is drawn."""
+    target, places = torch.zeros(steps + 1, 5, dtype=torch.float64), torch.arange(steps)
+    ids = places % 2  # 0 1 0 1
+    target[places, ids] = 1.0
     target[-1, 2] = 1.0  # for the place after all drafts
-    # Here the draft is wrong: the target has a half each for 3 and 4, of which the draft has that for 4.
-    target[impossible] = torch.tensor([0, 0, 0, 0.5, 0.5])
-    draft[impossible] *= 0.5
-    draft[impossible, 4] = 0.5
+    draft = target[:-1].clone()
+    target[impossible] = torch.tensor([0, 0, 0, 1, 0])  # here the draft is wrong
     found = [accept_draft(target, draft, ids, seeded(seed)) for seed in range(20)]
     assert found == [(impossible, 3)] * 20
 
@@ -169,11 +164,11 @@ def test_every_id_has_the_distribution_of_the_target(steps):
     target = torch.tensor([TARGET, [0.1, 0.2, 0.3, 0.4], [0.25] * 4, TARGET], dtype=torch.float64)
     draft = torch.tensor([DRAFT, [0.4, 0.3, 0.2, 0.1], [0.1, 0.1, 0.1, 0.7]], dtype=torch.float64)
     untouched = torch.get_rng_state()
-    counts = emitted(target[: steps + 1], draft[:steps], 1000, seed=4)
+    counts = emitted(target[: steps + 1], draft[:steps], 700, seed=4)
     # Every draft at place 0 is accepted with the probability that the two have in common, 0.7.
     accepted = counts[1].sum()
-    rejected_accepted = torch.stack([1000 - accepted, accepted])
-    assert chi_squared(rejected_accepted, torch.tensor([0.3, 0.7])) < BOUNDS[1], "place 0, rejected or accepted"
+    outcomes = torch.stack([700 - accepted, accepted])
+    assert chi_squared(outcomes, torch.tensor([0.3, 0.7])) < BOUNDS[1], "place 0, rejected or accepted"
     for place in range(steps + 1):
         assert chi_squared(counts[place], target[place]) < BOUNDS[3], f"ids at place {place}"
     assert torch.equal(torch.get_rng_state(), untouched), "PyTorch's global generator was used"
@@ -209,7 +204,7 @@ DRAFTS = pytest.mark.parametrize("kind", ["equal", "near", "other"])
 
 @DRAFTS
 @pytest.mark.parametrize(
-    ("lookahead", "seq", "max_new_tokens"), [(1, 1, 8), (3, 4, 13), (7, 3, 9), (3, 3, 1), (3, 3, 0)]
+    ("lookahead", "seq", "max_new_tokens"), [(1, 1, 6), (3, 4, 13), (7, 3, 7), (3, 3, 1), (3, 3, 0)]
 )
 def test_greedy_text_is_that_of_the_target(lookahead, seq, max_new_tokens, kind):
     """At temperature 0 the text is what `generate` makes of the target, whatever the draft proposes."""
@@ -231,7 +226,7 @@ def read_by(model):
 
 
 @DRAFTS
-@pytest.mark.parametrize(("lookahead", "max_new_tokens"), [(1, 7), (3, 12), (4, 11), (7, 3)])
+@pytest.mark.parametrize(("lookahead", "max_new_tokens"), [(1, 5), (3, 10), (7, 3)])
 def test_drafts_are_checked_in_one_pass_that_reads_nothing_again(lookahead, max_new_tokens, kind):
     """Equal models: a pass for every lookahead + 1 tokens. Any: what was read and is right stays cached."""
     target, ids = random_model(1), random_ids(1, 4, seed=7)
@@ -301,9 +296,7 @@ def test_drafts_are_drawn_from_the_probabilities_that_are_compared(monkeypatch):
         draft.blocks[0].get_submodule(name).weight.data.zero_()
     draft.lm_head.weight.data = torch.tensor([[4.0], [2.5], [1.0], [-0.5], [0.0]]).double().expand(5, 24) / 24
     given = in_place_of_accept_draft(monkeypatch, [(60, 0)])
-    speculative_generate(
-        target, draft, torch.tensor([[0]]), 61, 60, temperature=4.0, generator=seeded(11)
-    )
+    speculative_generate(target, draft, torch.tensor([[0]]), 61, 60, temperature=4.0, generator=seeded(11))
     _, rows, ids = given[0]
     # Colder, they would be at 60 and more; greedy, at 90.
     counts = torch.bincount(ids, minlength=5)
@@ -313,7 +306,7 @@ def test_drafts_are_drawn_from_the_probabilities_that_are_compared(monkeypatch):
 @pytest.mark.parametrize("eos_id", [None, 0, 3])
 @pytest.mark.parametrize(("seq", "steps", "block_size"), [(3, 7, 17), (1, 1, 17), (4, 6, 5)])
 def test_beam_of_one_is_greedy_decoding(seq, steps, block_size, eos_id):
-    """With width 1 the text is what `generate` gives at temperature 0, its score the sum of log-probabilities."""
+    """With width 1 the text is what `generate` gives at temperature 0, with any end token."""
     model, ids = random_model(2, block_size=block_size), random_ids(1, seq, seed=10)
     before = ids.clone()
     text, scores = beam_search(model, ids, steps, 1, eos_id=eos_id)
@@ -350,7 +343,7 @@ def beam_by_hand(model, prompt, steps, width, length_penalty=0.0, eos_id=None):
 
 @pytest.mark.parametrize(("steps", "width"), [(1, 3), (5, 2), (4, 3), (3, 125), (2, 30)])
 def test_beam_keeps_the_best_continuations_of_all_its_texts(steps, width):
-    """In each step the best of all continuations stay; a beam wide enough for every text finds the best one."""
+    """In each step the best of all continuations stay; a wide enough beam finds the best of all texts."""
     model, prompt = random_model(3), [2, 0, 4]
     text, scores = beam_search(model, torch.tensor([prompt]), steps, width)
     expected, expected_scores = beam_by_hand(model, prompt, steps, width)

@@ -129,11 +129,12 @@ def speculative_generate(
     `top_p_filter` and `min_p_filter`, where given; temperature 0 means greedy, whatever the filters are.
     They apply to both models. There is no end token: a text may go on behind one.
 
-    In each round the draft continues the text by `lookahead` tokens, or by as many as are missing less
-    one. Then the target computes the logits of all of them in one pass, and `accept_draft` decides. The
-    first round's pass reads the prompt as well; max_new_tokens = 0 makes none. So of equal models every
-    draft is accepted, and each pass but the last gives lookahead + 1 tokens. The second result is the
-    number of passes over max_new_tokens, or 0.0 without new tokens.
+    In each round the draft continues the text by `lookahead` tokens, drawn one by one, or by as many as
+    are missing less one. Then the target computes the probabilities of all of them in one pass, and one
+    call of `accept_draft` decides. The first round's pass reads the prompt as well; max_new_tokens = 0
+    makes none. So every draft of an equal model is accepted, and each pass but the last gives
+    lookahead + 1 tokens. The second result is the number of passes over max_new_tokens, or 0.0 without
+    new tokens.
 
     Both models have caches, by `new_caches` and `forward_cached` of kata 14. After a round those keep
     the positions that are right: the prompt, what was accepted before, and the drafts accepted now. So
@@ -233,7 +234,7 @@ def beam_search(
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, not {width}")
-    text = torch.cat([ids, ids.new_full((1, steps), 0 if eos_id is None else eos_id)], dim=1)
+    text = torch.cat([ids, ids.new_zeros(1, steps)], dim=1)  # (beams, total)
     dtype = model.token_embedding.weight.dtype
     log_p = torch.zeros(1, dtype=dtype, device=ids.device)  # of each text in the beam
     length, ended = torch.zeros_like(log_p), torch.zeros_like(log_p, dtype=torch.bool)
