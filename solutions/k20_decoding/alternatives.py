@@ -65,7 +65,7 @@ def residual__normalised_by_pytorch(
     target: Float[Tensor, "*batch vocab"], draft: Float[Tensor, "*batch vocab"]
 ) -> Float[Tensor, "*batch vocab"]:
     """ReLU, and a division by the sum of absolute values that spares rows of zeros."""
-    rest = F.normalize(F.relu(target - draft), p=1, dim=-1, eps=1e-300)
+    rest = F.normalize(F.relu(target - draft), p=1, dim=-1, eps=1e-30)
     return torch.where(rest.any(dim=-1, keepdim=True), rest, target)
 
 
@@ -177,27 +177,6 @@ def speculative_generate__of_lists(
     return result, 0.0 if max_new_tokens == 0 else passes / max_new_tokens
 
 
-class _Reader:
-    """A model with its caches and options."""
-
-    def __init__(self, model, room, options):
-        self.model, self.caches, self.options = model, new_caches(model, 1, room), options
-
-    def rows(self, text):
-        temperature, top_k, top_p, min_p = self.options
-        logits = forward_cached(self.model, text[:, self.caches[0].length :], self.caches).squeeze(0)
-        if temperature == 0:
-            return (torch.arange(logits.shape[-1]) == greedy(logits)[:, None]).to(logits.dtype)
-        logits = top_k_filter(apply_temperature(logits, temperature), top_k or logits.shape[-1])
-        logits = top_p_filter(logits, 1.0 if top_p is None else top_p)
-        return softmax(min_p_filter(logits, min_p or 0.0), dim=-1)
-
-    def forget(self, length):
-        for cache in self.caches:
-            if cache.length > length:
-                cache.truncate(length)
-
-
 def speculative_generate__of_readers(
     target: ModernLM,
     draft: ModernLM,
@@ -211,13 +190,32 @@ def speculative_generate__of_readers(
     min_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Int[Tensor, "1 total"], float]:
-    """Joined tensors, and an object for each model; the last token in a plain pass of its own."""
+    """Joined tensors, and an object for each model with its caches."""
+
+    class Reader:
+        def __init__(self, model, room, options):
+            self.model, self.caches, self.options = model, new_caches(model, 1, room), options
+
+        def rows(self, text):
+            temperature, top_k, top_p, min_p = self.options
+            logits = forward_cached(self.model, text[:, self.caches[0].length :], self.caches).squeeze(0)
+            if temperature == 0:
+                return (torch.arange(logits.shape[-1]) == greedy(logits)[:, None]).to(logits.dtype)
+            logits = top_k_filter(apply_temperature(logits, temperature), top_k or logits.shape[-1])
+            logits = top_p_filter(logits, 1.0 if top_p is None else top_p)
+            return softmax(min_p_filter(logits, min_p or 0.0), dim=-1)
+
+        def forget(self, length):
+            for cache in self.caches:
+                if cache.length > length:
+                    cache.truncate(length)
+
     room = ids.shape[1] + max_new_tokens
     for model in (draft, target):
         if model.config.block_size < room:
             raise ValueError(f"block_size {model.config.block_size}, text {room}")
     options = (temperature, top_k, top_p, min_p)
-    large, small = _Reader(target, room, options), _Reader(draft, room, options)
+    large, small = Reader(target, room, options), Reader(draft, room, options)
     text, passes = ids.clone(), 0
     while (missing := room - text.shape[1]) > 0:
         guessed, proposals = text, []
