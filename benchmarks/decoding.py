@@ -6,9 +6,9 @@
 
 `speculative_generate` of kata 20 writes texts with a target and a draft of one block, `generate_cached` of
 kata 14 writes as many with the target alone; both sample at temperature 1, and take turns. Models are those
-of `harness train --parts modern`, trained here or before, with one text and the same tokens. Times are CPU times
-of a single thread, so that a busy machine gives nearly the same figures; the fastest round counts. All katas
-are the reference's.
+of `harness train --parts modern`, trained here or before, with one text and the same tokens. Times are CPU
+times of a single thread, so that a busy machine gives nearly the same figures; the fastest round counts. All
+katas are the reference's.
 """
 
 from __future__ import annotations
@@ -101,15 +101,13 @@ def main(
     rounds: int,
     json_path: Path | None,
 ) -> None:
-    """Measure the reference katas with a TARGET and a DRAFT, by default with models that are trained first."""
+    """Measure the reference katas with a target and a draft; what is not given is trained first."""
     torch.set_num_threads(1)  # CPU time would count what other threads wait
     root = find_root(Path(__file__).resolve().parent)
     assert root is not None  # this file is in the repository
     course = load_course(root)
     with tempfile.TemporaryDirectory() as temporary:
-        folders = (
-            [target, draft] if target and draft else train(root, Path(temporary), data, steps, target, draft)
-        )
+        folders = train(root, Path(temporary), data, steps, target, draft)
         importer.install(course, Recorder(None, IMPORT_LIMIT), solved=course.katas, checked=False)
         *targets, small = (subject(course, folder) for folder in folders)
     console = Console(stderr=True)
@@ -117,7 +115,7 @@ def main(
     Console().print(table(results, small))
     if json_path:
         record = {
-            "command": f"python benchmarks/decoding.py --data {data}",
+            "command": f"python benchmarks/decoding.py --data {data} --steps {steps}",
             "draft": {"blocks": small.depth, "loss": small.loss},
             "targets": [asdict(each) for each in results],
             "comparison": comparison(targets[-1], small),
@@ -136,14 +134,8 @@ def train(
         changes += [f"training.max_steps={steps}", f"training.eval_interval={steps}"]
         changes += [f"training.batch_size={BATCH}", f"training.warmup_steps={steps // 10}"]
         options = [part for change in changes for part in ("--set", change)]
-        options += [
-            "--data",
-            data,
-            "--parts",
-            f"{MODERN},{OPTIMIZERS}",
-            "--run-dir",
-            str(folder / str(blocks)),
-        ]
+        options += ["--data", data, "--parts", f"{MODERN},{OPTIMIZERS}"]
+        options += ["--run-dir", str(folder / str(blocks))]
         run(["-m", "harness", "train", "--solutions", "--config", "laptop", *options], root)
         return folder / str(blocks)
 

@@ -34,7 +34,7 @@ def random_model(seed, layers, dtype=torch.float64):
     sizes = {"vocab_size": 3, "block_size": 8, "d_model": 8, "num_heads": 2, "num_layers": layers}
     model = ModernLM(ModernConfig(**sizes)).to(dtype)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.6)
+        torch.nn.init.normal_(parameter, std=0.3)
     return model
 
 
