@@ -1,0 +1,253 @@
+"""Ordered tests of kata 18: each adds one idea, and needs only what stands above it."""
+
+import random
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from katas.k00_shapes.shapes import Linear
+from katas.k04_embeddings.embeddings import CharTokenizer
+from katas.k05_model.model import ModelConfig, TransformerLM
+from katas.k06_training.training import cross_entropy, train_step
+from katas.k18_finetuning.finetuning import (
+    LoRALinear,
+    add_lora,
+    collate,
+    exact_match,
+    lora_state_dict,
+    render,
+)
+from katas.k18_finetuning.tasks import load_small_model, made_up_words, tasks
+
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+KINDS = pytest.mark.parametrize("kind", [Linear, nn.Linear], ids=["Linear of kata 00", "nn.Linear"])
+# All sizes differ: 7 inputs, 5 outputs, rank 3, and alpha / rank is 1.5.
+RANK, ALPHA = 3, 4.5
+# float64 keeps 16 digits of numbers around 10; the nearest wrong versions are off by 0.01.
+CLOSE = {"rtol": 0, "atol": 1e-10}
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def fill(module, seed):
+    """The module, all parameters of which are random and not small."""
+    for number, parameter in enumerate(module.parameters()):
+        parameter.data = normal(*parameter.shape, seed=100 * seed + number, dtype=parameter.dtype) / 2
+    return module
+
+
+def linear_map(kind=Linear, bias=True, dtype=torch.float64, seed=1):
+    """A linear map from 7 to 5 features."""
+    return fill(kind(7, 5, bias=bias).to(dtype), seed)
+
+
+def adapter(kind=Linear, bias=True, seed=1, **options):
+    """A LoRALinear in which both thin matrices are random."""
+    return fill(LoRALinear(linear_map(kind, bias, **options), RANK, ALPHA), seed)
+
+
+def product(module):
+    """What the two thin matrices add to the weight: (alpha / rank) · B A."""
+    return (ALPHA / RANK) * module.lora_b.detach() @ module.lora_a.detach()
+
+
+def small_lm(seed=1, **changes):
+    """A small TransformerLM in float64 whose parameters are all random and not small."""
+    sizes = {"vocab_size": 11, "block_size": 9, "d_model": 12, "num_heads": 3, "num_layers": 2, "d_ff": 20}
+    with torch.random.fork_rng(devices=[]):
+        model = TransformerLM(ModelConfig(**{**sizes, **changes})).double()
+    return fill(model, seed)
+
+
+def trained(module):
+    """The names of the parameters that require a gradient."""
+    return [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+
+
+IDS = [[3, 1, 4, 1, 5, 9, 2], [6, 5, 3, 5, 8, 10, 0]]
+
+
+@DTYPES
+@KINDS
+@pytest.mark.parametrize("bias", [True, False], ids=["with bias", "without bias"])
+def test_fresh_adapter_changes_nothing(bias, kind, dtype):
+    """B starts at 0: a new LoRALinear gives the outputs of the linear map, with A and B in its dtype."""
+    linear, x = linear_map(kind, bias, dtype), normal(2, 4, 7, seed=2, dtype=dtype)
+    expected = linear(x).detach()
+    module = LoRALinear(linear, RANK, ALPHA)
+    # Exact: what is added is 0.
+    torch.testing.assert_close(module(x).detach(), expected, rtol=0, atol=0)
+    assert module.lora_a.shape == (RANK, 7), "shape of lora_a"
+    assert module.lora_b.shape == (5, RANK), "shape of lora_b"
+    assert {module.lora_a.dtype, module.lora_b.dtype} == {dtype}, "dtypes of lora_a and lora_b"
+    on_meta = LoRALinear(linear_map(kind, bias, dtype).to("meta"), RANK, ALPHA)
+    assert {p.device.type for p in on_meta.parameters()} == {"meta"}, "devices"
+
+
+def test_a_starts_at_random_and_b_at_zero():
+    """The entries of A have standard deviation 1/√in; with A at 0 as well, neither would ever learn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        module = LoRALinear(Linear(900, 11), 100, 50.0)
+    assert module.lora_b.count_nonzero() == 0, "entries of B that are not 0"
+    # 90,000 entries: their standard deviation is known to 0.24 % (one sigma), their mean to 0.0001.
+    assert module.lora_a.std().item() == pytest.approx(1 / 30, rel=0.02), "standard deviation of A"
+    assert module.lora_a.mean().item() == pytest.approx(0, abs=0.001), "mean of A"
+
+
+@KINDS
+@pytest.mark.parametrize("bias", [True, False], ids=["with bias", "without bias"])
+def test_only_a_and_b_are_trained(bias, kind):
+    """The linear map is kept, frozen; rank · (in + out) numbers are trained, and the state dict has no more."""
+    linear = linear_map(kind, bias)
+    module = LoRALinear(linear, RANK, ALPHA)
+    assert module.linear is linear, "the linear map was copied or replaced"
+    assert sorted(trained(module)) == ["lora_a", "lora_b"], "what requires a gradient"
+    assert sum(p.numel() for p in module.parameters() if p.requires_grad) == RANK * (7 + 5)
+    kept = ["linear.bias"] * bias + ["linear.weight", "lora_a", "lora_b"]
+    assert sorted(module.state_dict()) == kept, "names in the state dict"
+
+
+@KINDS
+@pytest.mark.parametrize("bias", [True, False], ids=["with bias", "without bias"])
+def test_change_is_alpha_over_rank_times_b_a(bias, kind):
+    """Outputs and gradients are those of a linear map with the weight W + (alpha / rank) · B A."""
+    module = adapter(kind, bias)
+    x, cotangent = normal(2, 4, 7, seed=4).requires_grad_(), normal(2, 4, 5, seed=5)
+    found = torch.autograd.grad(module(x), [x, module.lora_a, module.lora_b], cotangent)
+    a, b = (each.detach().clone().requires_grad_() for each in (module.lora_a, module.lora_b))
+    dense = module.linear.weight + (ALPHA / RANK) * b @ a  # (out, in), never needed in the module
+    out = x @ dense.T + (module.linear.bias if bias else 0)
+    torch.testing.assert_close(module(x), out, **CLOSE)
+    torch.testing.assert_close(found, torch.autograd.grad(out, [x, a, b], cotangent), **CLOSE)
+
+
+def test_b_learns_from_the_first_step_and_a_from_the_second():
+    """With B = 0 the gradient of A is 0; after one step B is not 0 any more, and A learns, too."""
+    module = LoRALinear(linear_map(), RANK, ALPHA)
+    x, cotangent = normal(13, 7, seed=6), normal(13, 5, seed=7)
+    start = module.lora_a.detach().clone()
+    expected = (ALPHA / RANK) * cotangent.T @ x @ start.T  # (out, rank)
+    optimizer = torch.optim.SGD([module.lora_a, module.lora_b], lr=0.1)
+    module(x).backward(cotangent)
+    assert module.lora_a.grad.count_nonzero() == 0, "entries of A's first gradient that are not 0"
+    torch.testing.assert_close(module.lora_b.grad, expected, **CLOSE)
+    optimizer.step()
+    optimizer.zero_grad()
+    module(x).backward(cotangent)
+    second = (ALPHA / RANK) * (-0.1 * expected).T @ cotangent.T @ x  # (rank, in)
+    torch.testing.assert_close(module.lora_a.grad, second, **CLOSE)
+
+
+@KINDS
+@pytest.mark.parametrize("bias", [True, False], ids=["with bias", "without bias"])
+def test_merged_weight_gives_the_same_outputs(bias, kind):
+    """`merge` adds the product to the weight, `unmerge` takes it out; doing either twice is once."""
+    module, x = adapter(kind, bias), normal(2, 4, 7, seed=8)
+    before, expected, change = module.linear.weight.detach().clone(), module(x).detach(), product(module)
+    thin = module.lora_a.detach().clone(), module.lora_b.detach().clone()
+    assert module.merged is False, "a new LoRALinear is merged"
+    for action, merged in (("unmerge", 0), ("merge", 1), ("merge", 1), ("unmerge", 0), ("unmerge", 0)):
+        getattr(module, action)()
+        assert module.merged == merged, f"after {action}"
+        torch.testing.assert_close(module.linear.weight.detach(), before + merged * change, **CLOSE)
+        torch.testing.assert_close(module(x).detach(), expected, **CLOSE)
+    # Exact: they are not changed.
+    torch.testing.assert_close((module.lora_a.detach(), module.lora_b.detach()), thin, rtol=0, atol=0)
+    assert sorted(trained(module)) == ["lora_a", "lora_b"], "what requires a gradient"
+    module.merge()
+    fill(module, seed=9)  # another weight in it, and other thin matrices
+    torch.testing.assert_close(module(x).detach(), module.linear(x).detach(), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("targets", "adapted"),
+    [
+        (
+            ["query_proj", "value_proj"],
+            [f"blocks.{n}.attention.{each}_proj" for n in (0, 1) for each in ("query", "value")],
+        ),
+        (("feedforward.up_proj",), ["blocks.0.feedforward.up_proj", "blocks.1.feedforward.up_proj"]),
+        ({"blocks.1.attention.out_proj"}, ["blocks.1.attention.out_proj"]),
+        (["0.feedforward.down_proj", "lm_head"], ["blocks.0.feedforward.down_proj", "lm_head"]),
+        (["key_proj", "1.attention.key_proj"], [f"blocks.{n}.attention.key_proj" for n in (0, 1)]),
+    ],
+    ids=["queries and values", "feedforward.up_proj", "a whole name", "with a free head", "named twice"],
+)
+def test_targets_are_adapted_and_everything_else_is_frozen(targets, adapted):
+    """add_lora returns A and B of each linear map that a target names; nothing else requires a gradient."""
+    model, ids = small_lm(tie_weights=False), torch.tensor(IDS)
+    before, parts = model(ids).detach(), {name: model.get_submodule(name) for name in adapted}
+    names = [name for name, _ in model.named_parameters()]
+    parameters = add_lora(model, RANK, ALPHA, targets)
+    found = [name for name, part in model.named_modules() if isinstance(part, LoRALinear)]
+    assert sorted(found) == sorted(adapted), "names of the adapted linear maps"
+    assert all(model.get_submodule(name).linear is part for name, part in parts.items()), "linear maps kept"
+    expected = [f"{name}.lora_{each}" for name in found for each in "ab"]
+    assert trained(model) == expected, "what requires a gradient"
+    by_name = dict(model.named_parameters())
+    assert [id(p) for p in parameters] == [id(by_name[name]) for name in expected], "what is returned"
+    assert len(by_name) == len(names) + len(expected), "number of parameters"
+    # Exact: what is added is 0.
+    torch.testing.assert_close(model(ids).detach(), before, rtol=0, atol=0)
+    fill(nn.ParameterList(parameters), seed=10)
+    for name, part in parts.items():
+        part.weight.data += product(model.get_submodule(name))
+        model.get_submodule(name).lora_b.data.zero_()
+    dense = model(ids).detach()
+    fill(nn.ParameterList(parameters), seed=10)
+    for name, part in parts.items():
+        part.weight.data -= product(model.get_submodule(name))
+    torch.testing.assert_close(model(ids).detach(), dense, **CLOSE)
+
+
+def test_small_state_dict_carries_all_that_was_learned(tmp_path):
+    """After ten steps the base is untouched, and what lora_state_dict saves makes a fresh base equal."""
+    model, fresh = small_lm(), small_lm()
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    targets, batch = ("value_proj", "down_proj"), (torch.tensor(IDS)[:, :-1], torch.tensor(IDS)[:, 1:])
+    optimizer = torch.optim.AdamW(add_lora(model, RANK, ALPHA, targets), lr=0.1)
+    losses = [train_step(model, optimizer, [batch]) for _ in range(10)]
+    assert losses[-1] < losses[0] / 2, "the loss did not fall"
+    after = {name.replace(".linear.", "."): each for name, each in model.state_dict().items()}
+    # Exact: frozen parameters are not changed.
+    torch.testing.assert_close({name: after[name] for name in before}, before, rtol=0, atol=0)
+    small = lora_state_dict(model)
+    assert sorted(small) == sorted(trained(model)), "names in the small state dict"
+    torch.save(small, tmp_path / "adapter.pt")
+    add_lora(fresh, RANK, ALPHA, targets)
+    fresh.load_state_dict(torch.load(tmp_path / "adapter.pt", weights_only=True), strict=False)
+    # Exact: the same numbers go through the same operations.
+    ids = torch.tensor(IDS)
+    torch.testing.assert_close(fresh(ids).detach(), model(ids).detach(), rtol=0, atol=0)
+
+
+class Pairs:
+    """A tokenizer in which "th" and "> " are single tokens if they are encoded at once."""
+
+    tokens = ("th", "> ", *"\n abehrstu>")
+
+    def encode(self, text):
+        return [self.tokens.index(piece) for piece in re.findall("th|> |.|\n", text)]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "answer", "tokenizer", "ids", "learned"),
+    [
+        ("ab > ", "ba", CharTokenizer("\n >ab"), [3, 4, 1, 2, 1, 4, 3, 0], 3),
+        ("ba", "", CharTokenizer("\n >ab"), [4, 3, 0], 1),
+        ("b\n>", "b a", CharTokenizer(" ab>\n"), [2, 4, 3, 2, 0, 1, 4], 4),
+        ("the rest >", " heart", Pairs(), [0, 6, 3, 7, 6, 8, 9, 3, 12, 3, 5 + 1, 6, 4, 7, 9, 2], 7),
+        ("bathe t", "he heat", Pairs(), [5, 4, 0, 6, 3, 9], 8),
+    ],
+    ids=["ab > ba", "an empty answer", "two lines, one answer", "a token for '> '", "a token for 'th'"],
+)
+def test_answer_and_its_end_are_to_be_learned(instruction, answer, tokenizer, ids, learned):
+    """An example is the instruction, the answer and a newline, each encoded for itself; the first is not learned."""
+    found = render(instruction, answer, tokenizer)
+    assert found == (ids, [False] * (len(ids) - learned) + [True] * learned)
