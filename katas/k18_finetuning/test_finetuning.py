@@ -196,14 +196,11 @@ def test_targets_are_adapted_and_everything_else_is_frozen(targets, adapted):
     # Exact: what is added is 0.
     torch.testing.assert_close(model(ids).detach(), before, rtol=0, atol=0)
     fill(nn.ParameterList(parameters), seed=10)
+    with_adapters = model(ids).detach()
     for name, part in parts.items():
         part.weight.data += product(model.get_submodule(name))
         model.get_submodule(name).lora_b.data.zero_()
-    dense = model(ids).detach()
-    fill(nn.ParameterList(parameters), seed=10)
-    for name, part in parts.items():
-        part.weight.data -= product(model.get_submodule(name))
-    torch.testing.assert_close(model(ids).detach(), dense, **CLOSE)
+    torch.testing.assert_close(with_adapters, model(ids).detach(), **CLOSE)
 
 
 def test_small_state_dict_carries_all_that_was_learned(tmp_path):
@@ -228,26 +225,127 @@ def test_small_state_dict_carries_all_that_was_learned(tmp_path):
 
 
 class Pairs:
-    """A tokenizer in which "th" and "> " are single tokens if they are encoded at once."""
+    """A tokenizer in which "th", "> " and "t\\n" are single tokens where they are encoded at once."""
 
-    tokens = ("th", "> ", *"\n abehrstu>")
+    tokens = ("th", "> ", "t\n", *"\n abehrst>")
 
     def encode(self, text):
-        return [self.tokens.index(piece) for piece in re.findall("th|> |.|\n", text)]
+        return [self.tokens.index(piece) for piece in re.findall("th|> |t\n|.|\n", text)]
 
 
 @pytest.mark.parametrize(
-    ("instruction", "answer", "tokenizer", "ids", "learned"),
+    ("instruction", "answer", "tokenizer", "pieces", "learned"),
     [
-        ("ab > ", "ba", CharTokenizer("\n >ab"), [3, 4, 1, 2, 1, 4, 3, 0], 3),
-        ("ba", "", CharTokenizer("\n >ab"), [4, 3, 0], 1),
-        ("b\n>", "b a", CharTokenizer(" ab>\n"), [2, 4, 3, 2, 0, 1, 4], 4),
-        ("the rest >", " heart", Pairs(), [0, 6, 3, 7, 6, 8, 9, 3, 12, 3, 5 + 1, 6, 4, 7, 9, 2], 7),
-        ("bathe t", "he heat", Pairs(), [5, 4, 0, 6, 3, 9], 8),
+        ("ab > ", "ba", CharTokenizer("\n >ab"), "ab > ba\n", 3),
+        ("ba", "", CharTokenizer("\n >ab"), "ba\n", 1),
+        ("b\n>", "b a", CharTokenizer(" ab>\n"), "b\n>b a\n", 4),
+        ("the best >", " heart", Pairs(), ["th", *"e best > heart\n"], 7),
+        ("bat", "her bath", Pairs(), [*"bather ba", "th", "\n"], 8),
     ],
-    ids=["ab > ba", "an empty answer", "two lines, one answer", "a token for '> '", "a token for 'th'"],
+    ids=["ab > ba", "an empty answer", "an instruction of two lines", "a token for '> '", "a token for 'th'"],
 )
-def test_answer_and_its_end_are_to_be_learned(instruction, answer, tokenizer, ids, learned):
-    """An example is the instruction, the answer and a newline, each encoded for itself; the first is not learned."""
-    found = render(instruction, answer, tokenizer)
-    assert found == (ids, [False] * (len(ids) - learned) + [True] * learned)
+def test_answer_and_its_end_are_to_be_learned(instruction, answer, tokenizer, pieces, learned):
+    """After the instruction come the answer and a newline, each encoded for itself; only these two are learned."""
+    ids, to_be_learned = render(instruction, answer, tokenizer)
+    assert ids == [id for piece in pieces for id in tokenizer.encode(piece)], "ids"
+    assert to_be_learned == [False] * (len(ids) - learned) + [True] * learned, "what is to be learned"
+
+
+SHORT = ([7, 0], [False, True])
+LONG = ([3, 1, 4, 1, 5, 9], [False, False, False, True, True, True])
+MIXED = ([2, 6, 5, 3], [True, False, True, True])
+
+
+@pytest.mark.parametrize("pad_id", [8, 0], ids=["a pad of its own", "padded with the end"])
+@pytest.mark.parametrize(
+    ("examples", "inputs", "targets"),
+    [
+        ([LONG], [[3, 1, 4, 1, 5]], [[-100, -100, 1, 5, 9]]),
+        ([MIXED, MIXED], [[2, 6, 5]] * 2, [[-100, 5, 3]] * 2),
+        (
+            (SHORT, LONG, MIXED),
+            [[7, "pad", "pad", "pad", "pad"], [3, 1, 4, 1, 5], [2, 6, 5, "pad", "pad"]],
+            [[0, -100, -100, -100, -100], [-100, -100, 1, 5, 9], [-100, 5, 3, -100, -100]],
+        ),
+    ],
+    ids=["one example", "equal lengths", "three lengths"],
+)
+def test_targets_are_the_next_tokens_that_are_to_be_learned(examples, inputs, targets, pad_id):
+    """Inputs lack the last token, targets the first; all else is -100, and what is missing is on the right."""
+    found = collate(examples, pad_id, 5)
+    filled = [[pad_id if id == "pad" else id for id in row] for row in inputs]
+    # Exact: ids are whole numbers.
+    torch.testing.assert_close(found[0], torch.tensor(filled), rtol=0, atol=0)
+    torch.testing.assert_close(found[1], torch.tensor(targets), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("pad_id", [0, 1, 10])
+def test_padding_changes_no_loss(pad_id):
+    """The loss of a batch is the mean over the tokens of all answers and ends, each example read alone."""
+    model, tokenizer = small_lm(), CharTokenizer("\n >abcdefgh")
+    pairs = [("a", "bc"), ("dab > ", "h"), ("hg>", "abde"), ("c", "")]
+    losses = []
+    for instruction, answer in pairs:
+        ids = torch.tensor(tokenizer.encode(f"{instruction}{answer}\n"))
+        chosen = model(ids[None, :-1]).log_softmax(dim=-1)[0].gather(-1, ids[1:, None])  # (seq, 1)
+        losses.append(-chosen[len(instruction) - 1 :])
+    inputs, targets = collate([render(*pair, tokenizer) for pair in pairs], pad_id, 9)
+    found = cross_entropy(model(inputs), targets)
+    torch.testing.assert_close(found, torch.cat(losses).mean(), **CLOSE)
+
+
+class ByHeart(nn.Module):
+    """A model that knows some texts, and continues the beginning of any; in training mode it is confused."""
+
+    def __init__(self, tokenizer, texts):
+        super().__init__()
+        self.config = ModelConfig(vocab_size=tokenizer.vocab_size, block_size=23)
+        self.tokenizer, self.texts = tokenizer, texts
+        self.level = nn.Parameter(torch.tensor(3.0))
+        self.dropout = nn.Dropout(0.5).eval()  # a part that is in a mode of its own
+        self.recorded = False
+
+    def forward(self, ids):
+        self.recorded |= torch.is_grad_enabled()
+        logits = torch.zeros(*ids.shape, self.config.vocab_size)
+        for row, text in zip(logits, map(self.tokenizer.decode, ids.tolist()), strict=True):
+            for at in range(len(text)):
+                following = [each[at + 1] for each in self.texts if each.startswith(text[: at + 1])]
+                row[at, self.tokenizer.encode("?" if self.training or not following else following[0])] = 1
+        return logits * self.level
+
+
+@pytest.mark.parametrize(
+    ("written", "share"),
+    [
+        (["ba\n", "edc\n", "f\n"], 1.0),
+        (["ba\n", "edx\n", "f\n"], 2 / 3),
+        (["ba\nabc", "edc\n\n", "f\nf\n"], 1.0),
+        (["bax\n", "edcde\n", "f\n"], 1 / 3),
+        (["b\n", "edc\n", "\n"], 1 / 3),
+        (["baaaaaaaaa", "edc???????", "fffffffffff"], 0.0),
+        ([" ba\n", "edc \n", "f\n"], 1 / 3),
+        (["ab\n", "cde\n", "f\n"], 1 / 3),
+    ],
+    ids=[
+        "all right",
+        "one wrong letter",
+        "more behind the end",
+        "longer answers",
+        "shorter answers",
+        "no end",
+        "blanks too many",
+        "not reversed",
+    ],
+)
+def test_exact_match_wants_the_whole_answer_and_then_the_end(written, share):
+    """A task is solved if the likeliest tokens are the answer and then a newline; what is behind it is free."""
+    tokenizer = CharTokenizer.from_text("\n >?abcdefx")
+    asked = [("ab > ", "ba"), ("cde > ", "edc"), ("f > ", "f")]
+    texts = [f"{instruction}{text}{'?' * 9}" for (instruction, _), text in zip(asked, written, strict=True)]
+    model = ByHeart(tokenizer, texts)
+    untouched = torch.get_rng_state()
+    assert exact_match(model, tokenizer, asked) == pytest.approx(share)
+    assert (model.training, model.dropout.training) == (True, False), "modes of the model and of a part"
+    assert not model.recorded, "the model computed with gradients"
+    assert torch.equal(torch.get_rng_state(), untouched), "something was drawn at random"
