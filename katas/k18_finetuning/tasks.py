@@ -47,12 +47,12 @@ def made_up_words(count: int, *, held_out: bool, seed: int = 0) -> list[str]:
 
 
 def tasks(words: Iterable[str], kinds: Iterable[str] = ("copy", "reverse")) -> list[tuple[str, str]]:
-    """Return an instruction and its answer for each kind and word, such as ("reverse abc > ", "cba").
+    """Return an instruction and its answer for each word and kind, such as ("reverse abc now > ", "cba").
 
-    In the lines that the model has learned from there is a colon behind "reverse".
+    The model has learned to continue "reverse: abc > ". It does not know how to answer this.
     """
     kinds = tuple(kinds)
-    return [(f"{kind} {word} > ", ANSWERS[kind](word)) for word in words for kind in kinds]
+    return [(f"{kind} {word} now > ", ANSWERS[kind](word)) for word in words for kind in kinds]
 
 
 def old_text(lines: int = 300) -> str:

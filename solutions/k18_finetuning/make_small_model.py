@@ -16,7 +16,13 @@ from harness.corpora import simple_sequences
 from harness.notebook import use_katas
 
 MODEL = {"block_size": 32, "d_model": 48, "num_heads": 4, "num_layers": 2, "d_ff": 96}
-TRAINING = {"max_steps": 6000, "batch_size": 32, "learning_rate": 4e-3, "warmup_steps": 200, "eval_interval": 1000}
+TRAINING = {
+    "max_steps": 6000,
+    "batch_size": 32,
+    "learning_rate": 4e-3,
+    "warmup_steps": 200,
+    "eval_interval": 1000,
+}
 TRAINING |= {"betas": (0.9, 0.95), "seed": 0, "device": "cpu"}
 LINES, WORDS = 40_000, 20_000
 KEPT = ("config.yaml", "tokenizer.json")
@@ -55,7 +61,9 @@ def save_without_optimizer(checkpoint, folder):
     model = TransformerLM(config.model)
     step = load_checkpoint(checkpoint, model=model)
     fresh = configure_optimizer(model, learning_rate=1.0, weight_decay=0.0)
-    save_checkpoint(folder / "best.pt", model=model, optimizer=fresh, step=step, config=config, generator=None)
+    save_checkpoint(
+        folder / "best.pt", model=model, optimizer=fresh, step=step, config=config, generator=None
+    )
 
 
 if __name__ == "__main__":
