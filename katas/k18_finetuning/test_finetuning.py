@@ -1,6 +1,7 @@
 """Ordered tests of kata 18: each adds one idea, and needs only what stands above it."""
 
 import re
+from copy import deepcopy
 
 import pytest
 import torch
@@ -22,8 +23,8 @@ from katas.k18_finetuning.tasks import load_small_model, made_up_words, tasks
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 KINDS = pytest.mark.parametrize("kind", [Linear, nn.Linear], ids=["Linear of kata 00", "nn.Linear"])
-# All sizes differ: 7 inputs, 5 outputs, rank 3, and alpha / rank is 1.5.
-RANK, ALPHA = 3, 4.5
+# All sizes differ: 7 inputs, 5 outputs, rank 3, and alpha / rank is 2.5.
+RANK, ALPHA = 3, 7.5
 # float64 keeps 16 digits of numbers around 10; the nearest wrong versions are off by 0.01.
 CLOSE = {"rtol": 0, "atol": 1e-10}
 
@@ -79,24 +80,24 @@ def test_fresh_adapter_changes_nothing(bias, kind, dtype):
     linear, x = linear_map(kind, bias, dtype), normal(2, 4, 7, seed=2, dtype=dtype)
     expected = linear(x).detach()
     module = LoRALinear(linear, RANK, ALPHA)
+    assert (*module.lora_a.shape,) == (RANK, 7), "shape of lora_a"
+    assert (*module.lora_b.shape,) == (5, RANK), "shape of lora_b"
+    assert (module.lora_a.dtype, module.lora_b.dtype) == (dtype, dtype), "dtypes of lora_a and lora_b"
+    assert module.lora_b.count_nonzero() == 0, "entries of lora_b that are not 0"
     # Exact: what is added is 0.
     torch.testing.assert_close(module(x).detach(), expected, rtol=0, atol=0)
-    assert module.lora_a.shape == (RANK, 7), "shape of lora_a"
-    assert module.lora_b.shape == (5, RANK), "shape of lora_b"
-    assert {module.lora_a.dtype, module.lora_b.dtype} == {dtype}, "dtypes of lora_a and lora_b"
     on_meta = LoRALinear(linear_map(kind, bias, dtype).to("meta"), RANK, ALPHA)
     assert {p.device.type for p in on_meta.parameters()} == {"meta"}, "devices"
 
 
-def test_a_starts_at_random_and_b_at_zero():
-    """The entries of A have standard deviation 1/√in; with A at 0 as well, neither would ever learn."""
+def test_a_starts_at_random():
+    """The entries of A have mean 0 and standard deviation 1/√in; at 0, neither A nor B would ever learn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         module = LoRALinear(Linear(900, 11), 100, 50.0)
-    assert module.lora_b.count_nonzero() == 0, "entries of B that are not 0"
     # 90,000 entries: their standard deviation is known to 0.24 % (one sigma), their mean to 0.0001.
-    assert module.lora_a.std().item() == pytest.approx(1 / 30, rel=0.02), "standard deviation of A"
-    assert module.lora_a.mean().item() == pytest.approx(0, abs=0.001), "mean of A"
+    assert module.lora_a.std().item() == pytest.approx(1 / 30, rel=0.02), "standard deviation of lora_a"
+    assert module.lora_a.mean().item() == pytest.approx(0, abs=0.001), "mean of lora_a"
 
 
 @KINDS
@@ -164,42 +165,66 @@ def test_merged_weight_gives_the_same_outputs(bias, kind):
     torch.testing.assert_close(module(x).detach(), module.linear(x).detach(), **CLOSE)
 
 
+def assorted():
+    """A model with linear maps of both kinds, at several depths, whose names resemble each other."""
+    inner = nn.ModuleDict({"proj": Linear(6, 3), "proj_2": nn.Linear(3, 6), "norm": nn.LayerNorm(6)})
+    stack = nn.Sequential(nn.Linear(6, 4, bias=False), nn.GELU(), Linear(4, 6))
+    table = nn.Embedding(9, 6)
+    parts = {"proj": nn.Linear(6, 5), "in_proj": Linear(5, 6), "a": inner, "b": stack, "c": table}
+    return nn.ModuleDict(parts).double()
+
+
+def untied():
+    return small_lm(tie_weights=False)
+
+
 @pytest.mark.parametrize(
-    ("targets", "adapted"),
+    ("make", "targets", "adapted"),
     [
         (
-            ["query_proj", "value_proj"],
+            *(small_lm, ["query_proj", "value_proj"]),
             [f"blocks.{n}.attention.{each}_proj" for n in (0, 1) for each in ("query", "value")],
         ),
-        (("feedforward.up_proj",), ["blocks.0.feedforward.up_proj", "blocks.1.feedforward.up_proj"]),
-        ({"blocks.1.attention.out_proj"}, ["blocks.1.attention.out_proj"]),
-        (["0.feedforward.down_proj", "lm_head"], ["blocks.0.feedforward.down_proj", "lm_head"]),
-        (["key_proj", "1.attention.key_proj"], [f"blocks.{n}.attention.key_proj" for n in (0, 1)]),
+        (
+            small_lm,
+            ("feedforward.up_proj",),
+            ["blocks.0.feedforward.up_proj", "blocks.1.feedforward.up_proj"],
+        ),
+        (small_lm, {"blocks.1.attention.out_proj"}, ["blocks.1.attention.out_proj"]),
+        (untied, ["lm_head", "0.feedforward.down_proj"], ["blocks.0.feedforward.down_proj", "lm_head"]),
+        (untied, ["key_proj", "1.attention.key_proj"], [f"blocks.{n}.attention.key_proj" for n in (0, 1)]),
+        (assorted, ["proj"], ["proj", "a.proj"]),
+        (assorted, ["b.2", "a.proj", "b.0"], ["a.proj", "b.0", "b.2"]),
     ],
-    ids=["queries and values", "feedforward.up_proj", "a whole name", "with a free head", "named twice"],
+    ids=[
+        "queries and values",
+        "feedforward.up_proj",
+        "a whole name",
+        "a head that is not tied",
+        "named twice",
+        "proj, but not in_proj or proj_2",
+        "b.2, a.proj and b.0",
+    ],
 )
-def test_targets_are_adapted_and_everything_else_is_frozen(targets, adapted):
+def test_targets_are_adapted_and_everything_else_is_frozen(make, targets, adapted):
     """add_lora returns A and B of each linear map that a target names; nothing else requires a gradient."""
-    model, ids = small_lm(tie_weights=False), torch.tensor(IDS)
-    before, parts = model(ids).detach(), {name: model.get_submodule(name) for name in adapted}
-    names = [name for name, _ in model.named_parameters()]
+    model = make()
+    parts, count = {name: model.get_submodule(name) for name in adapted}, len(list(model.parameters()))
     parameters = add_lora(model, RANK, ALPHA, targets)
     found = [name for name, part in model.named_modules() if isinstance(part, LoRALinear)]
-    assert sorted(found) == sorted(adapted), "names of the adapted linear maps"
-    assert all(model.get_submodule(name).linear is part for name, part in parts.items()), "linear maps kept"
-    expected = [f"{name}.lora_{each}" for name in found for each in "ab"]
-    assert trained(model) == expected, "what requires a gradient"
-    by_name = dict(model.named_parameters())
-    assert [id(p) for p in parameters] == [id(by_name[name]) for name in expected], "what is returned"
-    assert len(by_name) == len(names) + len(expected), "number of parameters"
-    # Exact: what is added is 0.
-    torch.testing.assert_close(model(ids).detach(), before, rtol=0, atol=0)
-    fill(nn.ParameterList(parameters), seed=10)
-    with_adapters = model(ids).detach()
+    assert found == adapted, "names of the adapted linear maps"
     for name, part in parts.items():
-        part.weight.data += product(model.get_submodule(name))
-        model.get_submodule(name).lora_b.data.zero_()
-    torch.testing.assert_close(with_adapters, model(ids).detach(), **CLOSE)
+        assert model.get_submodule(name).linear is part, f"the linear map in {name} was copied or replaced"
+    expected = [f"{name}.lora_{each}" for name in adapted for each in "ab"]
+    assert trained(model) == expected, "what requires a gradient"
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert [names.get(id(each)) for each in parameters] == expected, "names of the parameters returned"
+    assert len(names) == count + 2 * len(adapted), "number of parameters"
+    fill(nn.ParameterList(parameters), seed=10)
+    first, before = model.get_submodule(adapted[0]), parts[adapted[0]].weight.detach().clone()
+    first.merge()
+    assert (*first.lora_a.shape,) == (RANK, before.shape[1]), "shape of a lora_a"
+    torch.testing.assert_close(first.linear.weight.detach() - before, product(first), **CLOSE)
 
 
 def test_small_state_dict_carries_all_that_was_learned(tmp_path):
@@ -273,11 +298,13 @@ MIXED = ([2, 6, 5, 3], [True, False, True, True])
 )
 def test_targets_are_the_next_tokens_that_are_to_be_learned(examples, inputs, targets, pad_id):
     """Inputs lack the last token, targets the first; other targets are -100, and padding is on the right."""
+    before = deepcopy(examples)
     found = collate(examples, pad_id, 5)
     filled = [[pad_id if id == "pad" else id for id in row] for row in inputs]
     # Exact: ids are whole numbers.
     torch.testing.assert_close(found[0], torch.tensor(filled), rtol=0, atol=0)
     torch.testing.assert_close(found[1], torch.tensor(targets), rtol=0, atol=0)
+    assert examples == before, "the examples were modified"
 
 
 @pytest.mark.parametrize("pad_id", [0, 1, 10])
@@ -364,6 +391,8 @@ def test_sixty_steps_teach_a_trained_model_to_follow_an_instruction():
     for step in range(60):
         batch = collate(examples[8 * step : 8 * step + 8], 0, model.config.block_size)
         train_step(model, optimizer, [batch])
+    # With other draws of A and other words the reference solves from 79 % to 97 % afterwards (24 seeds), and
+    # 1.7 % of 300 tasks before.
     assert before < 0.1, "share solved before"
     assert exact_match(model, tokenizer, held_out) > 0.6, "share solved afterwards"
 
@@ -396,7 +425,7 @@ def collate_into(block_size, *lengths):
 @pytest.mark.parametrize(
     ("refused", "arguments", "named"),
     [
-        (add_to_small_lm, (["query_proj", "in_proj"],), ["in_proj"]),
+        (add_to_small_lm, (["query_proj", "q_proj"],), ["q_proj"]),
         (add_to_small_lm, (["proj"],), ["proj"]),
         (add_to_small_lm, (["attention_norm"],), ["attention_norm"]),
         (add_to_small_lm, (["value_proj", "lm_head"],), ["lm_head"]),
