@@ -82,7 +82,8 @@ def test_fresh_adapter_changes_nothing(bias, kind, dtype):
     module = LoRALinear(linear, RANK, ALPHA)
     assert (*module.lora_a.shape,) == (RANK, 7), "shape of lora_a"
     assert (*module.lora_b.shape,) == (5, RANK), "shape of lora_b"
-    assert (module.lora_a.dtype, module.lora_b.dtype) == (dtype, dtype), "dtypes of lora_a and lora_b"
+    assert module.lora_a.dtype == dtype
+    assert module.lora_b.dtype == dtype
     assert module.lora_b.count_nonzero() == 0, "entries of lora_b that are not 0"
     # Exact: what is added is 0.
     torch.testing.assert_close(module(x).detach(), expected, rtol=0, atol=0)
@@ -107,9 +108,10 @@ def test_only_a_and_b_are_trained(bias, kind):
     linear = linear_map(kind, bias)
     module = LoRALinear(linear, RANK, ALPHA)
     assert module.linear is linear, "the linear map was copied or replaced"
+    kept = ["linear.bias"] * bias + ["linear.weight", "lora_a", "lora_b"]
+    assert sorted(name for name, _ in module.named_parameters()) == kept, "names of the parameters"
     assert sorted(trained(module)) == ["lora_a", "lora_b"], "what requires a gradient"
     assert sum(p.numel() for p in module.parameters() if p.requires_grad) == RANK * (7 + 5)
-    kept = ["linear.bias"] * bias + ["linear.weight", "lora_a", "lora_b"]
     assert sorted(module.state_dict()) == kept, "names in the state dict"
 
 
@@ -154,8 +156,8 @@ def test_merged_weight_gives_the_same_outputs(bias, kind):
     assert module.merged is False, "a new LoRALinear is merged"
     for action, merged in (("unmerge", 0), ("merge", 1), ("merge", 1), ("unmerge", 0), ("unmerge", 0)):
         getattr(module, action)()
-        assert module.merged == merged, f"after {action}"
         torch.testing.assert_close(module.linear.weight.detach(), before + merged * change, **CLOSE)
+        assert module.merged == merged, f"`merged` after {action}"
         torch.testing.assert_close(module(x).detach(), expected, **CLOSE)
     # Exact: they are not changed.
     torch.testing.assert_close((module.lora_a.detach(), module.lora_b.detach()), thin, rtol=0, atol=0)
@@ -323,23 +325,23 @@ def test_padding_changes_no_loss(pad_id):
 
 
 class ByHeart(nn.Module):
-    """A model that knows some texts, and continues the beginning of any; in training mode it is confused."""
+    """A model that knows some texts: it continues the beginning of any, and ends what it does not know."""
 
     def __init__(self, tokenizer, texts):
         super().__init__()
         self.config = ModelConfig(vocab_size=tokenizer.vocab_size, block_size=23)
         self.tokenizer, self.texts = tokenizer, texts
-        self.level = nn.Parameter(torch.tensor(3.0))
+        self.level = nn.Parameter(torch.tensor(0.1))
         self.dropout = nn.Dropout(0.5).eval()  # a part that is in a mode of its own
-        self.recorded = False
+        self.called = set()
 
     def forward(self, ids):
-        self.recorded |= torch.is_grad_enabled()
+        self.called.add((self.training, torch.is_grad_enabled()))
         logits = torch.zeros(*ids.shape, self.config.vocab_size)
         for row, text in zip(logits, map(self.tokenizer.decode, ids.tolist()), strict=True):
             for at in range(len(text)):
                 following = [each[at + 1] for each in self.texts if each.startswith(text[: at + 1])]
-                row[at, self.tokenizer.encode("?" if self.training or not following else following[0])] = 1
+                row[at, self.tokenizer.encode(following[0] if following else "\n")] = 1
         return logits * self.level
 
 
@@ -371,10 +373,12 @@ def test_exact_match_wants_the_whole_answer_and_then_the_end(written, share):
     tokenizer = CharTokenizer.from_text("\n >?abcdefx")
     asked = [("ab > ", "ba"), ("cde > ", "edc"), ("f > ", "f")]
     texts = [f"{instruction}{text}{'?' * 9}" for (instruction, _), text in zip(asked, written, strict=True)]
-    model = ByHeart(tokenizer, texts)
-    assert exact_match(model, tokenizer, asked) == pytest.approx(share)
+    model, untouched = ByHeart(tokenizer, texts), torch.get_rng_state()
+    found = exact_match(model, tokenizer, asked)
+    assert model.called == {(False, False)}, "whether the model was training, and recording gradients"
+    assert torch.equal(torch.get_rng_state(), untouched), "something was drawn at random"
     assert (model.training, model.dropout.training) == (True, False), "modes of the model and of a part"
-    assert not model.recorded, "the model computed with gradients"
+    assert found == pytest.approx(share), "share of tasks solved"
 
 
 def test_sixty_steps_teach_a_trained_model_to_follow_an_instruction():
@@ -428,6 +432,7 @@ def collate_into(block_size, *lengths):
         (add_to_small_lm, (["query_proj", "q_proj"],), ["q_proj"]),
         (add_to_small_lm, (["proj"],), ["proj"]),
         (add_to_small_lm, (["attention_norm"],), ["attention_norm"]),
+        (add_to_small_lm, (["attention"],), ["attention"]),
         (add_to_small_lm, (["value_proj", "lm_head"],), ["lm_head"]),
         (add_to_small_lm, (["value_proj"], True), ["value_proj"]),
         (render_answer, ("b\nac",), ["b", "ac"]),
@@ -439,6 +444,7 @@ def collate_into(block_size, *lengths):
         "a name that does not exist",
         "the end of a name's part",
         "a norm",
+        "a module around linear maps",
         "a tied head",
         "a second adapter",
         "a newline in the answer",

@@ -186,7 +186,7 @@ def exact_match(model: nn.Module, tokenizer: Any, tasks: Sequence[tuple[str, str
 
     After the instruction, choosing the likeliest token each time, it writes the answer and then the
     end, as `render` has them: not a token more before the end, and none less. What it would write
-    behind the end does not matter.
+    behind the end does not matter. Nothing is drawn at random.
 
     `model` is as in `generate` of kata 07, and computes in evaluation mode and without gradients, on
     its own device; each of its modules is in its own mode afterwards. `tasks` is not empty.
