@@ -163,7 +163,8 @@ def collate(
 
     An example of n tokens has n - 1 inputs, and seq is the largest number of inputs. Shorter examples are
     filled up on the right, inputs with pad_id and targets with -100. So pad_id may be any id, that of
-    the end too: what counts is where it is.
+    the end too: what counts is where it is. Right behind the inputs of a shorter example its last
+    token may take the place of a pad_id.
 
     Raises ValueError naming n - 1 and block_size if an example has more inputs than block_size.
     Cut off, it would teach an answer without an end.
