@@ -55,9 +55,10 @@ def tasks(words: Iterable[str], kinds: Iterable[str] = ("copy", "reverse")) -> l
     return [(f"{kind} {word} now > ", ANSWERS[kind](word)) for word in words for kind in kinds]
 
 
-def old_text(lines: int = 300) -> str:
-    """Return lines as those that the model was trained on, with held-out words."""
-    return simple_sequences.generate(seed=1, lines=lines, words=made_up_words(lines, held_out=True, seed=1))
+def old_text(lines: int = 300, *, held_out: bool = True) -> str:
+    """Return new lines of the kind that the model was trained on, with held-out words or with others."""
+    words = made_up_words(lines, held_out=held_out, seed=1)
+    return simple_sequences.generate(seed=1, lines=lines, words=words)
 
 
 def _below(end: int, source: random.Random) -> int:

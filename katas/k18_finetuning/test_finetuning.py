@@ -385,6 +385,9 @@ def test_exact_match_wants_the_whole_answer_and_then_the_end(written, share):
     assert found == pytest.approx(share), "share of tasks solved"
 
 
+@pytest.mark.timeout(
+    40
+)  # seconds; a second is enough, but a busy machine that asks task by task needs more than 10
 def test_sixty_steps_teach_a_trained_model_to_follow_an_instruction():
     """Of words that it has never seen it reverses fewer than 10 % on request before, more than 60 % after."""
     model, tokenizer = load_small_model()
@@ -399,8 +402,8 @@ def test_sixty_steps_teach_a_trained_model_to_follow_an_instruction():
     for step in range(60):
         batch = collate(examples[8 * step : 8 * step + 8], 0, model.config.block_size)
         train_step(model, optimizer, [batch])
-    # With other draws of A and other words the reference solves from 79 % to 97 % afterwards (24 seeds), and
-    # 1.7 % of 300 tasks before.
+    # With other draws of A, and other words to learn from, the reference solves 75 to 95 % of these 20 tasks
+    # afterwards (24 seeds), and 79 to 93 % of 300 others, of which it solves 1.7 % before.
     assert before < 0.1, "share solved before"
     assert exact_match(model, tokenizer, held_out) > 0.6, "share solved afterwards"
 
