@@ -8,7 +8,7 @@ House rules (README.md of kata 00): arguments are never modified; results have t
 and device. `LoRALinear` and `add_lora`, which take a model over to train it, are the exceptions.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -120,7 +120,8 @@ def collate(
 
     An example of n tokens has n - 1 inputs, and seq is the largest number of inputs. Shorter examples are
     filled up on the right, inputs with pad_id and targets with -100. So pad_id may be any id, that of
-    the end too: what counts is where it is.
+    the end too: what counts is where it is. Right behind the inputs of a shorter example its last
+    token may take the place of a pad_id.
 
     Raises ValueError naming n - 1 and block_size if an example has more inputs than block_size.
     Cut off, it would teach an answer without an end.
@@ -133,7 +134,7 @@ def exact_match(model: nn.Module, tokenizer: Any, tasks: Sequence[tuple[str, str
 
     After the instruction, choosing the likeliest token each time, it writes the answer and then the
     end, as `render` has them: not a token more before the end, and none less. What it would write
-    behind the end does not matter.
+    behind the end does not matter. Nothing is drawn at random.
 
     `model` is as in `generate` of kata 07, and computes in evaluation mode and without gradients, on
     its own device; each of its modules is in its own mode afterwards. `tasks` is not empty.
