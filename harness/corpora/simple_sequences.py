@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from functools import partial
 from string import ascii_lowercase
 
 SEED = 9
@@ -17,14 +19,14 @@ _WORDS = (
 )
 
 
-def generate() -> str:
-    """Return the whole corpus, which is the same on every machine."""
-    source = random.Random(SEED)
-    return "".join(f"{_random_line(source)}\n" for _ in range(LINES))
+def generate(*, seed: int = SEED, lines: int = LINES, words: Sequence[str] = _WORDS) -> str:
+    """Return the whole corpus, which is the same on every machine; or more like it, with other words."""
+    source = random.Random(seed)
+    return "".join(f"{_random_line(source, words)}\n" for _ in range(lines))
 
 
-def _random_line(source: random.Random) -> str:
-    kinds = (_counting_up, _counting_down, _alphabet, _copy, _reversal)
+def _random_line(source: random.Random, words: Sequence[str]) -> str:
+    kinds = (_counting_up, _counting_down, _alphabet, partial(_copy, words), partial(_reversal, words))
     return kinds[_random_below(len(kinds), source)](source)
 
 
@@ -50,18 +52,14 @@ def _alphabet(source: random.Random) -> str:
     return f"alphabet: {_join(ascii_lowercase[start : start + length])}"
 
 
-def _copy(source: random.Random) -> str:
-    word = _random_word(source)
+def _copy(words: Sequence[str], source: random.Random) -> str:
+    word = words[_random_below(len(words), source)]
     return f"copy: {word} > {word}"
 
 
-def _reversal(source: random.Random) -> str:
-    word = _random_word(source)
+def _reversal(words: Sequence[str], source: random.Random) -> str:
+    word = words[_random_below(len(words), source)]
     return f"reverse: {word} > {word[::-1]}"
-
-
-def _random_word(source: random.Random) -> str:
-    return _WORDS[_random_below(len(_WORDS), source)]
 
 
 def _join(items: range | str) -> str:
