@@ -6,8 +6,11 @@ measure.py writes matrices.json, and benchmarks/finetuning.py with --record writ
 import json
 from pathlib import Path
 
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+
 import katas
-from harness.plots.theme import PAGE, dress, grid, new_figure, panels, poles, title
+from harness.plots.theme import PAGE, dress, grid, new_figure, panels, title
 
 FOLDER = Path(katas.__file__).parent / "k18_finetuning" / "pictures"
 CELL = 6  # pixels along the side of a number
@@ -15,6 +18,35 @@ CELL = 6  # pixels along the side of a number
 
 def read(name):
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def runs(numbers, chosen):
+    """One path with a line for each run of chosen numbers in a row; a cell for each would take too much."""
+    vertices = []
+    for at, row in enumerate(numbers):
+        wanted = [False, *map(chosen, row), False]
+        edges = [place - 0.5 for place in range(len(row) + 1) if wanted[place] != wanted[place + 1]]
+        vertices += [(edge, at) for edge in edges]
+    return Outline(vertices, [Outline.MOVETO, Outline.LINETO] * (len(vertices) // 2))
+
+
+def draw_numbers(axes, numbers, theme):
+    """Colour what is far from 0, above it and below it."""
+    everything = [each for row in numbers for each in row]
+    far = (
+        0.67 * (sum(each**2 for each in everything) / len(everything)) ** 0.5
+    )  # half of a normal distribution
+    for colour, chosen in (
+        (theme.series[0], lambda x: x > far),
+        (theme.series[1], lambda x: x < -far),
+    ):
+        line = PathPatch(
+            runs(numbers, chosen), edgecolor=colour, linewidth=CELL * 0.75, capstyle="butt", fill=False
+        )
+        axes.add_patch(line)
+    axes.set(xlim=(-0.5, len(numbers[0]) - 0.5), ylim=(len(numbers) - 0.5, -0.5), xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
 
 
 def matrices(theme):
@@ -33,10 +65,7 @@ def matrices(theme):
         place = left / width, 1 - (50 + CELL * rows) / height, CELL * columns / width, CELL * rows / height
         axes = figure.add_axes(place)
         dress(axes, theme)
-        largest = max(abs(each) for row in numbers for each in row)
-        axes.imshow(numbers, cmap=poles(theme), clim=(-largest, largest), interpolation="nearest")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[["left", "bottom"]].set_visible(False)
+        draw_numbers(axes, numbers, theme)
         title(axes, label.format(rows * columns), theme)
         axes.set_xlabel(f"{rows} × {columns}")
         if name != "weight":
