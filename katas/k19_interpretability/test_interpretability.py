@@ -301,7 +301,7 @@ def test_follows_score_is_attention_to_what_followed_the_same_token_earlier():
     )
 
 
-def test_replacing_a_part_by_itself_changes_nothing_and_the_whole_stream_everything():
+def test_replacing_a_part_by_itself_changes_nothing_and_the_whole_stream_all():
     """`patched` puts in what it is given: the stream of a run on other ids, or the same again."""
     model, ids, others = random_model(), random_ids(2, 5, seed=12), random_ids(2, 5, seed=13)
     entries, logits = by_hand(model, ids)
@@ -387,7 +387,7 @@ def test_patching_leaves_the_model_as_it_was(fails):
     assert state_of(model) == before, "modes, hooks and replaced methods"
 
 
-def test_patching_map_is_zero_where_nothing_comes_back_and_one_where_everything_does():
+def test_patching_map_is_zero_where_nothing_comes_back_and_one_where_all_does():
     """Each vector of the stream is restored alone: its entry is the share of the answer that comes back."""
     model, clean = random_model(dropout=0.5).train(), random_ids(2, 3, seed=23)
     corrupted = clean.clone()
