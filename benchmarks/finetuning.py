@@ -22,19 +22,15 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from repository import install_katas
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-
-from harness.course.katas import find_root, load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
 
 READ = ("query_proj", "value_proj")
 ALL = ("query_proj", "key_proj", "value_proj", "out_proj", "up_proj", "down_proj")
 KINDS = ("copy", "reverse")
 WORDS, TASKS, BATCH = 1000, 300, 16
-IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 
 
 @dataclass(frozen=True)
@@ -77,10 +73,7 @@ WAYS = (
 @click.option("--record", type=click.Path(path_type=Path), help="Write the rows as JSON, for the pictures.")
 def main(steps: int, seed: int, record: Path | None) -> None:
     """Finetune the small model in several ways, and show what each has learned and forgotten."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
-    course = load_course(root)
-    importer.install(course, Recorder(None, IMPORT_LIMIT), solved=course.katas, checked=False)
+    install_katas()
     started, console = time.perf_counter(), Console(stderr=True)
     rows = list(track(measure(steps, seed), "finetuning", len(WAYS) + 1, console=console, transient=True))
     Console().print(table(rows, steps, time.perf_counter() - started))

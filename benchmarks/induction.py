@@ -25,12 +25,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the last digits of a loss depen
 
 import click  # after setting the number of threads
 import torch
+from repository import install_katas
 from rich.console import Console
 from rich.progress import track
-
-from harness.course.katas import find_root, load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
 
 SIZES = {"d_model": 64, "num_heads": 2, "d_ff": 64, "tie_weights": False}
 BATCH, MAX_LR, WARMUP, MAX_NORM = 64, 3e-3, 50, 1.0
@@ -39,7 +36,6 @@ TEST_ROWS, TEST_SEED = 128, 1000
 EVERY, PRINTED_EVERY = 10, 50  # steps
 CIRCLE = "ambidextrous"  # 12 letters, all different
 ROW, CORRUPTED = "dextrousambirousdext", "dexzrousambirousdext"  # the t before the r, and a letter of no use
-IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 UNFINISHED = "this needs kata 19 and the katas before it, finished: add --solutions to use the reference"
 
 
@@ -63,11 +59,7 @@ class Point:
 @click.option("--write", is_flag=True, help="Write the model and the record that kata 19 comes with.")
 def main(solutions: bool, steps: int, blocks: int, jumps: float, seed: int, write: bool) -> None:
     """Train a small model on rows that only induction predicts, and watch its heads."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
-    course = load_course(root)
-    solved = course.katas if solutions else ()
-    importer.install(course, Recorder(None, IMPORT_LIMIT), solved=solved, checked=False)
+    course = install_katas(solutions=solutions)
     torch.set_num_threads(1)
     try:
         model, points = grown(steps, blocks, jumps, seed)

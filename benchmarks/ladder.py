@@ -19,11 +19,12 @@ from pathlib import Path
 import click
 import yaml
 from nanogpt import BATCH, BLOCK, Result, prepare_nanogpt, run, train_nanogpt, train_ours
+from repository import repository_root
 from rich.console import Console
 from rich.table import Table
 
 from harness.corpora import catalogue
-from harness.course.katas import find_root, load_course
+from harness.course.katas import load_course
 from harness.training.ladder import RungResult, latest
 from harness.training.run_folder import RunFolder, read_restatement
 from harness.training.rungs import RUNGS, Goal
@@ -85,8 +86,7 @@ def table(
 @click.option("--rung", "names", multiple=True, help="Climb only this rung; may be repeated.")
 def main(checkout: Path, steps: int, names: tuple[str, ...]) -> None:
     """Train nanoGPT (in CHECKOUT), then climb the ladder with the reference katas, and compare the times."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
+    root = repository_root()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "nanoGPT"
         prepare_nanogpt(checkout, folder, catalogue.find(root, TEXT))

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from repository import repository_root
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from harness.corpora import catalogue
-from harness.course.katas import find_root
 from harness.training.run_folder import RunFolder, read_losses
 
 BATCH, BLOCK, EVAL_INTERVAL = 12, 64, 250  # as in nanoGPT's command and in nanogpt_cpu.yaml
@@ -165,8 +165,7 @@ def table(nanogpt: dict[str, float], ours: dict[str, float], laptop: dict[str, f
 @click.option("--steps", default=2000, show_default=True, help="Fewer (a multiple of 250) for a quick look.")
 def main(checkout: Path, json_path: Path | None, steps: int) -> None:
     """Train and sample with nanoGPT (in CHECKOUT) and with the reference katas, and compare them."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
+    root = repository_root()
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)

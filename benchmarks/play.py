@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from repository import repository_root
 from rich.console import Console
 from rich.table import Table
 
-from harness.course.katas import find_root
 from harness.training.texts import Text
 
 SIZES = {
@@ -48,8 +48,7 @@ PROMPT = "ROMEO:\nWhat say you"
 )
 def main(rounds: int, json_path: Path | None) -> None:
     """Measure the page with models of two sizes."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
+    root = repository_root()
     figures = {}
     for name, sizes in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -20,14 +20,13 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from repository import install_katas
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from harness.corpora import storage
-from harness.course.katas import Course, find_root, load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
+from harness.course.katas import Course
 from harness.training.capstone import newest_run
 from harness.training.parts import sampling_options
 from harness.training.request import CannotTrain
@@ -36,7 +35,6 @@ from harness.training.texts import find_text
 
 BITS, GROUPS = (8, 4), (None, 128, 64, 32)
 BATCH = 4  # windows at a time
-IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,7 @@ class Row:
 @click.option("--tokens", default=8192, show_default=True, help="How many tokens of a text are read.")
 def main(run_dir: Path | None, gpt2: Path | None, text: str, tokens: int) -> None:
     """Quantize trained models, and show what that saves and what it costs."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
-    course = load_course(root)
-    importer.install(course, Recorder(None, IMPORT_LIMIT), solved=course.katas, checked=False)
+    course = install_katas()
     try:
         for subject in subjects(course, run_dir, gpt2, text):
             count = sum(parameter.numel() for parameter in subject.model.parameters())

@@ -21,18 +21,14 @@ from pathlib import Path
 
 import click
 import torch
+from repository import install_katas
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.course.katas import find_root, load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
-
 LENGTHS = (16, 64, 128, 256)
 SIZES = {"vocab_size": 65, "block_size": 256, "d_model": 128, "num_heads": 4, "num_layers": 4}
 UNCACHED, CACHED, NANOGPT = "generate", "generate_cached", "nanoGPT"
-IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 SEED = 0
 
 Write = Callable[[int], object]  # takes the number of tokens of the text
@@ -62,10 +58,7 @@ def main(checkout: Path | None, rounds: int, json_path: Path | None) -> None:
 
 def katas() -> dict[str, Write]:
     """Return the two loops of the reference, both with the same model."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
-    course = load_course(root)
-    importer.install(course, Recorder(None, IMPORT_LIMIT), solved=course.katas, checked=False)
+    install_katas()
     from katas.k07_sampling.sampling import generate
     from katas.k12_modern.modern import ModernConfig, ModernLM
     from katas.k14_cache.cache import generate_cached

@@ -22,11 +22,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
+from repository import repository_root
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.course.katas import Kata, find_root, load_course, resolve_kata
+from harness.course.katas import Kata, load_course, resolve_kata
 from harness.course.slips import read_slips
 from harness.tests.support.plugins import AS_A_LEARNER
 from harness.tests.support.terminal import Terminal
@@ -63,8 +64,7 @@ def main(name: str, saves: int, kills: int) -> None:
 
 def copied_course(folder: Path, name: str) -> Kata:
     """Copy this repository's katas, with every kata before this one solved and complete."""
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
+    root = repository_root()
     for part in COPIED:
         copy = shutil.copytree if (root / part).is_dir() else shutil.copy2
         copy(root / part, folder / part)
