@@ -196,6 +196,11 @@ def install(
     return importer
 
 
+def kata_module(name: str) -> Any:
+    """Return the module of the kata with this name, such as k05_model, from wherever it was installed."""
+    return importlib.import_module(f"katas.{name}.{name[4:]}")
+
+
 def _leave_uncompiled() -> None:
     """Let torch.compile do nothing: compiled too, the checks of types refuse every tensor."""
     os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.course.katas import Course, Kata
+from harness.isolation.importer import kata_module
 from harness.play.likely import Distributions
 from harness.progress.standing import KataProgress
 from harness.training import parts
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 LENS, DECODING = "k19_interpretability", "k20_decoding"
 _KEPT = 3  # models in memory; a page shows one
-Signature = tuple[int, int, int]
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class LoadedModel:
     tokenizer: Any
     parts: tuple[str, ...]
     version: int  # how many models this page has loaded
-    signature: Signature
+    signature: Stamp
     texts: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -132,7 +131,7 @@ class Models:
         """Return a run's model, loaded again if its file has changed. Raises CannotTrain, or as katas do."""
         run = self.run_named(name)
         kept = self._loaded.get(run.path)
-        signature = signature_of(run)
+        signature = stamp(run.best)
         if kept is not None and signature in (kept.signature, None):
             self._loaded.move_to_end(run.path)
             return kept
@@ -156,22 +155,23 @@ class Models:
         """The functions that make probabilities of logits."""
         assert self.capstone
         return Distributions(
-            _module("k01_attention").softmax,
-            _module("k07_sampling"),
-            _module(DECODING).min_p_filter if self._whose.min_p else None,
+            kata_module("k01_attention").softmax,
+            kata_module("k07_sampling"),
+            kata_module(DECODING).min_p_filter if self._whose.min_p else None,
         )
 
     @property
     def weigh(self) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
         """Kata 01's function from queries and keys to weights."""
-        found: Callable[[Tensor, Tensor, Tensor | None], Tensor] = _module("k01_attention").attention_weights
+        attention = kata_module("k01_attention")
+        found: Callable[[Tensor, Tensor, Tensor | None], Tensor] = attention.attention_weights
         return found
 
     def generator_of(self, loaded: LoadedModel) -> tuple[Callable[..., Tensor], bool]:
         """Return the function by which `harness sample` writes with a model, and whether it has a cache."""
         if self._whose.cache and parts.MODERN in loaded.parts:
-            return _module(CACHE).generate_cached, True
-        return _module("k07_sampling").generate, False
+            return kata_module(CACHE).generate_cached, True
+        return kata_module("k07_sampling").generate, False
 
     def has_lens(self, loaded: LoadedModel) -> bool:
         """True if kata 19 can look into this model: it is written for that of kata 05."""
@@ -179,7 +179,7 @@ class Models:
 
     def lens(self, loaded: LoadedModel, ids: Tensor) -> Tensor:
         """Return kata 19's logit lens of a text: logits (depth, seq, vocab)."""
-        kata = _module(LENS)
+        kata = kata_module(LENS)
         with kata.recording(loaded.model) as record:
             loaded.model(ids)
         found: Tensor = kata.logit_lens(loaded.model, record)[:, 0]
@@ -197,16 +197,16 @@ def runs_of(course: Course, run_dir: Path | None) -> dict[str, RunFolder]:
     return found
 
 
-def signature_of(run: RunFolder) -> Signature | None:
-    """Return what changes when the file of the best model is replaced; None without one."""
+def stamp(path: Path) -> Stamp | None:
+    """Return what changes when a file is written or replaced; None without one."""
     try:
-        status = os.stat(run.best)
+        status = path.stat()
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def load(capstone: ModuleType, run: RunFolder, version: int, signature: Signature) -> LoadedModel:
+def load(capstone: ModuleType, run: RunFolder, version: int, signature: Stamp) -> LoadedModel:
     """Return a run's model, as kata 09's `sample` loads it. Raises what the katas raise.
 
     `sample` gets a `generate` that writes nothing, and takes the model that it is called with.
@@ -227,11 +227,7 @@ def load(capstone: ModuleType, run: RunFolder, version: int, signature: Signatur
 
 
 def _characters(path: Path) -> Any:
-    return _module("k04_embeddings").CharTokenizer.load(path)
-
-
-def _module(kata: str) -> Any:
-    return importlib.import_module(f"katas.{kata}.{kata[4:]}")
+    return kata_module("k04_embeddings").CharTokenizer.load(path)
 
 
 def whose_names(course: Course, whose: Whose, needed: Collection[str]) -> tuple[list[Kata], list[Kata]]:

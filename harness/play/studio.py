@@ -22,7 +22,7 @@ from harness.play.attention import NotShown, calls_kept, heads_view, lens_view, 
 from harness.play.curves import Curves
 from harness.play.diagram import course_view, pair_view
 from harness.play.likely import bars, of_text
-from harness.play.models import LoadedModel, Models, decide, whose_names
+from harness.play.models import LoadedModel, Models, Stamp, decide, stamp, whose_names
 from harness.play.request import LONGEST_TEXT, Asked, BadRequest, check_ids
 from harness.play.turns import Turns
 from harness.play.writing import Send, Writer, Writing, Writings
@@ -85,8 +85,8 @@ class Studio:
         """Return what the page asks for every second: what has changed since. Nothing is computed."""
         runs = self._models.runs()
         course = (
-            _stamp(progress_path(self.course)),
-            _stamp(self.course.state / "pair.jsonl"),
+            stamp(progress_path(self.course)),
+            stamp(self.course.state / "pair.jsonl"),
             _stubs(self.course),
         )
         found = None
@@ -96,7 +96,7 @@ class Studio:
             "katas": self.katas_at_work(),
             "run": next((name for name, each in runs.items() if found and each.path == found.path), None),
             "runs": [name for name, each in runs.items() if each.has_model],
-            "model": _text(_stamp(found.best) if found else None),
+            "model": _text(stamp(found.best) if found else None),
             "curves": _text(self._curves.signature(runs)),
             "course": _text(course),
             "pair": pair_view(current_session(self.course, time.time()), time.time()),
@@ -252,16 +252,8 @@ def _encode(loaded: LoadedModel, prompt: str) -> list[int]:
     return list(loaded.tokenizer.encode(prompt or "\n"))
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
-def _stubs(course: Course) -> list[tuple[int, int] | None]:
-    return [_stamp(path) for kata in course.katas for path in (kata.stub, kata.tests)]
+def _stubs(course: Course) -> list[Stamp | None]:
+    return [stamp(path) for kata in course.katas for path in (kata.stub, kata.tests)]
 
 
 def _text(state: object) -> str:

@@ -196,7 +196,7 @@ def newest_run(course: Course) -> Path:
 
 def _new_run_dir(course: Course, capstone: ModuleType, config: Any) -> Path:
     """Return a folder named by kata 08. Raises CannotTrain if there is something in it."""
-    run_id = importlib.import_module("katas.k08_engineering.engineering").make_run_id
+    run_id = importer.kata_module("k08_engineering").make_run_id
     folder = course.root / RUNS / str(run_id(config, datetime.now(UTC)))
     check_folder(RunFolder(folder), resume=False)
     return folder

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
 from harness.course.katas import Course, Kata
+from harness.isolation.importer import kata_module
 from harness.progress.standing import KataProgress
 from harness.training import words
 from harness.training.request import CannotTrain
@@ -85,5 +85,4 @@ def _modern_model(config: Any) -> Any:
 
 
 def _module(part: str) -> Any:
-    kata = KATAS[part]
-    return importlib.import_module(f"katas.{kata}.{kata[4:]}")
+    return kata_module(KATAS[part])

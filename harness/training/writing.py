@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+from harness.isolation.importer import kata_module
 from harness.training import words
 from harness.training.parts import MODERN
 
@@ -20,15 +20,13 @@ def writer(parts: Collection[str], *, cached: bool) -> Callable[..., Any]:
     model is kata 12's.
     """
     if cached and MODERN in parts:
-        return partial(_under_a_bar, _named("k14_cache.cache", "generate_cached"))
-    return partial(_under_a_bar, _named("k07_sampling.sampling", "generate"))
+        return partial(_under_a_bar, _named(CACHE, "generate_cached"))
+    return partial(_under_a_bar, _named("k07_sampling", "generate"))
 
 
-def _named(module: str, function: str) -> Callable[..., Any]:
+def _named(kata: str, function: str) -> Callable[..., Any]:
     """Return a function of a kata, which is imported only when it is called."""
-    return lambda *args, **options: getattr(importlib.import_module(f"katas.{module}"), function)(
-        *args, **options
-    )
+    return lambda *args, **options: getattr(kata_module(kata), function)(*args, **options)
 
 
 def _under_a_bar(
