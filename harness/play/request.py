@@ -20,6 +20,10 @@ class BadRequest(Exception):
     """The request cannot be answered; the message says why and what to do."""
 
 
+class TooLarge(BadRequest):
+    """The request has more bytes than are read."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the next token is drawn; None for a filter that is off. The katas check the values."""

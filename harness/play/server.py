@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.play import words
-from harness.play.request import LONGEST_BODY, Asked, BadRequest, read_request
+from harness.play.request import LONGEST_BODY, Asked, BadRequest, TooLarge, read_request
 from harness.play.studio import Studio
 
 if TYPE_CHECKING:
@@ -91,22 +91,14 @@ def application(studio: Studio, port: int) -> Starlette:
     from starlette.middleware import Middleware
     from starlette.routing import Route
 
-    def answered(answer: Callable[[Asked], dict[str, Any]]) -> Callable[[Request], Any]:
-        """Return an endpoint that answers a request's body, or says what is wrong with it."""
+    def shown(
+        view: Callable[[Any], dict[str, Any]], read: Callable[[Request], Awaitable[Any]]
+    ) -> Callable[[Request], Any]:
+        """Return an endpoint that shows a view of what is read from a request, or says what is wrong."""
 
         async def endpoint(request: Request) -> Response:
             try:
-                asked = await _asked(request)
-                return _json(await asyncio.to_thread(answer, asked))
-            except BaseException as error:
-                return _refused(studio, error)
-
-        return endpoint
-
-    def shown(view: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            try:
-                return _json(await asyncio.to_thread(view, request))
+                return _json(await asyncio.to_thread(view, await read(request)))
             except BaseException as error:
                 return _refused(studio, error)
 
@@ -136,12 +128,12 @@ def application(studio: Studio, port: int) -> Starlette:
         studio.close()
 
     routes = [
-        Route("/api/state", shown(lambda request: studio.state(request.query_params.get("run")))),
-        Route("/api/runs", shown(lambda _: studio.runs())),
-        Route("/api/course", shown(lambda _: studio.progress())),
-        Route("/api/read", answered(studio.read), methods=["POST"]),
-        Route("/api/likely", answered(studio.likely), methods=["POST"]),
-        Route("/api/inside", answered(studio.inside), methods=["POST"]),
+        Route("/api/state", shown(studio.state, _run_in_the_address)),
+        Route("/api/runs", shown(lambda _: studio.runs(), _run_in_the_address)),
+        Route("/api/course", shown(lambda _: studio.progress(), _run_in_the_address)),
+        Route("/api/read", shown(studio.read, _asked), methods=["POST"]),
+        Route("/api/likely", shown(studio.likely, _asked), methods=["POST"]),
+        Route("/api/inside", shown(studio.inside, _asked), methods=["POST"]),
         Route("/api/write", write, methods=["POST"]),
         Route("/{name:path}", _page_file),
     ]
@@ -151,6 +143,10 @@ def application(studio: Studio, port: int) -> Starlette:
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_found},
     )
+
+
+async def _run_in_the_address(request: Request) -> str | None:
+    return request.query_params.get("run")
 
 
 async def _asked(request: Request) -> Asked:
@@ -165,7 +161,7 @@ async def _asked(request: Request) -> Asked:
         elif size > _MOST_DISCARDED:
             break
     if size > LONGEST_BODY:
-        raise BadRequest(words.TOO_LARGE)
+        raise TooLarge(words.TOO_LARGE)
     return await asyncio.to_thread(read_request, body)
 
 
@@ -193,7 +189,7 @@ def _write(studio: Studio, writing: Any, writer: Any, asked: Asked, events: _Eve
 
 
 def _warm_up(studio: Studio) -> None:
-    with contextlib.suppress(BaseException):  # the page asks again, and is told what is wrong
+    with contextlib.suppress(BaseException):  # the page asks again, and shows what is wrong
         studio.warm_up()
 
 
@@ -201,7 +197,7 @@ def _refused(studio: Studio, error: BaseException) -> Response:
     """Return the answer to what cannot be done; it has the words that a terminal would have."""
     if isinstance(error, asyncio.CancelledError):
         raise error
-    return _problem(413 if str(error) == words.TOO_LARGE else 400, studio.explain(error))
+    return _problem(413 if isinstance(error, TooLarge) else 400, studio.explain(error))
 
 
 def _problem(status: int, lines: list[str]) -> Response:
