@@ -218,6 +218,14 @@ def _run_dir(_: click.Context, __: click.Parameter, value: str | None) -> Path |
     return None if value is None else Path(value)
 
 
+_RUN_TO_READ = click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False),
+    callback=_run_dir,
+    help="The run's folder. [the newest in runs/]",
+)
+
+
 @main.command()
 @_SOLUTIONS
 @click.option(
@@ -285,12 +293,7 @@ def train(
 
 @main.command()
 @_SOLUTIONS
-@click.option(
-    "--run-dir",
-    type=click.Path(file_okay=False),
-    callback=_run_dir,
-    help="The run's folder. [the newest in runs/]",
-)
+@_RUN_TO_READ
 @click.option(
     "--gpt2", is_flag=True, help="Let GPT-2 write, by kata 16, instead of a run (see: harness data)."
 )
@@ -348,12 +351,7 @@ def sample(
 
 @main.command()
 @_SOLUTIONS
-@click.option(
-    "--run-dir",
-    type=click.Path(file_okay=False),
-    callback=_run_dir,
-    help="The run's folder. [the newest in runs/]",
-)
+@_RUN_TO_READ
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
