@@ -42,6 +42,11 @@ def test_what_the_project_needs_is_followed_through_extras_and_markers() -> None
     assert file_text({"click": "==8.1"}) == f"{HEADING}click==8.1\n"
 
 
+def test_what_the_page_needs_is_the_same_for_learners_and_for_its_tests() -> None:
+    extras = PROJECT["optional-dependencies"]
+    assert [text for text in extras["play"] if text not in extras["dev"]] == []
+
+
 def test_every_requirement_has_an_upper_bound() -> None:
     without = [each.name for each in ALL if not any(part.operator == "<" for part in each.specifier)]
     assert without == []
