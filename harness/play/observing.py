@@ -80,7 +80,7 @@ def observed(model: Any, watch: TokenWatch) -> Any:
     from torch import nn
 
     class Observed(nn.Module):  # type: ignore[misc]  # mypy does not follow torch
-        """A model that tells of each pass."""
+        """A model whose passes are watched."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -12,7 +12,7 @@ ENDED = Line("The page has ended.", "dim")
 
 NOT_JSON = "The page sent what this server does not understand. Load the page again."
 OTHER_VOCABULARY = (
-    "This text has tokens that the model does not know: another model has written it. Write anew."
+    "This text has tokens that the model does not know: another model has written it. Write a new one."
 )
 WRONG_HOST = "This page is for this computer only. Open it by the address that harness play prints."
 WRONG_ORIGIN = "Another page has asked for this, and harness play answers its own page only."

@@ -80,7 +80,7 @@ find("run").addEventListener("change", () => setRun(find("run").value));
 on("run", setRun);
 
 on("replaced", (otherVocabulary) => {
-  const more = otherVocabulary ? " Its vocabulary is another one, so the text begins anew." : " What is written from now on is by the new one.";
+  const more = otherVocabulary ? " Its vocabulary is another one, so a new text begins." : " What is written from now on is by the new one.";
   find("notice").replaceChildren(make("p", {}, `The model on the disk was replaced, and has been loaded again.${more}`));
   setTimeout(() => find("notice").replaceChildren(), 12000);
   if (otherVocabulary) {
