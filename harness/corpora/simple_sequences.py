@@ -27,38 +27,38 @@ def generate(*, seed: int = SEED, lines: int = LINES, words: Sequence[str] = _WO
 
 def _random_line(source: random.Random, words: Sequence[str]) -> str:
     kinds = (_counting_up, _counting_down, _alphabet, partial(_copy, words), partial(_reversal, words))
-    return kinds[_random_below(len(kinds), source)](source)
+    return kinds[random_below(len(kinds), source)](source)
 
 
 def _counting_up(source: random.Random) -> str:
     start, step, length = (
-        _random_below(20, source),
-        1 + _random_below(3, source),
-        4 + _random_below(4, source),
+        random_below(20, source),
+        1 + random_below(3, source),
+        4 + random_below(4, source),
     )
     numbers = range(start, start + step * length, step)
     return f"{'count' if step == 1 else f'count by {step}'}: {_join(numbers)}"
 
 
 def _counting_down(source: random.Random) -> str:
-    length = 4 + _random_below(4, source)
-    start = length + _random_below(20, source)
+    length = 4 + random_below(4, source)
+    start = length + random_below(20, source)
     return f"down: {_join(range(start, start - length, -1))}"
 
 
 def _alphabet(source: random.Random) -> str:
-    length = 4 + _random_below(5, source)
-    start = _random_below(len(ascii_lowercase) - length + 1, source)
+    length = 4 + random_below(5, source)
+    start = random_below(len(ascii_lowercase) - length + 1, source)
     return f"alphabet: {_join(ascii_lowercase[start : start + length])}"
 
 
 def _copy(words: Sequence[str], source: random.Random) -> str:
-    word = words[_random_below(len(words), source)]
+    word = words[random_below(len(words), source)]
     return f"copy: {word} > {word}"
 
 
 def _reversal(words: Sequence[str], source: random.Random) -> str:
-    word = words[_random_below(len(words), source)]
+    word = words[random_below(len(words), source)]
     return f"reverse: {word} > {word[::-1]}"
 
 
@@ -66,6 +66,6 @@ def _join(items: range | str) -> str:
     return " ".join(map(str, items))
 
 
-def _random_below(end: int, source: random.Random) -> int:
+def random_below(end: int, source: random.Random) -> int:
     """Draw an integer below `end` with `random()`, the only draw that is stable across Pythons."""
     return int(source.random() * end)

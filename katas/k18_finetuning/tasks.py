@@ -13,6 +13,7 @@ from string import ascii_lowercase
 import torch
 
 from harness.corpora import simple_sequences
+from harness.corpora.simple_sequences import random_below
 from katas.k04_embeddings.embeddings import CharTokenizer
 from katas.k05_model.model import TransformerLM
 from katas.k08_engineering.config import RunConfig
@@ -39,8 +40,8 @@ def made_up_words(count: int, *, held_out: bool, seed: int = 0) -> list[str]:
     """Return different words of 3 to 5 random letters: all of them held out, or none."""
     source, found = random.Random(seed), dict.fromkeys(())
     while len(found) < count:
-        length = LENGTHS[_below(len(LENGTHS), source)]
-        word = "".join(ascii_lowercase[_below(26, source)] for _ in range(length))
+        length = LENGTHS[random_below(len(LENGTHS), source)]
+        word = "".join(ascii_lowercase[random_below(26, source)] for _ in range(length))
         if is_held_out(word) == held_out:
             found[word] = None  # a dict keeps their order
     return list(found)
@@ -59,7 +60,3 @@ def old_text(lines: int = 300, *, held_out: bool = True) -> str:
     """Return new lines of the kind that the model was trained on, with held-out words or with others."""
     words = made_up_words(lines, held_out=held_out, seed=1)
     return simple_sequences.generate(seed=1, lines=lines, words=words)
-
-
-def _below(end: int, source: random.Random) -> int:
-    return int(source.random() * end)  # random() is the only draw that is stable across Pythons

@@ -52,9 +52,8 @@ def repeats(rows: Int64[Tensor, "batch length"]) -> Bool[Tensor, "batch targets"
 
     Target s is the token at s + 1, which a model predicts at s.
     """
-    same = (rows[:, :, None] == rows[:, None, :])[:, :-1, :-1]  # (batch, s, j): the letter of s, at j
-    alike = (rows[:, :, None] == rows[:, None, :])[:, 1:, 1:]  # and that after it
-    return (same & alike).tril(-1).any(dim=-1)
+    same = rows[:, :, None] == rows[:, None, :]  # (batch, s, j): the letter of s, at j
+    return (same[:, :-1, :-1] & same[:, 1:, 1:]).tril(-1).any(dim=-1)  # and the letter after it
 
 
 def unheard(rows: Int64[Tensor, "batch length"]) -> Bool[Tensor, "batch targets"]:
