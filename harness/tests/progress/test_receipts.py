@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -205,7 +206,7 @@ def write(path, acknowledgements, name, ready):
         test = f"{name}_{number}"
         more = PADDING if number % 8 == 3 else ()  # so that a kill can fall inside a write, too
         append_receipt(path, Receipt("k00_numbers", (test, *more), "tests", "stub", "now"))
-        os.write(acknowledgements, f"{test};".encode())
+        os.write(acknowledgements, f"<{test}>".encode())
 
 
 def main(path, acknowledgements, name, kills):
@@ -247,7 +248,8 @@ def kill_writers(path: Path, kills: int) -> tuple[set[str], list[str]]:
     ]
     errors = [killer.communicate()[1] for killer in killers]
     assert ([killer.returncode for killer in killers], errors) == ([0, 0], ["", ""])
-    acknowledged = {name for each in acknowledgements for name in each.read_text().split(";")[:-1]}
+    # A kill can tear an acknowledgement, too: only one between two brackets was written whole.
+    acknowledged = {name for each in acknowledgements for name in re.findall("<([^<>]+)>", each.read_text())}
     return acknowledged, sorted(acknowledged - set(passed_in(path)))
 
 
