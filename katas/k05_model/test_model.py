@@ -193,21 +193,22 @@ def test_tied_head_is_the_token_embedding(tie):
 
 
 @TIED_OR_NOT
-@pytest.mark.parametrize("num_layers", [1, 4])
 @pytest.mark.parametrize(
-    ("kind", "mean", "std"),
+    ("kind", "mean", "std", "num_layers"),
     [
-        ("token_embedding.weight", 0, 0.02),
-        ("position_embedding.weight", 0, 0.02),
-        ("lm_head.weight", 0, 0.02),
-        ("query_proj.weight", 0, 0.02),
-        ("key_proj.weight", 0, 0.02),
-        ("value_proj.weight", 0, 0.02),
-        ("up_proj.weight", 0, 0.02),
-        ("out_proj.weight", 0, "smaller"),
-        ("down_proj.weight", 0, "smaller"),
-        ("norm.weight", 1, 0),
-        ("bias", 0, 0),
+        ("token_embedding.weight", 0, 0.02, 4),
+        ("position_embedding.weight", 0, 0.02, 4),
+        ("lm_head.weight", 0, 0.02, 4),
+        ("query_proj.weight", 0, 0.02, 4),
+        ("key_proj.weight", 0, 0.02, 4),
+        ("value_proj.weight", 0, 0.02, 4),
+        ("up_proj.weight", 0, 0.02, 4),
+        ("out_proj.weight", 0, "smaller", 1),
+        ("out_proj.weight", 0, "smaller", 4),
+        ("down_proj.weight", 0, "smaller", 1),
+        ("down_proj.weight", 0, "smaller", 4),
+        ("norm.weight", 1, 0, 4),
+        ("bias", 0, 0, 4),
     ],
 )
 def test_parameters_start_small_and_smaller_where_they_write_to_the_stream(kind, mean, std, num_layers, tie):
@@ -293,18 +294,17 @@ def test_no_position_reads_its_future(position, training):
 
 
 @TIED_OR_NOT
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    ("batch", "seq", "options"),
+    ("batch", "seq", "options", "dtype"),
     [
-        (2, 5, {}),
-        (3, 7, {"bias": False}),
-        (1, 1, {}),
-        (3, 3, {"num_layers": 3, "d_ff": None}),
-        (2, 4, {"num_heads": 6, "bias": False}),
-        (2, 5, {"norm_first": False}),
-        (3, 4, {"norm_first": False, "bias": False, "num_layers": 3}),
-        (3, 7, {"vocab_size": 7, "block_size": 64, "num_heads": 1, "num_layers": 1}),
+        (2, 5, {}, torch.float32),
+        (3, 7, {"bias": False}, torch.float64),
+        (1, 1, {}, torch.float64),
+        (3, 3, {"num_layers": 3, "d_ff": None}, torch.float32),
+        (2, 4, {"num_heads": 6, "bias": False}, torch.float32),
+        (2, 5, {"norm_first": False}, torch.float64),
+        (3, 4, {"norm_first": False, "bias": False, "num_layers": 3}, torch.float32),
+        (3, 7, {"vocab_size": 7, "block_size": 64, "num_heads": 1, "num_layers": 1}, torch.float32),
     ],
     ids=[
         "short",
