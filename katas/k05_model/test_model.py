@@ -468,8 +468,10 @@ def test_embeddings_can_be_left_out_of_the_count(options, expected):
     assert count_parameters(model, include_embeddings=False) == expected
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
+@pytest.mark.parametrize(
+    ("positions", "dtype"),
+    [("learned", torch.float32), ("sinusoidal", torch.bfloat16), ("none", torch.bfloat16)],
+)
 def test_works_on_the_device_of_its_inputs(positions, dtype):
     """What forward makes has the ids' device and the parameters' dtype; it looks at no values."""
     ids = torch.empty(2, 5, dtype=torch.int64, device="meta")  # shapes and dtypes, but no numbers

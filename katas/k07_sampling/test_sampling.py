@@ -322,12 +322,12 @@ def test_generate_shows_the_model_the_last_block_size_ids(block_size, seq, max_n
 def test_generate_scales_then_filters_then_draws(options, expected):
     """First the temperature, then top-k, then top-p on the tokens that top-k left; the draw comes last."""
     model = Constant(logits_for([7, 50, 3, 25, 15], torch.float32))
-    ids = torch.zeros(5000, 1, dtype=torch.int64)
+    ids = torch.zeros(2500, 1, dtype=torch.int64)
     untouched = torch.get_rng_state()
     text = generate(model, ids, 2, **options, generator=seeded(8))
     shares = torch.stack([(text[:, 1:] == id).double().mean() for id in range(5)])
     expected = torch.tensor(expected, dtype=torch.float64)
-    # Of 10,000 draws a share strays by at most 0.005; here six times.
+    # Of 5,000 draws a share strays by at most 0.007; here four times.
     torch.testing.assert_close(shares, expected / expected.sum(), rtol=0, atol=0.03)
     assert (shares[expected == 0] == 0).all(), "a token was drawn that the filters should have taken out"
     assert torch.equal(torch.get_rng_state(), untouched), "PyTorch's global generator was used"

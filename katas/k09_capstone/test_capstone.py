@@ -192,10 +192,10 @@ def test_first_loss_is_that_of_a_fresh_model_on_the_first_batch(configure, seed,
 def test_training_learns_a_text_by_heart(tmp_path):
     """On a text that repeats itself the loss falls far below that of guessing by frequency."""
     prepare_data(write(tmp_path / "text.txt", "aabbccdd" * 40), tmp_path)
-    config = tiny(max_steps=100, batch_size=32, learning_rate=3e-2, eval_interval=100)
+    config = tiny(max_steps=60, batch_size=16, learning_rate=3e-2, eval_interval=60)
     summary = train(config, tmp_path, tmp_path / "run")
     # Guessing by frequency costs 1.39 nats, and knowing the character before 0.69. The least is 0.09, as
-    # nobody can know what follows the first of a window's 8; over 24 seeds runs end between 0.08 and 0.38.
+    # nobody can know what follows the first of a window's 8; over 24 seeds runs end between 0.14 and 0.34.
     assert summary.train_loss < 0.5
 
 
@@ -321,17 +321,17 @@ def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
     run_dir, _ = spoilt_run
     tokenizer = CharTokenizer.load(run_dir / "tokenizer.json")
     # Most untrained models repeat the last letter after "head"; after the others each writes its own text.
-    for prompt in ("head", "\nfa", "gab\ndeaf"):
+    for prompt in ("head", "gab\ndeaf"):
         ids = torch.tensor([tokenizer.encode(prompt)])
         expected, other = (
-            tokenizer.decode(generate(model_in(run_dir, name)[0], ids, 20, temperature=0)[0].tolist())
+            tokenizer.decode(generate(model_in(run_dir, name)[0], ids, 12, temperature=0)[0].tolist())
             for name in ("best.pt", "last.pt")
         )
         assert other != expected, "this run does not tell the best model from the last one"
-        text = sample(run_dir, prompt, 20, temperature=0)
+        text = sample(run_dir, prompt, 12, temperature=0)
         assert text != other, "this is what the model of last.pt writes, not that of best.pt"
         assert text == expected
-        assert len(text) == len(prompt) + 20
+        assert len(text) == len(prompt) + 12
     text = sample(run_dir, "\nhead\n", 5)
     assert text.startswith("\nhead\n"), f"the prompt, with its line breaks, is not there as given: {text!r}"
 
@@ -339,14 +339,14 @@ def test_sample_continues_the_prompt_with_the_best_model(spoilt_run):
 def test_sample_draws_by_the_seed_and_its_options(tiny_run):
     """The same seed gives the same text and another seed another one; temperature, top_k, top_p count."""
     run_dir, _ = tiny_run
-    text = sample(run_dir, "a", 15, seed=1)
+    text = sample(run_dir, "a", 9, seed=1)
     torch.rand(1)  # no matter what was drawn in between
-    assert sample(run_dir, "a", 15, seed=1) == text
-    assert sample(run_dir, "a", 15, seed=2) != text, "two seeds give the same text"
-    likeliest = sample(run_dir, "a", 15, temperature=0)
+    assert sample(run_dir, "a", 9, seed=1) == text
+    assert sample(run_dir, "a", 9, seed=2) != text, "two seeds give the same text"
+    likeliest = sample(run_dir, "a", 9, temperature=0)
     assert likeliest != text
     for options in ({"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}):
-        assert sample(run_dir, "a", 15, seed=1, **options) == likeliest, options
+        assert sample(run_dir, "a", 9, seed=1, **options) == likeliest, options
 
 
 class Bytes:

@@ -476,10 +476,11 @@ def test_model_starts_with_silent_writers_and_learns_with_every_parameter(option
     with seeded(0):
         model, other = ModernLM(config), ModernLM(config)
     start = {name: value.clone() for name, value in model.state_dict().items()}
-    assert {name: drawn_from(value) for name, value in start.items()} == first_values(config)
+    expected = first_values(config)
+    assert {name: drawn_from(value) for name, value in start.items()} == expected
     again = {name for name, value in other.state_dict().items() if torch.equal(value, start[name])}
-    assert again == {name for name, kind in first_values(config).items() if kind in ("zeros", "ones")}
-    ids, targets = random_ids(2, 20, 16, vocab_size=67, seed=21)
+    assert again == {name for name, kind in expected.items() if kind in ("zeros", "ones")}
+    ids, targets = random_ids(2, 5, 16, vocab_size=67, seed=21)
     losses = []
     for _ in range(3):
         loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
@@ -496,15 +497,17 @@ def test_model_starts_with_silent_writers_and_learns_with_every_parameter(option
     assert not still, f"these have not moved in three steps: {still}"
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    ("batch", "seq", "options"),
+    ("batch", "seq", "options", "dtype"),
     [
-        (2, 5, {}),
-        (3, 7, GATED),
-        (1, 1, {"qk_norm": False}),
-        (5, 5, {"tie_weights": True, "num_kv_heads": None, "base": 50.0}),
-        (3, 7, {"num_heads": 4, "num_kv_heads": 1, "d_ff": None, "num_layers": 1, "block_size": 64}),
+        (2, 5, {}, torch.float32),
+        (3, 7, GATED, torch.float64),
+        (1, 1, {"qk_norm": False}, torch.float32),
+        (5, 5, {"tie_weights": True, "num_kv_heads": None, "base": 50.0}, torch.float32),
+        (
+            *(3, 7, {"num_heads": 4, "num_kv_heads": 1, "d_ff": None, "num_layers": 1, "block_size": 64}),
+            torch.float64,
+        ),
     ],
     ids=["short", "gated", "one token", "tied", "one key head"],
 )
@@ -533,8 +536,9 @@ def test_logits_and_gradients_agree_with_pytorchs_functions(batch, seq, options,
         torch.testing.assert_close(gradient, expected_gradients[name].to(dtype), rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("options", [{}, GATED], ids=["squared ReLU", "gated"])
+@pytest.mark.parametrize(
+    ("options", "dtype"), [({}, torch.float32), (GATED, torch.bfloat16)], ids=["squared ReLU", "gated"]
+)
 def test_works_on_the_device_of_its_inputs(options, dtype):
     """What is made has the inputs' device and dtype, and tables those asked for; no value is looked at."""
     ids = torch.empty(2, 5, dtype=torch.int64, device="meta")  # shapes and dtypes, but no numbers

@@ -403,7 +403,7 @@ def loss_after(steps, make):
 
 def test_muon_needs_fewer_steps_where_directions_differ_in_steepness():
     """On a quadratic of condition 10,000, 70 steps of Muon do more than 100 of SGD with momentum."""
-    rates = (0.3, 1.0, 2.0, 3.0, 3.5)  # from 3.8 on it would diverge
+    rates = (2.0, 3.0, 3.5)  # lower ones are slower, and from 3.8 on it would diverge
     sgd = min(loss_after(100, lambda w, lr=lr: torch.optim.SGD(w, lr=lr, momentum=0.9)) for lr in rates)
     muon = loss_after(70, lambda w: Muon(w, lr=0.5, momentum=0.9))
     # 1.6e-3 with SGD, 1e-4 to 6e-4 with Muon: near the end each rounding decides which way it jumps.

@@ -130,9 +130,11 @@ def test_hidden_block_changes_nothing(batch):
     torch.testing.assert_close(partial._asdict(), absorb_all([both])._asdict(), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("offset", [0, 1000, -1000])
-@pytest.mark.parametrize(("batch", "queries", "keys"), [((), 5, 7), ((3,), 7, 5), ((2, 3), 7, 7)])
+@pytest.mark.parametrize(
+    ("batch", "queries", "keys", "dtype"),
+    [((), 5, 7, torch.float32), ((3,), 7, 5, torch.float64), ((2, 3), 7, 7, torch.float32)],
+)
 def test_forward_gives_the_attention_of_kata_01_for_every_block(batch, queries, keys, offset, dtype):
     """Output is your own attention of kata 01, also if the last block is not full, or the only one."""
     query, key, value = inputs(batch, queries, keys, d_k=4, seed=1, dtype=dtype)
@@ -177,9 +179,11 @@ def test_causal_queries_see_the_keys_up_to_their_own(batch, queries, keys):
         torch.testing.assert_close(log_sum, expected_sum, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("batch", "queries", "keys"), [((), 5, 7), ((3,), 7, 5), ((2, 3), 7, 7)])
+@pytest.mark.parametrize(
+    ("batch", "queries", "keys", "dtype"),
+    [((), 5, 7, torch.float32), ((3,), 7, 5, torch.float64), ((2, 3), 7, 7, torch.float32)],
+)
 def test_output_and_gradients_are_those_of_kata_01(batch, queries, keys, causal, dtype):
     """Output and gradients are those of kata 01 for every block; a query that sees nothing adds nothing."""
     arguments = [x.requires_grad_() for x in inputs(batch, queries, keys, seed=4, dtype=dtype)]
@@ -197,13 +201,13 @@ def test_output_and_gradients_are_those_of_kata_01(batch, queries, keys, causal,
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("queries", "keys", "causal"), [(5, 7, False), (7, 7, True), (7, 5, True)])
+@pytest.mark.parametrize(("queries", "keys", "causal"), [(3, 5, False), (5, 5, True), (5, 3, True)])
 def test_gradients_agree_with_differences_of_the_output(queries, keys, causal):
     """Gradients are what the output changes by, measured for each number in query, key and value."""
     arguments = [x.requires_grad_() for x in inputs((), queries, keys, seed=5)]
     # Central differences in float64 are off by 1e-9; a wrong gradient by 0.01 and more.
     assert torch.autograd.gradcheck(
-        lambda *x: flash_attention(*x, causal=causal, block=3), arguments, rtol=0, atol=1e-6
+        lambda *x: flash_attention(*x, causal=causal, block=2), arguments, rtol=0, atol=1e-6
     )
 
 
@@ -239,7 +243,7 @@ def test_what_is_kept_for_backward_grows_linearly():
     assert counts[1] < 2.5 * counts[0], f"kept for 60 positions: {counts[0]} numbers; for 120: {counts[1]}"
 
 
-@pytest.mark.parametrize(("queries", "keys"), [(67, 67), (31, 67)])
+@pytest.mark.parametrize(("queries", "keys"), [(37, 37), (17, 37)])
 def test_hidden_blocks_are_skipped(queries, keys):
     """Where causal=True hides a whole block nothing is computed: that is about half of the work."""
     arguments = [x.requires_grad_() for x in inputs((), queries, keys, seed=8)]
