@@ -23,6 +23,7 @@ from typing import Any
 from harness.course.kata_tests import digest
 from harness.course.katas import Course, Kata
 from harness.course.stubs import read_contract
+from harness.isolation.accepted import remember_accepted
 from harness.isolation.calls import CallLog, log_calls
 from harness.isolation.process_state import ProcessChange, ProcessState, changes_in
 from harness.isolation.recorder import Recorder
@@ -66,6 +67,7 @@ class KataLoader(Loader):
         else:
             self._fill_missing(module, expected)
             if self._importer.checked:
+                remember_accepted(module)
                 log_calls(module, expected, self._importer.notes)
 
     def _execute_apart(self, module: ModuleType) -> None:
