@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -82,7 +83,11 @@ class Result:
 @click.option("--data", default="tiny_tales", show_default=True, help="The text that models are trained on.")
 @click.option("--steps", default=STEPS, show_default=True, help="Training steps of each model.")
 @click.option(
-    "--target", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A run's folder."
+    "--target",
+    "targets",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A run's folder; may be repeated.",
 )
 @click.option(
     "--draft", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A run's folder."
@@ -95,7 +100,7 @@ class Result:
 def main(
     data: str,
     steps: int,
-    target: Path | None,
+    targets: tuple[Path, ...],
     draft: Path | None,
     texts: int,
     rounds: int,
@@ -107,24 +112,37 @@ def main(
     assert root is not None  # this file is in the repository
     course = load_course(root)
     with tempfile.TemporaryDirectory() as temporary:
-        folders = train(root, Path(temporary), data, steps, target, draft)
+        folders = train(root, Path(temporary), data, steps, targets, draft)
         importer.install(course, Recorder(None, IMPORT_LIMIT), solved=course.katas, checked=False)
-        *targets, small = (subject(course, folder) for folder in folders)
+        *large, small = (subject(course, folder) for folder in folders)
     console = Console(stderr=True)
-    results = [measured(each, small, texts, rounds, console) for each in targets]
+    results = [measured(each, small, texts, rounds, console) for each in large]
     Console().print(table(results, small))
     if json_path:
-        record = {
-            "command": f"python benchmarks/decoding.py --data {data} --steps {steps}",
-            "draft": {"blocks": small.depth, "loss": small.loss},
-            "targets": [asdict(each) for each in results],
-            "comparison": comparison(targets[-1], small),
-        }
-        json_path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        made = record(as_typed(sys.argv[1:]), results, large[-1], small)
+        json_path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def as_typed(arguments: Sequence[str]) -> str:
+    """Return the command with its arguments, without the file for the figures."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return " ".join(
+        ["python benchmarks/decoding.py", *(each for before, each in pairs if "--json" not in (before, each))]
+    )
+
+
+def record(command: str, results: Sequence[Result], target: Subject, draft: Subject) -> dict[str, Any]:
+    """Return all figures, with the command and a comparison of the draft with one target."""
+    return {
+        "command": command,
+        "draft": {"blocks": draft.depth, "loss": round(draft.loss, 4)},
+        "targets": [asdict(each) for each in results],
+        "comparison": comparison(target, draft),
+    }
 
 
 def train(
-    root: Path, folder: Path, data: str, steps: int, target: Path | None, draft: Path | None
+    root: Path, folder: Path, data: str, steps: int, targets: Sequence[Path], draft: Path | None
 ) -> list[Path]:
     """Train what was not given, and return the folders of all targets, then that of the draft."""
 
@@ -139,8 +157,7 @@ def train(
         run(["-m", "harness", "train", "--solutions", "--config", "laptop", *options], root)
         return folder / str(blocks)
 
-    targets = [target] if target else [trained(blocks) for blocks in DEPTHS]
-    return [*targets, draft or trained(1)]
+    return [*(targets or map(trained, DEPTHS)), draft or trained(1)]
 
 
 def subject(course: Course, folder: Path) -> Subject:
