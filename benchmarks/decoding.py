@@ -26,13 +26,12 @@ from typing import Any
 import click
 import torch
 from nanogpt import run
+from repository import install_katas, repository_root
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.course.katas import Course, find_root, load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
+from harness.course.katas import Course
 from harness.training.parts import MODERN, OPTIMIZERS, sampling_options
 from harness.training.run_folder import RunFolder, read_losses, text_name
 from harness.training.texts import find_text
@@ -43,7 +42,6 @@ BLOCK_SIZE, BATCH, STEPS = 256, 4, 500
 PROMPT, NEW = 16, 200  # tokens of a text
 COMPARED = 4096  # tokens of the validation text on which the two models are compared
 SHOWN = 9  # tokens of a comparison in the record
-IMPORT_LIMIT = 600.0  # seconds for the import of one kata
 
 
 @dataclass(frozen=True)
@@ -108,12 +106,9 @@ def main(
 ) -> None:
     """Measure the reference katas with a target and a draft; what is not given is trained first."""
     torch.set_num_threads(1)  # CPU time would count what other threads wait
-    root = find_root(Path(__file__).resolve().parent)
-    assert root is not None  # this file is in the repository
-    course = load_course(root)
     with tempfile.TemporaryDirectory() as temporary:
-        folders = train(root, Path(temporary), data, steps, targets, draft)
-        importer.install(course, Recorder(None, IMPORT_LIMIT), solved=course.katas, checked=False)
+        folders = train(repository_root(), Path(temporary), data, steps, targets, draft)
+        course = install_katas()
         *large, small = (subject(course, folder) for folder in folders)
     console = Console(stderr=True)
     results = [measured(each, small, texts, rounds, console) for each in large]
