@@ -14,6 +14,7 @@ from harness.tests.conftest import REPOSITORY
 
 KATAS = load_course(REPOSITORY).katas
 CORE = [kata for kata in KATAS if kata.track == "core"]
+ADVANCED = [kata for kata in KATAS if kata.track == "advanced"]
 ORDER = [(kata.number, test.name) for kata in CORE for test in read_tests(kata)]
 ROADMAP = REPOSITORY / "katas" / "k09_capstone" / "ROADMAP.md"
 
@@ -38,6 +39,23 @@ def test_the_stops_of_each_plan_are_tests_in_the_order_of_the_course(plan: int, 
 
 def test_eight_days_end_with_the_last_test() -> None:
     assert plans()[0][-1] == ORDER[-1]
+
+
+def test_every_advanced_kata_has_a_stop_on_its_way() -> None:
+    assert [number for number, _ in plans()[2]] == [kata.number for kata in ADVANCED]
+    for kata, (_, stop) in zip(ADVANCED, plans()[2], strict=True):
+        assert stop in [test.name for test in read_tests(kata)[2:-2]]
+
+
+def test_roads_through_the_advanced_track_reach_every_kata_after_what_it_needs() -> None:
+    course = load_course(REPOSITORY)
+    rows = re.findall(r"^\|[^|]+\| (\[\d\d\].*?) \|", page("daily_cadence.md"), re.MULTILINE)
+    roads = [re.findall(r"\[(\d\d)\]", row) for row in rows if "](../katas/k0" not in row]
+    assert {number for road in roads for number in road} == {kata.number for kata in ADVANCED}
+    for kata in ADVANCED:
+        before = {each.number for each in course.needed(kata) if each.track == "advanced"}
+        for road in roads:
+            assert kata.number not in road or before <= set(road[: road.index(kata.number)])
 
 
 def test_the_roadmap_goes_through_the_capstone_in_three_sessions_of_90_minutes() -> None:
