@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from harness.authoring.play_pictures import ARGUMENTS, browser_path
-from harness.course.graph import COURSE_FILE
-from harness.course.katas import Course, load_course
+from harness.course.katas import Course
 from harness.course.unsolved import copy_shipped
 from harness.isolation.importer import katas_forgotten
 from harness.tests.conftest import REPOSITORY
@@ -33,72 +32,17 @@ TINY = (
     *("training.learning_rate=1e-2", "training.min_lr=1e-2", "training.warmup_steps=0"),
 )
 MODERN = "modern"
-ENTRY = '\n[{}]\ntrack = "advanced"\nneeds = ["k07_sampling"]\nhours = [1, 1]\nbuilds = "a part"\n'
-# What katas 19 and 20 promise, for courses that do not have them yet.
-STAND_INS = {
-    "k19_interpretability": '''
-"""A stand-in."""
-
-from contextlib import contextmanager
-
-import torch
-
-
-@contextmanager
-def recording(model, names=None):
-    """Keep what every block returns."""
-    record = {}
-    hooks = [model.blocks[0].register_forward_pre_hook(lambda _, args: record.update(start=args[0]))]
-    for number, block in enumerate(model.blocks):
-        hooks.append(block.register_forward_hook(lambda _, args, out, n=number: record.update({str(n): out})))
-    try:
-        yield record
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def logit_lens(model, record):
-    """Return the logits after each block."""
-    with torch.no_grad():
-        return torch.stack([model.lm_head(model.final_norm(each)) for each in record.values()])
-''',
-    "k20_decoding": '''
-"""A stand-in."""
-
-import math
-
-
-def min_p_filter(logits, p):
-    """Keep what has at least p times the probability of the likeliest."""
-    least = logits.max(dim=-1, keepdim=True).values + math.log(p)
-    return logits.masked_fill(logits < least, -math.inf)
-''',
-}
-
-
-def with_stand_ins(course: Course) -> Course:
-    """Add the katas that a course lacks."""
-    names = {kata.name for kata in course.katas}
-    for name, source in STAND_INS.items():
-        if name not in names:
-            for folder in (course.root / "katas" / name, course.root / "solutions" / name):
-                folder.mkdir(parents=True)
-                (folder / f"{name[4:]}.py").write_text(source)
-                (folder / "__init__.py").touch()
-            with (course.root / COURSE_FILE).open("a", encoding="utf-8") as file:
-                file.write(ENTRY.format(name))
-    return load_course(course.root)
 
 
 @pytest.fixture(scope="session")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """This repository's course as it is shipped, with a run of the core, and one of kata 12's model."""
-    made = with_stand_ins(copy_shipped(REPOSITORY, tmp_path_factory.mktemp("course")))
+    made = copy_shipped(REPOSITORY, tmp_path_factory.mktemp("course"))
     text = made.root / "a text.txt"
     text.write_text("".join(f"line {n} of {n * n % 17}, and so on\n" for n in range(150)), encoding="utf-8")
     with katas_forgotten():
         kata = capstone.load_capstone(made, made.katas)
+        kata.SAMPLE_TOKENS = 20  # writing takes longer than training, and a few characters are enough to show
         for name, parts in (("core", ()), (MODERN, ("modern",))):
             request = TrainingRequest(
                 "smoke", str(text), made.root / "runs" / name, changes=TINY, parts=parts
