@@ -100,7 +100,7 @@ def model_in(run_dir, name):
 def short_samples_and_empty_pictures():
     """Every evaluation writes a sample, and every run draws its curves, which takes most of a short run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capstone, "SAMPLE_TOKENS", 3)
+        patch.setattr(capstone, "SAMPLE_TOKENS", 5)
         patch.setattr(curves, "training_curves", lambda *losses: Figure((1, 1)))
         yield
 
@@ -240,11 +240,11 @@ def test_model_writes_a_sample_at_every_evaluation(tmp_path, data, monkeypatch):
     assert [step for step, _, _ in seen] == [0, 5, 10, 12]
     for (_, (val_loss, text), more), row in zip(seen, evaluations(tmp_path / "run"), strict=True):
         assert {"step": row["step"], "val_loss": val_loss} | more == row
-        assert len(text) == 4, f"the first character of the training text and 3 more, not {text!r}"
+        assert len(text) == 6, f"the first character of the training text and 5 more, not {text!r}"
     model, _ = model_in(tmp_path / "run", "last.pt")
     tokenizer = CharTokenizer.load(data / "tokenizer.json")
     start = torch.from_numpy(tokens_in(data / "train.bin")[None, :1].astype(np.int64))
-    ids = generate(model, start, 3, generator=torch.Generator().manual_seed(7))
+    ids = generate(model, start, 5, generator=torch.Generator().manual_seed(7))
     assert seen[-1][1][1] == tokenizer.decode(ids[0].tolist())
 
 
