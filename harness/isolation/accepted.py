@@ -52,7 +52,9 @@ def remembering(check: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _remember(accepted: dict[Hashable, set[Hashable]], given: Hashable, returned: Hashable) -> None:
-    if given is None or returned is None:
+    from jaxtyping import config
+
+    if given is None or returned is None or config.jaxtyping_disable:  # disabled, it has checked nothing
         return
     if len(accepted) >= _MOST:
         accepted.clear()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from jaxtyping import TypeCheckError, install_import_hook
+from jaxtyping import TypeCheckError, config, install_import_hook
 
 from harness.isolation import accepted
 from harness.isolation.accepted import remember_accepted
@@ -135,6 +135,16 @@ def test_items_of_a_list_are_checked_each_time(module: Any) -> None:
 
 def test_comparison_with_the_axes_of_the_signature_stays_in_the_body(module: Any) -> None:
     assert [module.has_three_columns(torch.ones(2, d)) for d in (3, 3, 4, 4)] == [True, True, False, False]
+
+
+def test_what_passes_while_checks_are_off_is_refused_afterwards(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(config, "jaxtyping_disable", True)
+        module.both(torch.ones(2, 3), torch.ones(3, 3))
+    with pytest.raises(TypeCheckError):
+        module.both(torch.ones(2, 3), torch.ones(3, 3))
 
 
 def test_only_so_much_is_remembered(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
