@@ -121,11 +121,15 @@ def _is_from_future(node: ast.stmt) -> bool:
 
 def _fit(solution: str, version: str, names: frozenset[str]) -> bool:
     """True if the functions' code can replace the solution's."""
-    before = codes(compile(only(solution, names), "solution", "exec"), names)
-    after = codes(compile(only(version, names), "version", "exec"), names)
+    before, after = _compiled(solution, names), codes(compile(only(version, names), "version", "exec"), names)
     return names == before.keys() == after.keys() and all(
         _kind(before[each]) == _kind(after[each]) for each in names
     )
+
+
+@functools.cache
+def _compiled(solution: str, names: frozenset[str]) -> dict[str, CodeType]:
+    return codes(compile(only(solution, names), "solution", "exec"), names)
 
 
 def _kind(code: CodeType) -> tuple[int, tuple[str, ...]]:

@@ -32,6 +32,7 @@ TINY = (
     *("training.learning_rate=1e-2", "training.min_lr=1e-2", "training.warmup_steps=0"),
 )
 MODERN = "modern"
+WRITTEN = 20  # tokens at each evaluation: writing takes longer than training
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     text.write_text("".join(f"line {n} of {n * n % 17}, and so on\n" for n in range(150)), encoding="utf-8")
     with katas_forgotten():
         kata = capstone.load_capstone(made, made.katas)
-        kata.SAMPLE_TOKENS = 20  # writing takes longer than training, and a few characters are enough to show
+        kata.SAMPLE_TOKENS = WRITTEN
         for name, parts in (("core", ()), (MODERN, ("modern",))):
             request = TrainingRequest(
                 "smoke", str(text), made.root / "runs" / name, changes=TINY, parts=parts
