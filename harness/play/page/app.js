@@ -49,7 +49,8 @@ async function look() {
   showRuns(now);
   const first = !("model" in known);
   const changed = (name) => !first && known[name] !== now[name];
-  if (first || (changed("model") && !state.tokens.length && !state.busy)) readPrompt();
+  // Only where there is no text yet: this answer may come while one is being written, or after it.
+  if ((first || changed("model")) && !state.tokens.length && !state.busy) readPrompt();
   else if (changed("model")) tell("selected"); // asks the server, which loads the new one
   if (changed("curves")) tell("curves");
   if (changed("course")) tell("progress");

@@ -131,7 +131,7 @@ def open_page(chromium: Any, page: Page) -> Iterator[Callable[..., Any]]:
     def open_it(view: str = "write", width: int = 1280, height: int = 800, **options: Any) -> Any:
         size = {"width": width, "height": height}
         context = chromium.new_context(**{"viewport": size, "reduced_motion": "reduce", **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)  # the first answer waits for the import of torch and of all katas
         seen.contexts.append(context)
         tab = context.new_page()
         tab.on(

@@ -219,6 +219,23 @@ def test_an_unknown_character_is_explained_and_nothing_is_lost(open_page: Open) 
     assert text_of(tab) == text
 
 
+def test_a_late_answer_about_the_runs_takes_nothing_from_the_text(open_page: Open) -> None:
+    tab, late = open_page(), []
+    tab.locator("#more:enabled").wait_for()
+    tab.route("**/api/state*", lambda route: late.append(route))  # Playwright marks the function
+    tab.select_option("#run", "modern")
+    write(tab, count=5)
+    finished(tab, len(PROMPT) + 5)
+    text = text_of(tab)
+    assert late, "the page did not ask for what is new"
+    for route in late:
+        with tab.expect_response("**/api/state*"):
+            route.continue_()
+    tab.unroute("**/api/state*")
+    tab.wait_for_timeout(500)
+    assert text_of(tab) == text
+
+
 def test_several_tabs_write_at_once(open_page: Open, sample: Callable[..., str]) -> None:
     tabs = [open_page() for _ in range(3)]
     for seed, tab in enumerate(tabs):
