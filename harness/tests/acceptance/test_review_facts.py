@@ -6,15 +6,12 @@ import math
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
+from harness.tests.support.references import solved
 
-MEASURE = """
-from pathlib import Path
+MEASURE = (
+    solved()
+    + """
 import torch
-from harness.isolation import importer
-from harness.course.katas import load_course
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas)
 from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k06_training.training import cross_entropy
 torch.manual_seed(0)
@@ -31,6 +28,7 @@ for step in range(200):
     if step in (99, 130, 160):
         print(before - weight.item())
 """
+)
 
 
 def measured() -> list[float]:

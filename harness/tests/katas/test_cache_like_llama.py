@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
+from harness.tests.support.references import solved
 
-MEASURE = """
-from pathlib import Path
+MEASURE = (
+    solved()
+    + """
 import torch
-from harness.isolation import importer
-from harness.course.katas import load_course
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas)
 from transformers import LlamaConfig, LlamaForCausalLM
 from katas.k12_modern.modern import ModernConfig, ModernLM
 from katas.k14_cache.cache import forward_cached, new_caches
@@ -44,6 +41,7 @@ logits = torch.cat([forward_cached(model, chunk, caches) for chunk in ids.split(
 expected = theirs(ids).logits
 print((logits - expected).abs().max().item(), expected.std().item())
 """
+)
 
 
 def test_pieces_of_a_text_get_the_logits_of_llama() -> None:

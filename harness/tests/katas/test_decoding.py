@@ -11,20 +11,16 @@ from hypothesis import strategies as st
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
-from harness.tests.support.references import reference
+from harness.tests.support.references import reference, solved
 
 # Weights of a distribution: whole numbers, so that ties, zeros and equal rows occur.
 WEIGHTS = st.lists(st.integers(0, 9), min_size=5, max_size=5).filter(any)
 
-IMPORTS = """
+IMPORTS = (
+    solved(checked=False)
+    + """
 import itertools
-from pathlib import Path
 import torch
-from harness.course.katas import load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas, checked=False)
 from katas.k12_modern.modern import ModernConfig, ModernLM
 from katas.k20_decoding.decoding import beam_search, speculative_generate
 
@@ -43,6 +39,7 @@ def log_p(model, prompt, new):
     rows = model(ids)[0].detach().log_softmax(-1)[len(prompt) - 1 : -1]
     return rows.gather(1, ids[0, len(prompt) :, None]).sum().item()
 """
+)
 
 SAMPLED = """
 target, draft, prompt, draws = random_model(0, 2), random_model(1, 1), [2, 0], 600

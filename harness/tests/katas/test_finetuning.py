@@ -15,17 +15,14 @@ from torch.nn.functional import cross_entropy
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
-from harness.tests.support.references import reference
+from harness.tests.support.references import reference, solved
 
-IN_THE_COURSE = """
-from pathlib import Path
+IN_THE_COURSE = (
+    solved()
+    + """
 import torch
-from harness.course.katas import load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas)
 """
+)
 
 MODELS = f"""{IN_THE_COURSE}
 from katas.k05_model.model import ModelConfig, TransformerLM

@@ -11,21 +11,19 @@ import pytest
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
+from harness.tests.support.references import solved
 
 TINY = REPOSITORY / "katas" / "k16_gpt2" / "tiny_gpt2"
-SOLVED = """
+SOLVED = (
+    solved()
+    + """
 import sys
-from pathlib import Path
-from harness.isolation import importer
-from harness.course.katas import load_course
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas)
 import torch
 from katas.k07_sampling.sampling import generate
 from katas.k10_tokens.tokens import BPETokenizer
 from katas.k16_gpt2.gpt2 import load_gpt2, read_safetensors, write_safetensors
 """
+)
 COMPARE = (
     SOLVED
     + """

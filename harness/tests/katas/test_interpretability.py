@@ -8,20 +8,18 @@ import pytest
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
+from harness.tests.support.references import solved
 
-START = """
-from pathlib import Path
+START = (
+    solved(checked=False)
+    + """
 import torch
-from harness.course.katas import load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas, checked=False)
 from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k19_interpretability.interpretability import (
     contributions, follows_score, logit_lens, patched, patching_map, recording,
 )
 """
+)
 
 ADDITIVE = """
 from hypothesis import given, settings, strategies as st

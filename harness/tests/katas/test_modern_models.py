@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
+from harness.tests.support.references import solved
 
-COMPARE = """
-from pathlib import Path
+COMPARE = (
+    solved()
+    + """
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
-from harness.course.katas import load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas)
 from katas.k12_modern.modern import ModernConfig, ModernLM
 
 OURS = {
@@ -44,6 +41,7 @@ for make, describe in [(LlamaForCausalLM, LlamaConfig), (Qwen3ForCausalLM, Qwen3
         expected = theirs(ids).logits
         print((ours(ids) - expected).abs().max().item(), expected.std().item())
 """
+)
 
 
 def test_logits_are_those_of_llama_and_qwen3() -> None:

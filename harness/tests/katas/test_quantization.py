@@ -7,17 +7,13 @@ import torch
 
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
-from harness.tests.support.references import reference
+from harness.tests.support.references import reference, solved
 
-MODELS = """
-from pathlib import Path
+MODELS = (
+    solved()
+    + """
 import torch
 from torch.nn.functional import gelu
-from harness.course.katas import load_course
-from harness.isolation import importer
-from harness.isolation.recorder import Recorder
-course = load_course(Path.cwd())
-importer.install(course, Recorder(None, 60), solved=course.katas)
 from katas.k05_model.model import ModelConfig, TransformerLM
 from katas.k06_training.training import evaluate
 from katas.k12_modern.modern import ModernConfig, ModernLM
@@ -57,6 +53,7 @@ whole = evaluate(model, ids[:count].numpy(), block_size=32, batch_size=8)
 assert abs(mean_loss(model, ids) - whole) < 1e-5, (mean_loss(model, ids), whole)
 assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 205_000
 """
+)
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

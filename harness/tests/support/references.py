@@ -1,4 +1,4 @@
-"""The reference solutions as modules."""
+"""The reference solutions as modules, here and in a Python that a test starts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from types import ModuleType
 
 from harness.course.katas import load_course, resolve_kata
 from harness.tests.conftest import REPOSITORY
+
+_INSTALL = """
+from pathlib import Path
+from harness.course.katas import load_course
+from harness.isolation import importer
+from harness.isolation.recorder import Recorder
+course = load_course(Path.cwd())
+importer.install(course, Recorder(None, 60), solved=course.katas, checked={checked})
+"""
+
+
+def solved(*, checked: bool = True) -> str:
+    """Return the lines that make `katas.…` the reference in a Python that is started in the repository."""
+    return _INSTALL.format(checked=checked)
 
 
 def reference(number: str) -> ModuleType:
