@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -40,10 +40,10 @@ def remembering(check: Callable[..., Any]) -> Callable[..., Any]:
         given = _fingerprint((*args, *kwargs.items()))
         if given is None or not (results := accepted.get(given)):
             result = check(*args, **kwargs)
-            _remember(accepted, given, _fingerprint((result,)))
+            _remember(accepted, given, _fingerprint(result))
             return result
         result = function(*args, **kwargs)
-        if (returned := _fingerprint((result,))) not in results:
+        if (returned := _fingerprint(result)) not in results:
             _checked_again(function, result)(*args, **kwargs)
             _remember(accepted, given, returned)
         return result
@@ -73,10 +73,10 @@ def _checked_again(function: Callable[..., Any], result: Any) -> Callable[..., A
     return again
 
 
-def _fingerprint(values: Iterable[Any]) -> Hashable:
-    """Return what the check of these values depends on; None if it may depend on more."""
+def _fingerprint(value: Any) -> Any:
+    """Return what the check of a value depends on; None if it may depend on more."""
     try:
-        return tuple([_READERS[type(value)](value) for value in values])
+        return _READERS[type(value)](value)
     except _Deeper:
         return None
 
@@ -112,7 +112,7 @@ def _reader(kind: type) -> Callable[[Any], Any]:
 
 
 def _items(values: tuple[Any, ...]) -> Hashable:
-    return (type(values), *(_READERS[type(value)](value) for value in values))
+    return (type(values), *[_READERS[type(value)](value) for value in values])
 
 
 def _refuse(container: object) -> Hashable:
