@@ -1,6 +1,6 @@
 """Speculative decoding: passes of the target and tokens per second, by the number of drafts in a round.
 
-    python benchmarks/decoding.py                              # trains targets and a draft: some five minutes
+    python benchmarks/decoding.py                              # trains targets and a draft: some 20 minutes
     python benchmarks/decoding.py --data tiny_shakespeare
     python benchmarks/decoding.py --target runs/… --draft runs/…
 
@@ -13,7 +13,6 @@ katas are the reference's.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 from harness.course.katas import Course
+from harness.isolation.importer import kata_module
 from harness.training.parts import MODERN, OPTIMIZERS, sampling_options
 from harness.training.run_folder import RunFolder, read_losses, text_name
 from harness.training.texts import find_text
@@ -175,7 +175,7 @@ def subject(course: Course, folder: Path) -> Subject:
 
 def measured(target: Subject, draft: Subject, texts: int, rounds: int, console: Console) -> Result:
     """Write the texts with every lookahead and without a draft, and compare the models on a given text."""
-    cache, decoding = importlib.import_module("katas.k14_cache.cache"), decoding_module()
+    cache, decoding = kata_module("k14_cache"), kata_module("k20_decoding")
     prompts = [target.ids[:, at : at + PROMPT] for at in range(0, texts * 10 * PROMPT, 10 * PROMPT)]
     passes: dict[int, list[float]] = {lookahead: [] for lookahead in LOOKAHEADS}
 
@@ -204,11 +204,8 @@ def measured(target: Subject, draft: Subject, texts: int, rounds: int, console: 
     speeds = {
         each: Speed(round(sum(passes[each]) / len(passes[each]), 4), rates[each]) for each in LOOKAHEADS
     }
-    return Result(target.depth, round(target.loss, 4), round(rate(target, draft), 4), rates[0], speeds)
-
-
-def decoding_module() -> Any:
-    return importlib.import_module("katas.k20_decoding.decoding")
+    rate = rows_and_rates(target, draft)[1].mean().item()
+    return Result(target.depth, round(target.loss, 4), round(rate, 4), rates[0], speeds)
 
 
 def probabilities(model: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -217,10 +214,10 @@ def probabilities(model: Any, ids: torch.Tensor) -> torch.Tensor:
         return torch.cat([model(piece)[0].softmax(-1) for piece in ids.split(model.config.block_size, dim=1)])
 
 
-def rate(target: Subject, draft: Subject) -> float:
-    """Return the mean acceptance rate over the validation text."""
+def rows_and_rates(target: Subject, draft: Subject) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Return both models' probabilities after each position of the validation text, and acceptance rates."""
     rows = [probabilities(each.model, target.ids[:, :COMPARED]) for each in (target, draft)]
-    return float(decoding_module().acceptance_rate(*rows).mean())
+    return rows, kata_module("k20_decoding").acceptance_rate(*rows)
 
 
 def comparison(target: Subject, draft: Subject) -> dict[str, Any]:
@@ -229,8 +226,7 @@ def comparison(target: Subject, draft: Subject) -> dict[str, Any]:
     It is the first, from some way into the text on, whose acceptance rate is close to the mean and where both
     models have several candidates.
     """
-    rows = [probabilities(each.model, target.ids[:, :COMPARED]) for each in (target, draft)]
-    rates = decoding_module().acceptance_rate(*rows)
+    rows, rates = rows_and_rates(target, draft)
     least = torch.minimum(*(each.topk(4, dim=-1).values[:, -1] for each in rows))
     suitable = ((rates - rates.mean()).abs() < 0.05) & (least > 0.04)
     at = int(suitable[PROMPT:].int().argmax()) + PROMPT
