@@ -13,6 +13,7 @@ from dataclasses import dataclass
 _BUSY = 4  # on a busy machine, so many times the process's own CPU time may pass
 _IMPORT_POLL = 0.01  # seconds between two looks at an import that has used up the budget
 _IDLE = 0.05  # seconds without a block after which the watching thread ends
+_AGAIN = 1.0  # seconds after which OutOfTime is sent again; leaving a block takes far less
 THREAD = "time budget"  # the name of the watching thread
 
 
@@ -67,18 +68,22 @@ class TimeBudget:
         while True:
             with self._lock:
                 last_block = time.monotonic() if self._block else last_block
-                if self._end_block() or time.monotonic() - last_block > _IDLE:
+                self._end_block()
+                if time.monotonic() - last_block > _IDLE:
                     self._is_watched = False
                     return
             time.sleep(min(max(self.left, _IMPORT_POLL), _IDLE))
 
-    def _end_block(self) -> bool:
-        """End the block if the budget is used up, but never an import: it would leave a broken package."""
-        if self._block is None or self.left > 0 or _is_importing(self._block.thread):
-            return False
-        self._block.is_over = True
-        _raise_in(self._block.thread, OutOfTime)
-        return True
+    def _end_block(self) -> None:
+        """End the block if the budget is used up, but never an import: it would leave a broken package.
+
+        A finalizer swallows what is raised in it, OutOfTime too. So it is sent until the block has ended.
+        """
+        block, now = self._block, time.monotonic()
+        if block is None or self.left > 0 or now < block.next_end or _is_importing(block.thread):
+            return
+        block.is_over, block.next_end = True, now + _AGAIN
+        _raise_in(block.thread, OutOfTime)
 
 
 @dataclass
@@ -87,6 +92,7 @@ class _Block:
 
     thread: int
     is_over: bool = False  # OutOfTime has been sent to it
+    next_end: float = 0.0  # when it may be sent, or sent again
 
 
 def _is_importing(thread: int) -> bool:

@@ -39,6 +39,21 @@ def test_an_infinite_loop_is_interrupted() -> None:
             pass
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_infinite_loop_is_interrupted_though_a_finalizer_has_swallowed_the_first_error() -> None:
+    budget = TimeBudget(0.05)
+
+    class Waiting:
+        def __del__(self) -> None:
+            while budget.left > -0.1:
+                pass
+
+    with pytest.raises(OutOfTime), budget.guard():
+        Waiting()  # OutOfTime is raised as it is deleted, where Python ignores it
+        while True:
+            pass
+
+
 def test_nothing_is_raised_after_a_block_that_finished_within_the_budget() -> None:
     with TimeBudget(60).guard():
         pass
