@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -117,6 +118,15 @@ def test_a_command_that_takes_too_long_is_ended(mini: Miniature) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         commands.run([sys.executable, "-m", "pytest"], mini.root, commands.AT_FIRST, timeout=2)
     assert _gone(int((mini.root / "pid").read_text()))
+
+
+def test_a_command_has_a_session_of_its_own_from_the_start() -> None:
+    """Whoever has started it may signal its group, which must not be that of the tests."""
+    for _ in range(10):
+        waiting = [sys.executable, "-c", "input()"]
+        with commands.start(waiting, stdin=subprocess.PIPE, start_new_session=True) as process:
+            assert os.getsid(process.pid) == os.getpgid(process.pid) == process.pid
+            process.communicate(b"\n")
 
 
 def test_what_a_command_leaves_running_is_waited_for_while_it_can_print(mini: Miniature) -> None:

@@ -109,19 +109,22 @@ def serve(orders: socket.socket) -> dict[str, Any]:
     children: dict[int, Child] = {}
     lifeline = 0  # the standard input, which the tests hold open
     while True:
-        ready, _, _ = select.select([lifeline, orders, *children], [], [])
-        for descriptor in [each for each in ready if each in children and each != lifeline]:
+        heard, _, _ = select.select([lifeline, orders, *children], [], [])
+        for descriptor in [each for each in heard if each in children and each != lifeline]:
             children.pop(descriptor).end()
-        if lifeline in ready:
+        if lifeline in heard:
             _leave(children)
-        if orders in ready:
+        if orders in heard:
             client, _ = orders.accept()
             data, streams, _, _ = socket.recv_fds(client, _LONGEST_ORDER, 3)
+            ready, starting = os.pipe()
             pid = os.fork()
             if pid == 0:
                 return {**json.loads(data), "streams": streams}
-            for stream in streams:
+            for stream in (*streams, starting):
                 os.close(stream)
+            os.read(ready, 1)  # until the child closes it: signals to the child's group must not reach this one
+            os.close(ready)
             child = Child(pid, client)
             children[child.descriptor] = child
 
@@ -150,13 +153,13 @@ def take_streams(order: dict[str, Any]) -> None:
     """Have no files but one's own, and be sent the signals that a process started there would be."""
     from harness.tests.support.commands import take_terminal
 
-    for target, stream in enumerate(order["streams"]):
-        os.dup2(stream, target)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if order["group"]:
         os.setpgid(0, order["group"])
     else:
         os.setsid()
+    for target, stream in enumerate(order["streams"]):
+        os.dup2(stream, target)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if order["takes_terminal"]:
         take_terminal()
     if order["interruptible"]:
