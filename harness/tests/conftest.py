@@ -41,6 +41,16 @@ def pytest_unconfigure() -> None:
     commands.close()
 
 
+@pytest.fixture(autouse=True)
+def only_marked_tests_measure_their_commands(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coverage doubles the time of a command, and most execute what others do: `measured` marks those."""
+    if request.node.get_closest_marker("measured") is None:
+        for name in commands.measuring(os.environ):
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def mini(tmp_path: Path) -> Miniature:
     """An untouched miniature course."""

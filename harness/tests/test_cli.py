@@ -6,6 +6,8 @@ import pytest
 
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 
 @pytest.mark.parametrize(
     "command", ["status", "verify", "hint", "data", "check", "review", "validate", "publish-solutions"]

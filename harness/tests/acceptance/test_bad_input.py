@@ -14,12 +14,6 @@ INTERNALS = ("Traceback", "site-packages", "INTERNALERROR", "beartype", "jaxtypi
 FIRST_TEST = "Twice one is two."
 
 
-@pytest.fixture
-def mini(mini: Miniature) -> Miniature:
-    """The miniature, without measuring: these runs execute the same code as those in test_learner_runs.py."""
-    return mini.unmeasured
-
-
 def assert_one_block(result, *texts: str) -> None:
     """Assert that the output is one block with these texts, without internals, and the exit code 1."""
     assert result.code == 1, result.text

@@ -18,6 +18,8 @@ from harness.tests.support.miniature import Miniature, Result
 from harness.tests.support.plugins import needs, only
 from harness.watch import words
 
+pytestmark = pytest.mark.measured
+
 
 def settings(repository: Path, name: str) -> dict:
     return json.loads((repository / ".vscode" / name).read_text(encoding="utf-8"))

@@ -200,10 +200,12 @@ def test_it_works_in_a_subfolder(mini: Miniature, folder: str, argument: str) ->
     assert "katas/k00_doubles/doubles.py:13" in result.out
 
 
+@pytest.mark.measured
 def test_bare_pytest_in_a_kata_runs_that_kata(mini: Miniature) -> None:
     assert "kata 01 layers is locked" in mini.pytest(folder="katas/k01_layers").out
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("argument", "remedy"),
     [
@@ -321,6 +323,7 @@ def test_complete_is_said_of_the_original_tests_only(mini: Miniature) -> None:
     assert status(mini)["k00_doubles"]["complete"]
 
 
+@pytest.mark.measured
 def test_a_course_with_other_tests_is_not_called_complete(mini: Miniature) -> None:
     with_empty_tests(mini)
     mini.solve(mini.doubles)
@@ -340,6 +343,7 @@ def test_deleting_a_test_does_not_complete_a_kata(mini: Miniature) -> None:
     assert not status(mini)["k00_doubles"]["complete"]
 
 
+@pytest.mark.measured
 def test_torn_and_foreign_lines_are_ignored_with_a_notice(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     mini.pytest("katas/00")
@@ -352,6 +356,7 @@ def test_torn_and_foreign_lines_are_ignored_with_a_notice(mini: Miniature) -> No
     assert status(mini)["k00_doubles"]["complete"]
 
 
+@pytest.mark.measured
 def test_progress_that_cannot_be_saved_is_a_notice_not_a_failure(mini: Miniature) -> None:
     (mini.root / ".harness").write_text("a file where the folder should be")
     mini.solve(mini.doubles)
@@ -395,6 +400,7 @@ sys.exit(pytest.main(["katas/00", "--time-limit", "2"]))
 """
 
 
+@pytest.mark.measured
 def test_if_a_fork_is_unsafe_a_new_process_is_supervised(mini: Miniature) -> None:
     mini.write_doubles(outer="import os; os._exit(0)")
     result = mini.python("-c", ANOTHER_THREAD)
@@ -404,6 +410,7 @@ def test_if_a_fork_is_unsafe_a_new_process_is_supervised(mini: Miniature) -> Non
     assert "katas/k00_doubles/doubles.py:18" in result.out
 
 
+@pytest.mark.measured
 def test_ctrl_c_stops_an_infinite_loop_and_keeps_earlier_passes(mini: Miniature) -> None:
     mini.write_doubles(outer="while True:\n    open('looping', 'w').close()")
     command = [sys.executable, "-m", "pytest", "katas/00"]
@@ -417,6 +424,7 @@ def test_ctrl_c_stops_an_infinite_loop_and_keeps_earlier_passes(mini: Miniature)
     assert len(status(mini)["k00_doubles"]["passed"]) == 3
 
 
+@pytest.mark.measured
 def test_it_is_inert_outside_a_course(tmp_path: Path, mini: Miniature) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -489,6 +497,7 @@ def test_a_course_is_found_in_the_folder_below(below: Miniature, typed: tuple[st
     assert "double is not written yet." in result.out
 
 
+@pytest.mark.measured
 def test_the_crash_of_a_worker_is_reported_from_the_folder_above(below: Miniature) -> None:
     clone = Miniature(below.root / "clone")
     clone.write_doubles(outer="import os; os._exit(0)")

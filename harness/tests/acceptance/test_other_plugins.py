@@ -84,6 +84,7 @@ def test_failed_tests_first_is_an_order_that_one_may_ask_for(mini: Miniature) ->
     assert out.index("::test_outer") < out.index("::test_double_of_one"), out
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("plugin", "options"),
     [beside("rerunfailures", "--reruns", "1"), beside("flaky", "--force-flaky")],
@@ -125,7 +126,7 @@ def test_tox_loads_no_plugin_that_no_test_has_asked_for(repository: Path) -> Non
 def test_a_learners_coverage_meets_no_settings_of_the_maintainers(untouched: Miniature) -> None:
     kata = untouched.course.katas[0]
     untouched.solve(kata)
-    covered = run_beside(untouched.unmeasured, "pytest_cov", "katas/00", f"--cov=katas.{kata.name}")
+    covered = run_beside(untouched, "pytest_cov", "katas/00", f"--cov=katas.{kata.name}")
     assert covered.code == 0, covered.text
     assert "complete ✓" in covered.out
     assert "fail-under" not in covered.text

@@ -80,7 +80,7 @@ def clone(tmp_path: Path) -> Clone:
         shutil.copy(REPOSITORY / name, root / name)
     write_shipped_stubs(load_course(root))
     shutil.copy(REPOSITORY / "katas" / "shipped.json", root / "katas" / "shipped.json")
-    made = Clone(root, is_measured=False)  # these commands execute the same code as other tests'
+    made = Clone(root)
     for command in ("git init -q", "git add -A", "git -c user.name=a -c user.email=a@b.c commit -qm a"):
         assert made.type(command).code == 0
     return made
@@ -215,7 +215,7 @@ def test_make_refuses_an_old_python_and_uses_a_named_newer_one(clone: Clone, tmp
 
 def test_outside_a_clone_the_message_points_to_it(clone: Clone) -> None:
     entry = ENTRIES["No katas here"]
-    assert entry.quoted.strip() in Clone(clone.root.parent, is_measured=False).type("harness status").err
+    assert entry.quoted.strip() in Clone(clone.root.parent).type("harness status").err
     assert clone.type("harness status").code == 0
 
 

@@ -9,6 +9,8 @@ import pytest
 from harness.notebook import SOLUTIONS_VARIABLE
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 USE = "from harness.notebook import use_katas; use_katas()"
 UNDONE = (
     "Using your own katas. Restart the kernel after editing one.\n"

@@ -14,6 +14,8 @@ from harness.course.slips import slips_path
 from harness.course.stubs import make_stub
 from harness.tests.support.miniature import HINT, Miniature
 
+pytestmark = pytest.mark.measured
+
 QUESTION = '[[question]]\nask = "Why?"\nanswer = "Because."\n'
 
 

@@ -17,6 +17,8 @@ from harness.course.katas import load_course
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support import commands
 
+pytestmark = pytest.mark.measured
+
 COMMAND = "python -m harness.authoring.pictures"
 KATAS = load_course(REPOSITORY).katas
 PICTURES = sorted(REPOSITORY.glob("katas/*/pictures/*.svg"))

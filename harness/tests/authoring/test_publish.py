@@ -14,6 +14,8 @@ from harness.authoring.publish import CannotPublish
 from harness.authoring.publish_words import cannot_publish
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 ME = {
     "GIT_AUTHOR_NAME": "Ana Ñ",
     "GIT_AUTHOR_EMAIL": "ana@example.org",

@@ -12,7 +12,7 @@ from harness.authoring.session_picture import COLUMNS, PICTURE, as_svg, session
 from harness.course.katas import Course, load_course
 from harness.tests.support.miniature import Miniature
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 def words(svg: str) -> list[str]:

@@ -6,6 +6,8 @@ import pytest
 
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 SLIPS = """
 [[slip]]
 id = "three-times"

@@ -11,6 +11,8 @@ from harness.authoring import validate, validate_words
 from harness.authoring.validate import Ran, read_report
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 TOX = """
 [tox]
 env_list = good, bad, broken

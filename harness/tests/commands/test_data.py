@@ -20,6 +20,8 @@ from harness.tests.support.miniature import Miniature
 from harness.tests.support.server import serving
 from harness.tests.support.texts import MINE, SONG, folder
 
+pytestmark = pytest.mark.measured
+
 ELSEWHERE = "HARNESS_DATA_DIR"
 
 

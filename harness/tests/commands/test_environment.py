@@ -17,7 +17,10 @@ import pytest
 import harness
 from harness.commands import environment, environment_words
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are links and shell scripts")
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.skipif(os.name == "nt", reason="the stand-ins are links and shell scripts"),
+]
 # Stand-ins: an environment without the real pip is created in a tenth of the time, and nothing is downloaded.
 VENV = """
 import os, sys

@@ -13,6 +13,8 @@ from harness.commands.reset import NothingToUndo, back_up, reset, undo
 from harness.course.stubs import make_stub
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 
 def stub(mini: Miniature) -> str:
     return make_stub(mini.doubles.solution.read_text())

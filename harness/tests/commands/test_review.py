@@ -19,6 +19,8 @@ from harness.terminal.lines import encodable
 from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 REVIEW = '[[question]]\nask = "Why?"\nanswer = "Because."\n\n[[question]]\nask = "How?"\nanswer = "So."\n'
 SHIPPED = list(cards(load_course(REPOSITORY).katas))
 

@@ -7,6 +7,8 @@ import pytest
 from harness.commands.solution import pairs
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 
 def test_the_solution_is_refused_until_the_kata_is_complete(mini: Miniature) -> None:
     mini.write_doubles(outer="return None")

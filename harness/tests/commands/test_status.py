@@ -11,6 +11,8 @@ import pytest
 from harness.course.graph import COURSE_FILE
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 
 def solved(mini: Miniature) -> Miniature:
     mini.solve(mini.doubles)

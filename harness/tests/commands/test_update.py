@@ -17,6 +17,8 @@ from harness.course.kata_tests import manifest_text
 from harness.course.unsolved import shipped_stub
 from harness.tests.support.miniature import Miniature, make_miniature
 
+pytestmark = pytest.mark.measured
+
 SOMEBODY = {
     f"GIT_{role}_{part}": text
     for role in ("AUTHOR", "COMMITTER")

@@ -12,6 +12,8 @@ from harness.commands import verify
 from harness.corpora import catalogue
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 
 def test_a_good_machine_passes_every_check(mini: Miniature) -> None:
     result = mini.harness("verify")

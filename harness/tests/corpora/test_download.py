@@ -22,6 +22,8 @@ from harness.corpora.storage import NotObtained
 from harness.tests.support.commands import without_coverage
 from harness.tests.support.server import Server, serving
 
+pytestmark = pytest.mark.measured
+
 TEXT = b"".join(b"%d bottles\n" % number for number in range(20_000))
 SHA256 = hashlib.sha256(TEXT).hexdigest()
 

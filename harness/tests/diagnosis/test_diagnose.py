@@ -144,6 +144,7 @@ def test_a_diagnosis_reads_the_same_in_colour_and_without_glyphs(known: Miniatur
     assert diagnosis(ascii_only) == "You take 3 x the input, sqrt 9 of it - it should be doubled."
 
 
+@pytest.mark.measured
 def test_a_diagnosis_that_takes_longer_follows_the_block(known: Miniature) -> None:
     set_budget(known, 0.0, late=60)
     known.write_doubles(double="return 3 * x")
@@ -204,6 +205,7 @@ def test_two_mistakes_that_only_together_have_the_same_result_are_both_named(kno
     assert diagnosis(out, TOGETHER) == "1. You square x. 2. You add one to y."
 
 
+@pytest.mark.measured
 def test_two_pairs_with_the_same_result_are_not_named(known: Miniature) -> None:
     another = TWO_IN_OUTER.partition("[[slip]]")[2].partition("[[slip]]")[0]
     another = "[[slip]]" + another.replace("squares", "powers").replace("You square x", "You take its power")
@@ -254,6 +256,7 @@ caught_by = "test_double_of_any"
 HALF = "return torch.where(x == 0.5, 2 * x + 2, torch.where(x < 0, {below}, 2 * x))"
 
 
+@pytest.mark.measured
 def test_a_second_mistake_that_shows_in_another_case_does_not_hide_the_first(known: Miniature) -> None:
     write_slips(known, TWO_BY_CASES)
     known.write_doubles(double=HALF.format(below="2 * x - 2"))

@@ -73,6 +73,7 @@ def test_a_thread_that_never_ends_does_not_delay_the_run(mini: Miniature) -> Non
     assert result.out.count("complete ✓") == 1
 
 
+@pytest.mark.measured
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGKILL"])
 def test_the_child_ends_with_its_parent(mini: Miniature, name: str) -> None:
@@ -103,6 +104,7 @@ def _gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.measured
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_that_the_learner_forks_records_nothing(mini: Miniature) -> None:
     mini.write_doubles(double="import os\nif os.fork() == 0:\n    raise SystemExit\nreturn 2 * x")

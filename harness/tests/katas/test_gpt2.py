@@ -13,6 +13,8 @@ from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
 from harness.tests.support.references import solved
 
+pytestmark = pytest.mark.measured
+
 TINY = REPOSITORY / "katas" / "k16_gpt2" / "tiny_gpt2"
 SOLVED = (
     solved()

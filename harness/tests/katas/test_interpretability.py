@@ -10,6 +10,8 @@ from harness.tests.conftest import REPOSITORY
 from harness.tests.support.miniature import Miniature
 from harness.tests.support.references import solved
 
+pytestmark = pytest.mark.measured
+
 START = (
     solved(checked=False)
     + """

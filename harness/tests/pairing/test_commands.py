@@ -13,6 +13,8 @@ from harness.pairing.commands import FILE, NotNow, start, status, stop, swap, ti
 from harness.terminal.lines import Line
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 NOON = 1_700_000_000.0
 
 

@@ -17,6 +17,8 @@ from harness.play.serving import CannotServe, check_extra, has_screen, open_sock
 from harness.tests.play.conftest import Page, start_page
 from harness.tests.support.miniature import Miniature
 
+pytestmark = pytest.mark.measured
+
 
 def test_the_command_prints_whose_katas_are_at_work_and_the_address(page: Page) -> None:
     assert page.printed == (

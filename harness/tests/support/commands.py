@@ -183,7 +183,13 @@ def may_be_warm(environment: Mapping[str, str]) -> bool:
 
 def without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment in which no Python measures its coverage."""
-    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+    measures = measuring(environment)
+    return {name: value for name, value in environment.items() if name not in measures}
+
+
+def measuring(environment: Mapping[str, str]) -> set[str]:
+    """The variables that let every Python measure its coverage."""
+    return {name for name in environment if name.startswith("COVERAGE_")}
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:

@@ -163,7 +163,6 @@ class Miniature:
 
     root: Path
     is_cold: bool = False
-    is_measured: bool = True  # where coverage is measured at all
 
     @property
     def cold(self) -> Self:
@@ -173,11 +172,6 @@ class Miniature:
     @property
     def course(self) -> Course:
         return load_course(self.root)
-
-    @property
-    def unmeasured(self) -> Self:
-        """The same course, whose commands run without coverage, which halves their speed."""
-        return replace(self, is_measured=False)
 
     @property
     def doubles(self) -> Kata:
@@ -223,7 +217,7 @@ class Miniature:
     def _environment(self) -> dict[str, str]:
         own = _clean_environment()
         # What a cold command runs, warm ones run too; a cold start under coverage takes half as long again.
-        return own if self.is_measured and not self.is_cold else commands.without_coverage(own)
+        return commands.without_coverage(own) if self.is_cold else own
 
 
 def make_miniature(root: Path) -> Miniature:

@@ -55,12 +55,6 @@ Path("facts.json").write_text(json.dumps([before, after]))
 IN_ONE_PROCESS = ("--co", "-q", "--pdb")  # a debugger needs the process, so nothing runs in a child
 
 
-@pytest.fixture
-def mini(mini: Miniature) -> Miniature:
-    """The miniature, without measuring: here commands are compared, whatever they execute."""
-    return mini.unmeasured
-
-
 def facts(mini: Miniature, **environment: str) -> list:
     """What a command sees of itself."""
     (mini.root / "conftest.py").write_text(FACTS)

@@ -27,9 +27,12 @@ from harness.training.configuration import CAPSTONE
 from harness.training.request import CannotTrain, TrainingRequest
 from harness.training.run_folder import RunFolder, read_losses
 
-pytestmark = pytest.mark.skipif(
-    CAPSTONE not in {kata.name for kata in load_course(REPOSITORY).katas}, reason="there is no capstone"
-)
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.skipif(
+        CAPSTONE not in {kata.name for kata in load_course(REPOSITORY).katas}, reason="there is no capstone"
+    ),
+]
 TINY = [
     *("model.block_size=8", "model.d_model=16", "model.num_heads=2", "model.num_layers=1"),
     *("training.batch_size=4", "training.eval_interval=5", "training.device=cpu"),

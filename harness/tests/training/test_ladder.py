@@ -200,7 +200,7 @@ def test_the_ladder_is_climbed_with_the_reference_where_katas_are_not_complete(
     text = untouched.root / "text.txt"
     text.write_text("".join(f"line {n} of {n * n % 17}\n" for n in range(300)))
     options = ["--data", str(text), "--rung", "core", "--target", "3"]
-    done = untouched.unmeasured.harness("ladder", *options)  # it trains
+    done = untouched.harness("ladder", *options)
     assert done.code == 0, done.text
     assert "From the reference: 00 shapes," in done.out and "Yours" not in done.out
     row = next(line.split() for line in done.out.splitlines() if line.startswith("core "))

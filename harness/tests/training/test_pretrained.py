@@ -18,6 +18,8 @@ from harness.tests.support.server import serving
 from harness.training import pretrained
 from harness.training.request import CannotTrain
 
+pytestmark = pytest.mark.measured
+
 TINY = REPOSITORY / "katas" / "k16_gpt2" / "tiny_gpt2"  # with the names of GPT-2's files, and random weights
 # The commands that are typed, with the files of the tiny GPT-2 in the place of the real ones.
 TYPED = """

@@ -50,6 +50,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
+@pytest.mark.measured
 def test_a_learner_works_through_the_course(mini: Miniature, begin: Begin) -> None:
     terminal = begin()
     assert "double is not written yet." in terminal.wait_for(FOOT)
@@ -71,6 +72,7 @@ def test_a_learner_works_through_the_course(mini: Miniature, begin: Begin) -> No
     assert terminal.is_as_it_was
 
 
+@pytest.mark.measured
 def test_the_keys(mini: Miniature, begin: Begin) -> None:
     mini.write_doubles()
     mini.pytest("katas/00")
@@ -160,6 +162,7 @@ def test_every_way_out_restores_the_terminal_and_ends_every_process(
     assert all(_gone(child) for child in started)
 
 
+@pytest.mark.measured
 @pytest.mark.skipif(shutil.which("bash") is None, reason="only a shell with job control stops a program")
 def test_it_stops_and_continues_like_any_program(mini: Miniature) -> None:
     terminal = Terminal(["bash", "--norc", "-i"], mini.root, PYTEST_ADDOPTS=AS_A_LEARNER)
@@ -181,6 +184,7 @@ def test_it_stops_and_continues_like_any_program(mini: Miniature) -> None:
         terminal.close()
 
 
+@pytest.mark.measured
 def test_a_pair_takes_turns(mini: Miniature, begin: Begin) -> None:
     terminal = begin()
     terminal.wait_for(FOOT)
