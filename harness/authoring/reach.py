@@ -90,6 +90,7 @@ def _original(solution: str) -> _Original:
     )
 
 
+@functools.cache  # a child finds what its parent has made
 def only(source: str, names: frozenset[str]) -> str:
     """Return the module without the definitions that hold none of these functions, each line in its place.
 

@@ -27,6 +27,7 @@ class KataItems:
         self._kata_of = functools.cache(lambda path: run.course.kata_of(path.resolve()))
         self._tests_digest = functools.cache(lambda kata: file_digest(kata.tests))
         self._arguments = functools.cache(_arguments)
+        self._known_case = functools.cache(self._new_case)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
@@ -70,6 +71,9 @@ class KataItems:
 
     def case(self, item: pytest.Item, kata: Kata, stub_digest: str) -> TestCase:
         """Return what a receipt for this test is made from."""
+        return self._known_case(item, kata, stub_digest)
+
+    def _new_case(self, item: pytest.Item, kata: Kata, stub_digest: str) -> TestCase:
         name = test_name(item)
         return TestCase(
             kata.name,
