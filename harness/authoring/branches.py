@@ -102,7 +102,8 @@ class _Trunk:
                     pytest.main([*arguments(self.kata, self.time_limit), *_OPTIONS], plugins=plugins)
             finally:
                 if self.forks.key is not None:
-                    self.forks.leave(Outcome(listener.verdict(), set(ENTERED), _imported_by_now()))
+                    imported = _imported_by_now() if self.forks.key == self.solution else ()
+                    self.forks.leave(Outcome(listener.verdict(), set(ENTERED), imported))
             self.forks.wait(self.versions)
         silent = Verdict(problem=listener.problem or "its process ended early")
         found = {version: self._verdict(version, silent) for version in self.versions}
@@ -160,7 +161,9 @@ class _Trunk:
     def _branch(self, session: pytest.Session) -> bool:
         """Fork for each single test, then for the versions that change functions. Return True in a child."""
         entered_by_import = set(ENTERED)
+        hooks: Any = session.config.pluginmanager.get_plugin("katas")
         for item in session.items:
+            hooks.items.case(item, self.kata, "")  # what every child needs, made once
             self.cases.setdefault(test_name(item.nodeid), []).append(item)
         for name, items in self.cases.items():
             if self._fork(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import linecache
 import re
@@ -21,25 +22,28 @@ def case_in_words(case_id: str, arguments: Mapping[str, Any]) -> str:
     pytest's id if the author chose it whole or a value is too long.
     """
     for chosen in (None, *arguments) if len(arguments) > 1 else (None,):
-        found = _made_by_pytest(case_id, arguments, chosen)
+        named = _named_by_the_author(case_id, arguments, chosen)
         rest = {name: value for name, value in arguments.items() if name != chosen}
-        if found and all(map(_can_be_shown, rest.values())):
-            texts = [f"{name}={_text(arguments[name])}" if name in rest else found[1] for name in arguments]
+        if named is not None and all(map(_can_be_shown, rest.values())):
+            texts = [f"{name}={_text(arguments[name])}" if name in rest else named for name in arguments]
             shown = ", ".join(texts)
             return shown if len(shown) <= _LONGEST else case_id
     return case_id
 
 
-def _made_by_pytest(case_id: str, arguments: Mapping[str, Any], chosen: str | None) -> re.Match[str] | None:
-    """Match an id that is the values joined, or for objects the argument's name and a number.
+def _named_by_the_author(case_id: str, arguments: Mapping[str, Any], chosen: str | None) -> str | None:
+    """Return the name of the argument `chosen` in an id that pytest has made of the others; "" for none.
 
-    The author has named one argument, `chosen`, or none.
+    It joins the values, or for objects the argument's name and a number. None if the id is not made so.
     """
+    if chosen is None and case_id == "-".join(map(_bare, arguments.values())):
+        return ""  # as most are, and found in a hundredth of the time
     parts = [
         "(.+)" if name == chosen else rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})"
         for name, value in arguments.items()
     ]
-    return re.fullmatch("-".join(parts), case_id)
+    found = re.fullmatch("-".join(parts), case_id)
+    return "".join(found.groups()) if found else None
 
 
 def _can_be_shown(value: Any) -> bool:
@@ -94,19 +98,24 @@ def _lambda_code(value: Any) -> str:
     if not inspect.isfunction(value) or value.__name__ != "<lambda>":
         return ""
     source = "".join(linecache.getlines(value.__code__.co_filename))
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # the file has changed
-        return ""
     extent = _extent(value.__code__)
     if extent is None:
         return ""
     first, last = extent
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
-    around = [body for body in bodies if _start(body) <= first and last <= _end(body)]
+    around = [body for body in _lambdas(source) if _start(body) <= first and last <= _end(body)]
     text = ast.get_source_segment(source, max(around, key=_start)) if around else None
     text = " ".join((text or "").split())
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+@functools.lru_cache(maxsize=1)  # a test has many cases, and its file takes long to parse
+def _lambdas(source: str) -> list[ast.expr]:
+    """Return the expressions of all lambdas; none if the file is no longer Python."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return []
+    return [node.body for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
 
 
 def _extent(code: CodeType) -> tuple[tuple[int, int], tuple[int, int]] | None:

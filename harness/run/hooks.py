@@ -38,6 +38,7 @@ class KataRun:
         self._report = RunReport(run.course, Ledger(run.course), selected, records=run.records)
         self.end = EndOfRun(config, run, self._report)
         self.importer: KataImporter | None = None  # in a process that runs tests
+        self.items: KataItems | None = None  # in a process that collects tests
 
     def can_report(self, ending: Ending) -> bool:
         """True if pytest should go on after its child's death: to list the tests, or for an explorer."""
@@ -51,7 +52,7 @@ class KataRun:
             limit_file_sizes()
             config.pluginmanager.register(Pipeline())
         report.start()
-        items = KataItems(run)
+        items = self.items = KataItems(run)
         plugins: list[object] = [items, Finish(recorder), Locking(items, report, enforces=run.enforces_locks)]
         if run.death:
             prepare_imports(config, run, recorder)
