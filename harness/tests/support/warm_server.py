@@ -123,9 +123,8 @@ def serve(orders: socket.socket) -> dict[str, Any]:
                 return {**json.loads(data), "streams": streams}
             for stream in (*streams, starting):
                 os.close(stream)
-            os.read(
-                ready, 1
-            )  # until the child closes it: signals to the child's group must not reach this one
+            # Wait until the child closes it: a signal to the child's group must not reach this one.
+            os.read(ready, 1)
             os.close(ready)
             child = Child(pid, client)
             children[child.descriptor] = child
