@@ -96,7 +96,8 @@ function showChart() {
     const inside = rung.curve.filter(([step]) => step <= end);
     chart.append(draw("polyline", { points: path(inside, x, y), class: "rung" }));
     const last = inside.at(-1);
-    if (last && last[1] < high) chart.append(draw("text", { x: x(last[0]) + 5, y: y(last[1]) + 3, class: "rung-name" }, rung.rung));
+    // Below the end of its curve, as the names of the lines of reference are above them.
+    if (last && last[1] < high) chart.append(draw("text", { x: x(last[0]), y: y(last[1]) + 14, class: "rung-name" }, rung.rung));
   }
   for (const run of runs) {
     const stroke = paint(run.name);

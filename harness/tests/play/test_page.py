@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -173,6 +174,24 @@ def test_runs_are_drawn_while_they_train(open_page: Open, course: Course) -> Non
     tab.locator("text=in training").wait_for(state="detached")
     tab.click("#run-list li:has-text('modern') >> text=Write with it")
     tab.locator("#facts >> text=modern").wait_for()
+
+
+def test_the_bars_of_the_ladder_are_to_scale_beside_texts_of_any_length(
+    open_page: Open, course: Course
+) -> None:
+    record = course.root / "runs" / "ladder.jsonl"
+    rung = {"parts": [], "yours": [], "text": "tiny_shakespeare", "target": 1.88, "steps": 9, "threads": 1}
+    rung |= {"time": "", "loss": 2.35, "curve": [{"seconds": 12.0, "step": 9, "loss": 2.35}]}
+    slow = {**rung, "rung": "core", "seconds": 24.0, "reached": False}
+    fast = {**rung, "rung": "modern", "seconds": 12.0, "reached": True}
+    record.write_text(f"{json.dumps(slow)}\n{json.dumps(fast)}\n", encoding="utf-8")
+    try:
+        bars = open_page("runs").locator("#ladder .tracks > span")
+        bars.nth(1).wait_for()
+        core, modern = (bars.nth(place).bounding_box() for place in range(2))
+    finally:
+        record.unlink()
+    assert core["width"] == pytest.approx(2 * modern["width"], abs=1)
 
 
 def pass_tests(course: Course, kata: Kata, names: tuple[str, ...]) -> None:
