@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ class KataItems:
         # Needed at every hook of every test, and slow to find out.
         self._kata_of = functools.cache(lambda path: run.course.kata_of(path.resolve()))
         self._tests_digest = functools.cache(lambda kata: file_digest(kata.tests))
-        self._arguments = functools.cache(_arguments)
         self._known_case = functools.cache(self._new_case)
 
     @pytest.hookimpl(wrapper=True)
@@ -71,19 +71,19 @@ class KataItems:
 
     def case(self, item: pytest.Item, kata: Kata, stub_digest: str) -> TestCase:
         """Return what a receipt for this test is made from."""
-        return self._known_case(item, kata, stub_digest)
+        return replace(self._known_case(item, kata), stub_digest=stub_digest)
 
-    def _new_case(self, item: pytest.Item, kata: Kata, stub_digest: str) -> TestCase:
+    def _new_case(self, item: pytest.Item, kata: Kata) -> TestCase:
         name = test_name(item)
         return TestCase(
             kata.name,
             name,
             item.nodeid,
-            arguments=self._arguments(item),
+            arguments=_arguments(item),
             cases=self._cases.get((item.path, name), 1),
             shipped=item.path.resolve() == kata.tests,
             requirement=requirement(getattr(getattr(item, "function", None), "__doc__", None), name),
-            stub_digest=stub_digest,
+            stub_digest="",
             tests_digest=self._tests_digest(kata),
         )
 
