@@ -1,6 +1,6 @@
 """Tokens per second with and without a key-value cache, by the length of the text.
 
-    python benchmarks/sampling.py                  # some two minutes on two idle cores
+    python benchmarks/sampling.py                  # a minute and a half on two idle cores
     git clone https://github.com/karpathy/nanoGPT
     python benchmarks/sampling.py nanoGPT          # with the generate loop of nanoGPT as well
 
@@ -38,7 +38,7 @@ Write = Callable[[int], object]  # takes the number of tokens of the text
 @click.argument(
     "checkout", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path), default=None
 )
-@click.option("--rounds", default=5, show_default=True, help="How often each writes each length.")
+@click.option("--rounds", default=20, show_default=True, help="How often each writes each length.")
 @click.option(
     "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here."
 )

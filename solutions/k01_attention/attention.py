@@ -33,14 +33,14 @@ def softmax(x: Float[Tensor, "*dims"], dim: int) -> Float[Tensor, "*dims"]:
     # no exponential overflows, and one of them is exp(0) = 1, so the sum cannot vanish. The shift
     # cancels, so no gradient has to flow through it.
     highest = x.detach().amax(dim=dim, keepdim=True)
-    # In a row of nothing but -inf, -inf - (-inf) would be NaN: shift that row by zero.
-    highest = highest.masked_fill(highest == float("-inf"), 0.0)
+    # A row of nothing but -inf is shifted by the lowest number: -inf - (-inf) would be NaN.
+    highest.clamp_(min=torch.finfo(x.dtype).min)
     exponentials = (x - highest).exp_()  # in place, for the difference is our own: memory costs time
     total = exponentials.sum(dim=dim, keepdim=True)
-    # Such a row sums to zero. Repaired here, before the division: a NaN that is replaced after it
-    # is gone from the result, but comes back in the gradient, as zero times infinity.
+    # Such a row sums to zero, the others to 1 or more. Bounded here, before the division: a NaN that is
+    # replaced after it is gone from the result, but comes back in the gradient, as zero times infinity.
     # Times the short tensor of reciprocals: half the work of dividing, backward above all.
-    return exponentials * total.masked_fill(total == 0.0, 1.0).reciprocal()
+    return exponentials * total.clamp_(min=1.0).reciprocal_()
 
 
 def causal_mask(

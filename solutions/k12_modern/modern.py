@@ -117,12 +117,11 @@ class RMSNorm(nn.Module):
 
         Source: Zhang and Sennrich, Root Mean Square Layer Normalization (2019), section 4.
         """
-        # For float32 and float64 this is x itself: nothing is copied.
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        mean_square = wide.square().mean(dim=-1, keepdim=True)  # (*batch, 1)
-        # The root of that short tensor, so that the long one is only multiplied.
-        normalised = wide * torch.rsqrt(mean_square + self.eps)
-        return normalised.to(x.dtype) * self.weight
+        wide = x.float() if x.dtype.itemsize < 4 else x
+        mean_square = (wide * wide).mean(dim=-1, keepdim=True)  # (*batch, 1)
+        # The root of that short tensor, in place, so that the long one is only multiplied.
+        normalised = wide * mean_square.add_(self.eps).rsqrt_()
+        return normalised.type_as(x) * self.weight
 
 
 def rotary_table(
@@ -176,7 +175,7 @@ def rotate(
     3.2.2, where neighbours make a pair; Black et al., GPT-NeoX-20B: An Open-Source Autoregressive
     Language Model (2022), and most models since, pair the halves.
     """
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)  # themselves, if they have it already
+    cos, sin = cos.type_as(x), sin.type_as(x)  # themselves, if they have it already
     first, second = x.chunk(2, dim=-1)  # (*batch, seq, half) each
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 

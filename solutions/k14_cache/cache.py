@@ -180,19 +180,19 @@ def generate_cached(
     text[:, :seq] = ids
     ended = ids.new_zeros(batch, dtype=torch.bool)
     caches = new_caches(model, batch, min(total, block_size))
-    for end in range(seq, total):
-        if end > block_size:  # the window slides: every id in it is at a new position
-            for cache in caches:
-                cache.truncate(0)
-        known = max(0, end - block_size) + caches[0].length
-        with torch.inference_mode():  # autograd's records, even empty ones, are a sixth of the time
+    with torch.inference_mode():  # autograd's records, even empty ones, are a sixth of the time
+        for end in range(seq, total):
+            if end > block_size:  # the window slides: every id in it is at a new position
+                for cache in caches:
+                    cache.truncate(0)
+            known = max(0, end - block_size) + caches[0].length
             logits = forward_cached(model, text[:, known:end], caches)[:, -1]
             chosen = _choose(logits, temperature, top_k, top_p, generator)
-        text[:, end] = chosen.masked_fill(ended, padding)
-        if eos_id is not None:
-            ended |= chosen == eos_id
-            if ended.all():
-                break  # the rest is eos_id already
+            text[:, end] = chosen if eos_id is None else chosen.masked_fill(ended, padding)
+            if eos_id is not None:
+                ended |= chosen == eos_id
+                if ended.all():
+                    break  # the rest is eos_id already
     return text
 
 
