@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Hashable
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -33,6 +34,7 @@ def remembering(check: Callable[..., Any]) -> Callable[..., Any]:
     """Return a checked function that calls the function behind it directly where its types are known."""
     function: Callable[..., Any] = check.__wrapped__  # type: ignore[attr-defined]  # made by jaxtyping
     accepted: dict[Hashable, set[Hashable]] = {}  # by the arguments' fingerprint, those of results
+    check_result = _ResultCheck(function)
 
     @functools.wraps(check)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -44,7 +46,7 @@ def remembering(check: Callable[..., Any]) -> Callable[..., Any]:
             return result
         result = function(*args, **kwargs)
         if (returned := _fingerprint(result)) not in results:
-            _checked_again(function, result)(*args, **kwargs)
+            check_result(result, args, kwargs)
             _remember(accepted, given, returned)
         return result
 
@@ -61,16 +63,32 @@ def _remember(accepted: dict[Hashable, set[Hashable]], given: Hashable, returned
     accepted.setdefault(given, set()).add(returned)
 
 
-def _checked_again(function: Callable[..., Any], result: Any) -> Callable[..., Any]:
-    """Return a checked function of the same signature that returns this result."""
-    from jaxtyping import jaxtyped
+class _ResultCheck:
+    """Checks what a function has returned against its signature, without calling it again."""
 
-    @functools.wraps(function)
-    def repeat(*args: Any, **kwargs: Any) -> Any:
-        return result
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._given = threading.local()
 
-    again: Callable[..., Any] = jaxtyped(typechecker=checked)(repeat)
-    return again
+    def __call__(self, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        __tracebackhide__ = True
+        self._given.result = result
+        try:
+            self._repeat(*args, **kwargs)
+        finally:
+            del self._given.result
+
+    @functools.cached_property
+    def _repeat(self) -> Callable[..., Any]:
+        """A checked function of the same signature; made once, as that takes longer than many checks."""
+        from jaxtyping import jaxtyped
+
+        @functools.wraps(self._function)
+        def repeat(*args: Any, **kwargs: Any) -> Any:
+            return self._given.result
+
+        checked_repeat: Callable[..., Any] = jaxtyped(typechecker=checked)(repeat)
+        return checked_repeat
 
 
 def _fingerprint(value: Any) -> Any:

@@ -11,15 +11,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, cycle
-from types import FunctionType, ModuleType
-from typing import Any
+from itertools import chain, cycle, islice
+from types import FunctionType, GeneratorType, ModuleType
+from typing import Any, NamedTuple
 
 _KEPT = 16  # the last calls: enough to find the one whose result a failing assertion compares
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A call of a kata's function or method, and its result: None if it raised an error."""
 
     function: Callable[..., Any]
@@ -141,46 +140,68 @@ def _classes(module: ModuleType, names: Iterable[str], defined_in: str) -> list[
 
 
 def _logged(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
-    parameters = inspect.signature(function).parameters.values()
-    names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
-    rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
     declares_changes = function.__name__.endswith("_")
 
+    # A kata's tests make thousands of calls: what is needed only for a change is done only after one.
     @functools.wraps(function)
     def logged(*args: Any, **kwargs: Any) -> Any:
-        arguments = [*zip(chain(names, cycle(rest)), args, strict=False), *kwargs.items()]
         if not log.depth:
             log.called.append((function.__module__, function.__qualname__))
-        before = [] if declares_changes else [(name, value, _version(value)) for name, value in arguments]
+        before = _versions(args, kwargs)
         result = None
         log.depth += 1  # not by `nesting`, which takes a third of the wrapper's time
         try:
             result = function(*args, **kwargs)
-            return iterated_in(log.nesting, result) if inspect.isgenerator(result) else result
+            return iterated_in(log.nesting, result) if type(result) is GeneratorType else result
         finally:
             log.depth -= 1
-            log.calls.append(Call(function, args, kwargs, result, nested=log.depth > 0))
-            log.changed.extend(
-                (function.__qualname__, name)
-                for name, value, version in before
-                if version is not None and _version(value) != version
-            )
+            log.calls.append(Call(function, args, kwargs, result, log.depth > 0))
+            if before != (after := _versions(args, kwargs)) and not declares_changes:
+                names = chain(_positional_names(function, len(args)), kwargs)
+                changes = zip(names, before, after, strict=False)
+                log.changed += [(function.__qualname__, name) for name, old, new in changes if old != new]
 
     return logged
+
+
+def _positional_names(function: Callable[..., Any], count: int) -> Iterator[str]:
+    """Return the names of a call's first arguments; those of a variadic parameter share its name."""
+    parameters = inspect.signature(function).parameters.values()
+    names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
+    rest = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
+    return islice(chain(names, cycle(rest)), count)
 
 
 def _logged_constructor(function: Callable[..., Any], log: CallLog) -> Callable[..., Any]:
     @functools.wraps(function)
     def logged(*args: Any, **kwargs: Any) -> None:
         function(*args, **kwargs)
-        log.calls.append(Call(function, args, kwargs, None, nested=log.depth > 0))
+        log.calls.append(Call(function, args, kwargs, None, log.depth > 0))
 
     return logged
 
 
-def _version(value: object) -> int | None:
+def _versions(args: Iterable[Any], kwargs: Mapping[str, Any]) -> list[int | None]:
+    return [_version(value) for value in chain(args, kwargs.values())]
+
+
+def _version(value: Any) -> int | None:
     """Return how often a tensor has been modified; None for other objects and tensors without a counter."""
-    try:
-        return value._version if hasattr(value, "untyped_storage") else None  # type: ignore[attr-defined]
-    except Exception:  # a tensor of inference mode has no counter; a stand-in raises its own error
+    if not _IS_TENSOR[type(value)]:
         return None
+    try:
+        counter: int = value._version
+    except Exception:  # a tensor of inference mode has no counter
+        return None
+    return counter
+
+
+class _IsTensor(dict[type, bool]):
+    """Whether the values of a type are tensors; asked once for each type."""
+
+    def __missing__(self, kind: type) -> bool:
+        self[kind] = hasattr(kind, "untyped_storage")
+        return self[kind]
+
+
+_IS_TENSOR = _IsTensor()
