@@ -6,8 +6,8 @@ import ast
 import functools
 import inspect
 import linecache
-import re
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -36,14 +36,31 @@ def _named_by_the_author(case_id: str, arguments: Mapping[str, Any], chosen: str
 
     It joins the values, or for objects the argument's name and a number. None if the id is not made so.
     """
-    if chosen is None and case_id == "-".join(map(_bare, arguments.values())):
-        return ""  # as most are, and found in a hundredth of the time
-    parts = [
-        "(.+)" if name == chosen else rf"(?:{re.escape(name)}\d+|{re.escape(_bare(value))})"
-        for name, value in arguments.items()
-    ]
-    found = re.fullmatch("-".join(parts), case_id)
-    return "".join(found.groups()) if found else None
+    given = list(arguments.items())
+    at = list(arguments).index(chosen) if chosen is not None else len(given)
+    rest = _behind(given[:at], f"{case_id}-")
+    if chosen is None or rest is None:
+        return "" if rest == "" else None
+    ends = [end for end, character in enumerate(rest) if character == "-" and end > 0]
+    return next((rest[:end] for end in reversed(ends) if _behind(given[at + 1 :], rest[end + 1 :]) == ""), None)
+
+
+def _behind(arguments: Sequence[tuple[str, Any]], text: str) -> str | None:
+    """Return the part of an id behind those of these arguments, a hyphen after each; None if they differ."""
+    for name, value in arguments:
+        parts = [f"{part}-" for part in (_bare(value), _numbered(name, text)) if part is not None]
+        part = next((part for part in parts if text.startswith(part)), None)
+        if part is None:
+            return None
+        text = text.removeprefix(part)
+    return text
+
+
+def _numbered(name: str, text: str) -> str | None:
+    """Return the argument's name and the digits behind it, as pytest names objects; None without digits."""
+    behind = text.removeprefix(name)
+    digits = behind[: len(behind) - len(behind.lstrip(string.digits))]
+    return name + digits if digits else None
 
 
 def _can_be_shown(value: Any) -> bool:
