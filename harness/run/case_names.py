@@ -41,8 +41,9 @@ def _named_by_the_author(case_id: str, arguments: Mapping[str, Any], chosen: str
     rest = _behind(given[:at], f"{case_id}-")
     if chosen is None or rest is None:
         return "" if rest == "" else None
-    ends = [end for end, character in enumerate(rest) if character == "-" and end > 0]
-    return next((rest[:end] for end in reversed(ends) if _behind(given[at + 1 :], rest[end + 1 :]) == ""), None)
+    hyphens = [place for place, character in enumerate(rest) if character == "-" and place > 0]
+    ends = (end for end in reversed(hyphens) if _behind(given[at + 1 :], rest[end + 1 :]) == "")
+    return next((rest[:end] for end in ends), None)
 
 
 def _behind(arguments: Sequence[tuple[str, Any]], text: str) -> str | None:

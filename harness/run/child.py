@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from pathlib import Path
@@ -26,11 +27,11 @@ def prepare_imports(config: pytest.Config, run: RunPlan, recorder: Recorder) -> 
     importer.purge_compiled_tests(run.course)
     # The tests' tensors are so small that threads cost more than they save. Set before torch reads it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with (
-        contextlib.suppress(ImportError),
-        shown_meanwhile(IMPORTING_TORCH, run.compact and "torch" not in sys.modules),
-    ):
+    is_new = "torch" not in sys.modules
+    with contextlib.suppress(ImportError), shown_meanwhile(IMPORTING_TORCH, run.compact and is_new):
         import torch  # noqa: F401  # for its time only; a missing torch is reported where it is used
+    if is_new:
+        gc.freeze()  # whoever looks for garbage later need not look through all that torch has made
     carried = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ReplacedSources)]
     sources = carried[0].texts if carried else {}
     solved = () if run.learning and not run.death else run.course.katas

@@ -41,6 +41,11 @@ def test_only_the_next_failing_test_is_shown(mini: Miniature) -> None:
     assert out.count("✗") == 1
 
 
+def test_garbage_is_not_looked_for_in_torch(mini: Miniature) -> None:
+    mini.write_doubles(double="import gc; return 2 * x if gc.get_freeze_count() > 100_000 else x")
+    assert "4/4 complete ✓" in mini.cold.pytest("katas/00").out  # a warm one has frozen all in any case
+
+
 def test_a_complete_kata_unlocks_the_next(mini: Miniature) -> None:
     mini.solve(mini.doubles)
     result = mini.pytest("katas/00")
