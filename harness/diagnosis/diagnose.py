@@ -176,7 +176,8 @@ def _mistake_beside_another(
 ) -> tuple[str, ...]:
     """Return the one diagnosis that fits this case if a second slip explains the other cases, where it shows.
 
-    The second one is returned, too, if there is only one.
+    The second one is returned, too, if there is only one, and if it would not show in this case: the first
+    can hide what it does here, and then nothing here confirms it.
     """
     pairs = [
         (slip, other)
@@ -185,10 +186,13 @@ def _mistake_beside_another(
         if other is not slip and trials.fails_alike(slip, other) and trials.matches_other_cases(slip, other)
     ]
     firsts = {slip.diagnosis for slip, _ in pairs}
-    seconds = {other.diagnosis for _, other in pairs} - firsts
     if len(firsts) != 1:
         return ()
-    return _if_the_reference_passes([*firsts, *(seconds if len(seconds) == 1 else ())], trials)
+    others = {other for _, other in pairs if other.diagnosis not in firsts}
+    seconds = {other.diagnosis for other in others}
+    if len(seconds) != 1 or any(map(trials.is_visible, others)):
+        seconds = set()
+    return _if_the_reference_passes([*firsts, *seconds], trials)
 
 
 def _if_the_reference_passes(diagnoses: Collection[str], trials: Trials) -> tuple[str, ...]:

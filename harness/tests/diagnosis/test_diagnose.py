@@ -264,6 +264,33 @@ def test_a_second_mistake_that_shows_in_another_case_does_not_hide_the_first(kno
     assert found == "1. You add one to one half. 2. You take one from what is below zero."
 
 
+ONE_HIDES_THE_OTHER = """
+[[slip]]
+id = "nothing-above-zero"
+find = "    return 2 * x"
+replace = "    return 2 * torch.where((x > 0) & (x != 1), 0 * x, x)"
+diagnosis = "You return zero for what is above zero."
+caught_by = "test_double_of_any"
+
+[[slip]]
+id = "half-as-large-again"
+find = "Formula: 2 x.\\n    \\"\\"\\"\\n"
+replace = "Formula: 2 x.\\n    \\"\\"\\"\\n    x = torch.where(x != 1, 1.5 * x, x)\\n"
+diagnosis = "You add half of it."
+caught_by = "test_double_of_any"
+"""
+
+
+def test_a_second_mistake_is_not_named_if_the_first_would_hide_it_where_the_test_failed(
+    known: Miniature,
+) -> None:
+    """Alone it would show there, so there is nothing that could confirm it."""
+    write_slips(known, ONE_HIDES_THE_OTHER)
+    known.write_doubles(double="return torch.where(x < 0, 3 * x, 2 * x * (x == 1))")
+    found = diagnosis(known.pytest("katas/00").out)
+    assert found == "You return zero for what is above zero."
+
+
 def test_a_mistake_is_not_named_if_nothing_known_explains_another_case(known: Miniature) -> None:
     write_slips(known, TWO_BY_CASES)
     known.write_doubles(double=HALF.format(below="2 * x - 3"))
