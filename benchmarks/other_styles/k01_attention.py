@@ -760,3 +760,143 @@ def attention_weights(query, key, mask=None):
     if mask is not None:
         att = att.masked_fill(mask == 0, float("-inf"))
     return softmax(att, dim=-1)
+
+
+# %% shift-along-the-last-axis
+# idiom = "CS336 students"
+# slips = []
+# wrong = "The maximum is taken over the last axis whatever dim is, so for another dim the entries of one sum are shifted by different amounts and the weights are wrong."
+def softmax(x, dim):
+    row_max, _ = x.max(dim=-1, keepdim=True)
+    row_max = torch.where(torch.isneginf(row_max), torch.zeros_like(row_max), row_max)
+    upper = torch.exp(x - row_max)
+    denom = upper.sum(dim=dim, keepdim=True)
+    return upper / torch.where(denom == 0, torch.ones_like(denom), denom)
+
+
+# %% float-and-never-back
+# idiom = "llama"
+# slips = []
+# wrong = "The softmax is taken in float32 and not cast back, so bfloat16 and float64 inputs give a float32 result."
+from torch.nn import functional as F
+
+
+def softmax(x, dim):
+    dead = (x == float("-inf")).all(dim=dim, keepdim=True)
+    probs = F.softmax(x.float().masked_fill(dead, 0.0), dim=dim)
+    return probs.masked_fill(dead, 0.0)
+
+
+# %% clamped-against-overflow
+# idiom = "StackOverflow"
+# slips = []
+# wrong = "Scores are capped at 80 instead of shifted: rows around 10,000 get even weights, and rows around -10,000 get none."
+def softmax(x, dim):
+    e = x.clamp(max=80.0).exp()
+    total = e.sum(dim, keepdim=True)
+    return e / total.masked_fill(total == 0, 1.0)
+
+
+# %% mask-of-the-hidden-ones
+# idiom = "nn.Transformer tutorial"
+# slips = ["causal-mask-inverted"]
+# wrong = "It marks the positions that must not be seen, as nn.Transformer wants it: True and False are swapped."
+def causal_mask(queries, keys=None, device=None):
+    if keys is None:
+        keys = queries
+    full = torch.ones((queries, keys), device=device)
+    return torch.triu(full, diagonal=keys - queries + 1).bool()
+
+
+# %% past-beside-the-triangle
+# idiom = "LLM-written KV cache"
+# slips = []
+# wrong = "With more queries than keys the triangle is cut off on the right, so that the first query lines up with the first key instead of the last with the last."
+def causal_mask(queries, keys=None, device=None):
+    keys = queries if keys is None else keys
+    past = torch.ones(queries, max(keys - queries, 0), dtype=torch.bool, device=device)
+    present = torch.ones(queries, queries, dtype=torch.bool, device=device).tril()
+    return torch.cat((past, present), dim=1)[:, :keys]
+
+
+# %% keys-or-queries
+# idiom = "blog post"
+# slips = []
+# wrong = "`keys or queries` takes keys=0 for a missing argument and returns a square mask instead of one without columns."
+def causal_mask(queries, keys=None, device=None):
+    n_keys = keys or queries
+    offset = n_keys - queries
+    rows = torch.arange(queries, device=device).view(-1, 1)
+    cols = torch.arange(n_keys, device=device).view(1, -1)
+    return cols.le(rows + offset)
+
+
+# %% extended-attention-mask
+# idiom = "Hugging Face"
+# slips = ["padding-mask-with-an-axis-for-the-heads"]
+# wrong = "The mask has an axis for the heads as well: its shape is (batch, 1, 1, max_len) instead of (batch, 1, max_len)."
+def padding_mask(lengths, max_len):
+    positions = torch.arange(max_len, device=lengths.device).expand(lengths.size(0), max_len)
+    attention_mask = positions < lengths.unsqueeze(1)
+    return attention_mask[:, None, None, :]
+
+
+# %% rows-of-python-booleans
+# idiom = "LLM-written"
+# slips = []
+# wrong = "The lengths are read into Python, which fails on the meta device, and the mask is made on the default device instead of that of lengths."
+def padding_mask(lengths, max_len):
+    rows = []
+    for n in lengths.tolist():
+        rows.append([True] * n + [False] * (max_len - n))
+    return torch.tensor(rows, dtype=torch.bool).reshape(len(rows), 1, max_len)
+
+
+# %% masked-and-renormalised
+# idiom = "StackOverflow"
+# slips = ["mask-after-softmax-and-divided-by-a-small-number"]
+# wrong = "The mask is multiplied in after the softmax and the row divided by its sum: if a hidden key has a far higher score, the visible ones have underflowed to zero or lost to the 1e-12."
+def attention_weights(query, key, mask=None):
+    logits = torch.matmul(query, key.mT).div(math.sqrt(query.shape[-1]))
+    alpha = softmax(logits, dim=-1)
+    if mask is None:
+        return alpha
+    alpha = alpha * mask.to(alpha.dtype)
+    return alpha / alpha.sum(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+# %% scale-into-the-query
+# idiom = "x-transformers"
+# slips = ["query-scaled-in-place"]
+# wrong = "The query is scaled in place, so the caller's tensor is changed (and a leaf that requires grad is an error)."
+def attention_weights(query, key, mask=None):
+    scale = query.size(-1) ** -0.5
+    query *= scale
+    sim = torch.einsum("...id,...jd->...ij", query, key)
+    if mask is not None:
+        sim = sim.masked_fill(~mask, float("-inf"))
+    return softmax(sim, -1)
+
+
+# %% scaled-here-and-there
+# idiom = "CS336 students"
+# slips = []
+# wrong = "The query is divided by the root of d_k before attention_weights does that again, so the scores are q k / d_k."
+def scaled_dot_product_attention(query, key, value, mask=None):
+    d_k = query.shape[-1]
+    q = query / d_k**0.5
+    attn = attention_weights(q, key, mask)
+    return torch.einsum("...qk,...kv->...qv", attn, value)
+
+
+# %% causal-unless-told-otherwise
+# idiom = "nanoGPT flash attention"
+# slips = []
+# wrong = "Without a mask it attends causally, although then every query may see every key."
+import torch.nn.functional as nnf
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    return nnf.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=0.0, is_causal=mask is None
+    )

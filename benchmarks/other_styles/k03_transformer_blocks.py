@@ -906,3 +906,253 @@ class TransformerBlock:
         self.attention = MultiHeadAttention(d_model, num_heads, bias=bias)
         self.feedforward = FeedForward(d_model, d_ff, bias=bias)
         self.dropout = nn.Dropout(dropout)
+
+
+# %% cubic-outside-the-bracket
+# idiom = "blog post"
+# slips = ["gelu-tanh-factor-on-x-alone"]
+# wrong = "In the tanh form the factor of the root of 2/pi multiplies x only and not the cubic term, so the curve is off by about a hundredth."
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        inner = math.sqrt(2.0 / math.pi) * x + 0.044715 * torch.pow(x, 3)
+        return 0.5 * x * (1.0 + torch.tanh(inner))
+    return 0.5 * x * torch.erfc(-x / math.sqrt(2.0))
+
+
+# %% tanh-by-hand
+# idiom = "CS336 students"
+# slips = []
+# wrong = "The tanh is written with exponentials of 2u, which overflow from about x = 10: there the tanh form is inf/inf, NaN."
+def _tanh(u):
+    e2u = torch.exp(2 * u)
+    return (e2u - 1) / (e2u + 1)
+
+
+def gelu(x, approximate="none"):
+    if approximate == "none":
+        cdf = 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+    else:
+        cdf = 0.5 * (1 + _tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    return x * cdf
+
+
+# %% quick-gelu
+# idiom = "CLIP / x-transformers"
+# slips = []
+# wrong = "The approximate form is x * sigmoid(1.702 x), another approximation, off by up to 0.02."
+import torch.nn.functional as F
+
+
+def gelu(x, approximate="none"):
+    exact = approximate != "tanh"
+    return F.gelu(x) if exact else x.mul(torch.sigmoid(1.702 * x))
+
+
+# %% variance-as-a-difference-of-moments
+# idiom = "Triton/CUDA blog post"
+# slips = ["norm-variance-in-one-pass"]
+# wrong = "The variance is E[x^2] - E[x]^2, which cancels: rows around 10,000 lose their precision in float32 and may even be NaN."
+class LayerNorm(nn.Module):
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model))
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(d_model))
+        else:
+            self.register_parameter("bias", None)
+
+    def forward(self, x):
+        n = x.shape[-1]
+        mu = x.sum(-1, keepdim=True) / n
+        var = x.square().sum(-1, keepdim=True) / n - mu * mu
+        out = (x - mu) * torch.rsqrt(var + self.eps) * self.weight
+        return out if self.bias is None else out + self.bias
+
+
+# %% nanogpt-layernorm
+# idiom = "nanoGPT"
+# slips = ["norm-eps-ignored"]
+# wrong = "The functional layer norm is called with the constant 1e-5: the argument eps is ignored."
+from torch.nn import functional as F
+
+
+class LayerNorm(nn.Module):
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
+
+    def forward(self, x):
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, 1e-5)
+
+
+# %% all-axes-but-the-batch
+# idiom = "d2l"
+# slips = ["norm-over-all-axes-but-the-first"]
+# wrong = "Mean and variance run over all axes but the first, as for images, so the positions of a sequence share them."
+class LayerNorm(nn.Module):
+    def __init__(self, d_model, eps=1e-5, bias=True):
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(d_model)), eps
+        self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
+
+    def forward(self, x):
+        axes = tuple(range(1, x.dim())) if x.dim() > 1 else (0,)
+        centred = x - x.mean(dim=axes, keepdim=True)
+        variance = (centred**2).mean(dim=axes, keepdim=True)
+        X_hat = centred / torch.sqrt(variance + self.eps)
+        Y = self.weight * X_hat
+        if self.bias is not None:
+            Y = Y + self.bias
+        return Y
+
+
+# %% dropout-on-the-hidden-layer
+# idiom = "annotated transformer"
+# slips = ["feedforward-drops-hidden-features"]
+# wrong = "The dropout sits between the activation and the second map, so hidden features are dropped and not entries of the output."
+class FeedForward(nn.Module):
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.up_proj = Linear(d_model, d_ff, bias=bias)
+        self.down_proj = Linear(d_ff, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.down_proj(self.dropout(gelu(self.up_proj(x))))
+
+
+# %% dropout-without-the-mode
+# idiom = "StackOverflow"
+# slips = ["feedforward-dropout-in-evaluation", "feedforward-dropout-made-in-forward"]
+# wrong = "The functional dropout is called without training=self.training, so entries are dropped in evaluation as well."
+from torch.nn.functional import dropout as drop_entries
+
+
+class FeedForward(nn.Module):
+    def __init__(self, d_model, d_ff, dropout=0.0, bias=True):
+        super().__init__()
+        self.p = dropout
+        self.up_proj, self.down_proj = (
+            nn.Linear(d_model, d_ff, bias=bias),
+            nn.Linear(d_ff, d_model, bias=bias),
+        )
+
+    def forward(self, x):
+        hidden = gelu(self.up_proj(x))
+        return drop_entries(self.down_proj(hidden), p=self.p)
+
+
+# %% both-from-the-same-input
+# idiom = "GPT-J / lucidrains"
+# slips = ["side-by-side"]
+# wrong = "In pre-norm the feed-forward network reads the input of the block and not what attention has already added to it (a parallel block)."
+import torch.nn.functional as F
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.norm_first, self.p = norm_first, dropout
+
+    def _attend(self, h, mask):
+        return F.dropout(self.attention(h, mask), self.p, self.training)
+
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            a = self._attend(self.attention_norm(x), mask)
+            f = self.feedforward(self.feedforward_norm(x))
+            return x + a + f
+        x = self.attention_norm(x + self._attend(x, mask))
+        return self.feedforward_norm(x + self.feedforward(x))
+
+
+# %% sublayer-connection-drops-again
+# idiom = "annotated transformer"
+# slips = ["dropped-twice"]
+# wrong = "The residual connection drops the output of every sub-layer, but FeedForward has dropped its own already: its entries are dropped and rescaled twice."
+class TransformerBlock(nn.Module):
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=bias, dropout=dropout)
+        self.feedforward = FeedForward(d_model, d_ff, dropout=dropout, bias=bias)
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.dropout_p = dropout
+        self.norm_first = norm_first
+
+    def sublayer(self, x, norm, fn):
+        def drop(t):
+            return nn.functional.dropout(t, p=self.dropout_p, training=self.training)
+
+        return x + drop(fn(norm(x))) if self.norm_first else norm(x + drop(fn(x)))
+
+    def forward(self, x, mask=None):
+        x = self.sublayer(x, self.attention_norm, lambda t: self.attention(t, mask))
+        return self.sublayer(x, self.feedforward_norm, self.feedforward)
+
+
+# %% norm-then-add
+# idiom = "LLM-written"
+# slips = ["norm-on-what-is-added"]
+# wrong = "In post-norm the output of the sub-layer is normalised and then added, instead of the sum being normalised."
+class TransformerBlock(nn.Module):
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        self.norm_first = norm_first
+        self.drop_rate = dropout
+        self.attention_norm = LayerNorm(d_model, bias=bias)
+        self.feedforward_norm = LayerNorm(d_model, bias=bias)
+        self.attention = MultiHeadAttention(d_model=d_model, num_heads=num_heads, dropout=dropout, bias=bias)
+        self.feedforward = FeedForward(d_model=d_model, d_ff=d_ff, dropout=dropout, bias=bias)
+
+    def forward(self, x, mask=None):
+        residual = x
+        if self.norm_first:
+            x = self.attention_norm(x)
+        x = self.attention(x, mask=mask)
+        x = torch.dropout(x, self.drop_rate, self.training)
+        if not self.norm_first:
+            x = self.attention_norm(x)
+        x = residual + x
+
+        residual = x
+        if self.norm_first:
+            x = self.feedforward_norm(x)
+        x = self.feedforward(x)
+        if not self.norm_first:
+            x = self.feedforward_norm(x)
+        x = residual + x
+        return x
+
+
+# %% residual-from-the-normed
+# idiom = "rasbt readers"
+# slips = ["always-post-norm", "both-norms-on-the-stream"]
+# wrong = "In pre-norm x is overwritten by its norm, so the sub-layers are added to the normalised input and the stream does not run through."
+from functools import partial
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, d_model, num_heads, d_ff, dropout=0.0, norm_first=True, bias=True):
+        super().__init__()
+        make_norm = partial(LayerNorm, d_model, bias=bias)
+        self.attention_norm = make_norm()
+        self.attention = MultiHeadAttention(d_model, num_heads, bias, dropout)
+        self.feedforward_norm = make_norm()
+        self.feedforward = FeedForward(d_model, d_ff, dropout, bias)
+        self.resid_pdrop = dropout
+        self.norm_first = norm_first
+
+    def forward(self, x, mask=None):
+        if self.norm_first:
+            x = self.attention_norm(x)
+        x = x + torch.dropout(self.attention(x, mask), self.resid_pdrop, self.training)
+        x = self.feedforward_norm(x) if self.norm_first else self.attention_norm(x)
+        x = x + self.feedforward(x)
+        return x if self.norm_first else self.feedforward_norm(x)

@@ -2486,3 +2486,219 @@ def evaluate(model, tokens, *, block_size, batch_size):
         for m, mode in modes.items():
             m.training = mode
     return total / count
+
+
+# %% ignored-times-zero
+# idiom = "CS336 students"
+# slips = ["ignored-losses-times-zero"]
+# wrong = "The losses of ignored rows are multiplied by zero instead of left out, so NaN logits there make the result NaN."
+def cross_entropy(logits, targets, ignore_index=-100):
+    V = logits.shape[-1]
+    z, y = logits.reshape(-1, V), targets.reshape(-1).long()
+    keep = y != ignore_index
+    if ((y < 0) | (y >= V)).logical_and(keep).any():
+        raise IndexError("target out of range")
+    correct = z.gather(1, y.masked_fill(~keep, 0).unsqueeze(1)).squeeze(1)
+    nll = (z.logsumexp(dim=1) - correct) * keep
+    return nll.sum() / keep.sum().clamp(min=1)
+
+
+# %% fancy-index-of-the-log-probs
+# idiom = "blog post"
+# slips = ["negative-targets-wrap-round"]
+# wrong = "A negative target that counts picks a class from the end, as an index does in Python, and no IndexError is raised."
+import torch.nn.functional as F
+
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    valid = targets != ignore_index
+    y = targets[valid].to(torch.int64)
+    log_probs = F.log_softmax(logits[valid], dim=-1)
+    if len(y) == 0:
+        return log_probs.sum()
+    return -log_probs[torch.arange(len(y), device=y.device), y].mean()
+
+
+# %% torch-exp-of-the-loss
+# idiom = "Hugging Face docs"
+# slips = ["perplexity-in-32-bits"]
+# wrong = "The exponential is taken in float32: it is infinite from a loss of about 89 on, far below where a float overflows, and has seven digits only."
+def perplexity(loss):
+    return torch.exp(torch.tensor(loss, dtype=torch.float32)).item()
+
+
+# %% times-log-two
+# idiom = "LLM-written"
+# slips = ["bits-converted-upside-down"]
+# wrong = "Nats are multiplied by ln 2 instead of divided by it, which is the conversion in the other direction."
+NATS_TO_BITS = math.log(2)
+
+
+def bits_per_byte(total_nats, total_bytes):
+    nats_per_byte = total_nats / total_bytes
+    return nats_per_byte * NATS_TO_BITS
+
+
+# %% starts-from-a-permutation
+# idiom = "CS336 students"
+# slips = ["starts-sampled-by-python", "starts-without-replacement", "starts-without-replacement-by-numpy"]
+# wrong = "The starts are the first of a permutation, so none comes twice: they are not independent, and there are too few rows if the text has fewer starts than batch_size."
+def get_batch(tokens, batch_size, block_size, generator):
+    num_starts = len(tokens) - block_size
+    starts = torch.randperm(num_starts, generator=generator)[:batch_size]
+    idx = starts.numpy()[:, None] + np.arange(block_size + 1)[None, :]
+    chunk = torch.from_numpy(np.asarray(tokens[idx]).astype(np.int64))
+    return chunk[:, :-1].contiguous(), chunk[:, 1:].contiguous()
+
+
+# %% floor-at-the-minimum
+# idiom = "StackOverflow"
+# slips = ["cosine-cut-off-at-min-lr", "cosine-falls-to-zero"]
+# wrong = "The cosine runs from max_lr to 0 and is cut off at min_lr, instead of running from max_lr to min_lr."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return max_lr * step / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    if step >= total_steps:
+        progress = 1.0
+    return max(min_lr, max_lr * 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+# %% warmup-plus-one
+# idiom = "nanoGPT"
+# slips = ["warm-up-one-step-ahead"]
+# wrong = "The warm-up is (step + 1) / (warmup_steps + 1), so it does not start at zero and every rate on the way is too high."
+def cosine_learning_rate(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    it, lr_decay_iters = step, total_steps
+    # 1) linear warmup
+    if it < warmup_steps:
+        return max_lr * (it + 1) / (warmup_steps + 1)
+    # 2) past the end
+    if it >= lr_decay_iters:
+        return min_lr
+    # 3) in between
+    decay_ratio = (it - warmup_steps) / (lr_decay_iters - warmup_steps)
+    coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))
+    return min_lr + coeff * (max_lr - min_lr)
+
+
+# %% parameters-read-twice
+# idiom = "CS336 students"
+# slips = ["generator-used-up"]
+# wrong = "The parameters are gone through twice; an iterator such as model.parameters() is used up after the norm, and nothing is clipped."
+@torch.no_grad()
+def clip_grad_norm_(parameters, max_norm):
+    norms = [torch.linalg.vector_norm(p.grad) for p in parameters if p.grad is not None]
+    if not norms:
+        return torch.tensor(0.0)
+    total_norm = torch.linalg.vector_norm(torch.stack(norms))
+    if total_norm > max_norm:
+        scale = max_norm / total_norm
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.mul_(scale)
+    return total_norm
+
+
+# %% embeddings-on-the-blacklist
+# idiom = "minGPT"
+# slips = ["embeddings-spared"]
+# wrong = "The weights of embeddings are put into the group without decay, although they are matrices."
+def configure_optimizer(model, *, learning_rate, weight_decay, betas=(0.9, 0.95)):
+    decay, no_decay, seen = [], [], set()
+    for mn, m in model.named_modules():
+        is_embedding = isinstance(m, nn.Embedding) or "emb" in mn.lower()
+        for p in m.parameters(recurse=False):
+            if not p.requires_grad or id(p) in seen:
+                continue
+            seen.add(id(p))
+            if is_embedding or p.dim() < 2:
+                no_decay.append(p)
+            else:
+                decay.append(p)
+    optim_groups = [
+        {"params": decay, "weight_decay": weight_decay},
+        {"params": no_decay, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(optim_groups, lr=learning_rate, betas=betas)
+
+
+# %% weighted-by-all-targets
+# idiom = "LLM-written gradient accumulation"
+# slips = ["ignored-targets-weighed"]
+# wrong = "The micro-batches are weighted by all of their targets, those equal to -100 included, so loss and gradient are off when one has more padding than another."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    batches = list(micro_batches)
+    if not any((yb != -100).any().item() for _, yb in batches):
+        raise ValueError("no target counts")
+    n_total = sum(yb.numel() for _, yb in batches)
+
+    optimizer.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
+    running = 0.0
+    for xb, yb in batches:
+        weight = yb.numel() / n_total
+        loss = weight * cross_entropy(model(xb), yb)
+        loss.backward()
+        running += loss.item()
+
+    clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return running
+
+
+# %% zero-grad-at-the-end
+# idiom = "PyTorch gradient accumulation recipe"
+# slips = ["gradients-not-zeroed", "gradients-zeroed-after-the-step"]
+# wrong = "Gradients are only set to zero after the step, so those that were there before are added to the first one."
+def train_step(model, optimizer, micro_batches, max_norm=1.0):
+    pairs = [(x, y, int(y.ne(-100).sum())) for x, y in micro_batches]
+    num_targets = sum(n for _, _, n in pairs)
+    if num_targets == 0:
+        raise ValueError("all targets are ignored")
+    mean_loss = 0.0
+    for x, y, n in pairs:
+        if n == 0:
+            continue
+        loss = cross_entropy(model(x), y) * n / num_targets
+        loss.backward()
+        mean_loss += loss.detach().item()
+    clip_grad_norm_(list(model.parameters()), max_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return mean_loss
+
+
+# %% mode-of-the-root-only
+# idiom = "LLM-written"
+# slips = ["train-mode-for-all-afterwards"]
+# wrong = "Only the mode of the model itself is remembered and set for all its modules, so one that was frozen in eval mode is back in train mode."
+from itertools import chain
+
+
+def evaluate(model, tokens, *, block_size, batch_size):
+    was_training = model.training
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+
+    def to_ids(rows):
+        block = np.stack(rows).astype(np.int64)
+        return torch.from_numpy(block).to(device)
+
+    num_full = (len(tokens) - 1) // block_size
+    starts = [i * block_size for i in range(num_full)]
+    groups = [starts[i : i + batch_size] for i in range(0, num_full, batch_size)]
+    total, count = 0.0, 0
+    model.eval()
+    try:
+        with torch.no_grad():
+            chunks = ([tokens[s : s + block_size + 1] for s in g] for g in groups)
+            for rows in chain(chunks, [[tokens[num_full * block_size :]]]):
+                ids = to_ids(rows)
+                if ids.shape[1] < 2:
+                    continue
+                n = ids[:, 1:].numel()
+                total += cross_entropy(model(ids[:, :-1]), ids[:, 1:]).item() * n
+                count += n
+    finally:
+        model.train(was_training)
+    return total / count

@@ -2044,3 +2044,229 @@ def generate(
 # wrong = "The axis of the tokens is kept, with length 1."
 def greedy(logits):
     return torch.topk(logits, 1, dim=-1).indices
+
+
+# %% top-one
+# idiom = "nanoGPT"
+# slips = ["greedy-keeps-the-axis"]
+# wrong = "topk keeps the axis of the vocabulary, with size 1: the result is (*batch, 1) instead of (*batch)."
+def greedy(logits):
+    _, idx_next = torch.topk(logits, k=1, dim=-1)
+    return idx_next
+
+
+# %% only-not-positive-is-refused
+# idiom = "LLM-written"
+# slips = ["temperature-nan-accepted"]
+# wrong = "Only temperature <= 0 is refused: NaN and infinity pass, as every comparison with NaN is False."
+def apply_temperature(logits, temperature):
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    return torch.div(logits, temperature)
+
+
+# %% below-the-kth-in-place
+# idiom = "nanoGPT"
+# slips = ["top-k-in-place", "top-k-in-place-by-threshold"]
+# wrong = "All logits equal to the k-th survive, so ties keep more than k; and the caller's logits are overwritten."
+def top_k_filter(logits, k):
+    v, _ = torch.topk(logits, min(k, logits.size(-1)))
+    logits[logits < v[..., [-1]]] = -float("Inf")
+    return logits
+
+
+# %% smallest-finite-number
+# idiom = "Hugging Face"
+# slips = []
+# wrong = "The others are set to the lowest finite number of the dtype instead of -inf."
+def top_k_filter(logits, k):
+    vocab = logits.shape[-1]
+    best = logits.argsort(dim=-1, descending=True)[..., : min(k, vocab)]
+    survives = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
+    survives.scatter_(-1, best, True)
+    return torch.where(survives, logits, torch.finfo(logits.dtype).min)
+
+
+# %% without-the-shift
+# idiom = "blog post"
+# slips = ["top-p-drops-the-crossing-token", "top-p-keeps-only-what-fits"]
+# wrong = "The token with which the sum passes p is removed too, as the mask is not shifted by one place; only the first is protected."
+import torch.nn.functional as F
+
+
+def top_p_filter(logits, p):
+    if not 0.0 < p <= 1.0:
+        raise ValueError("p must be in (0, 1]")
+    sorted_logits, sorted_indices = torch.sort(logits, dim=-1, descending=True)
+    cumulative_probs = torch.cumsum(F.softmax(sorted_logits, dim=-1), dim=-1)
+    sorted_indices_to_remove = cumulative_probs > p
+    sorted_indices_to_remove[..., 0] = False
+    indices_to_remove = sorted_indices_to_remove.scatter(-1, sorted_indices, sorted_indices_to_remove)
+    return logits.masked_fill(indices_to_remove, float("-inf"))
+
+
+# %% ascending-tail
+# idiom = "Hugging Face"
+# slips = ["top-p-loses-the-vanishing-tail", "top-p-of-one-loses-vanishing-tokens"]
+# wrong = "The tail is removed while its sum is <= 1 - p: with p = 1 tokens whose probability has underflowed to zero are removed, although all should survive."
+def top_p_filter(logits, p):
+    if not (p > 0 and p <= 1):
+        raise ValueError(f"`p` has to be a float in (0, 1], but is {p}")
+    ascending, order = torch.sort(logits, descending=False)
+    tail = ascending.softmax(dim=-1).cumsum(dim=-1)
+    remove = tail <= (1 - p)
+    remove[..., -1:] = False
+    mask = remove.scatter(-1, order, remove)
+    return logits.masked_fill(mask, -math.inf)
+
+
+# %% left-in-sorted-order
+# idiom = "CS336 students"
+# slips = ["top-p-left-in-sorted-order"]
+# wrong = "The filtered logits stay sorted and are not put back to their ids, so the survivors are always the first ids."
+def top_p_filter(logits, p):
+    if math.isnan(p) or p <= 0 or p > 1:
+        raise ValueError(f"p out of range: {p}")
+    if p == 1:
+        return logits.clone()
+    ordered = logits.sort(dim=-1, descending=True).values
+    probs = softmax(ordered, dim=-1)
+    mass_before = probs.cumsum(-1) - probs
+    return torch.where(mass_before < p, ordered, torch.full_like(ordered, -torch.inf))
+
+
+# %% squeeze-them-all
+# idiom = "StackOverflow"
+# slips = ["multinomial-of-many-axes", "multinomial-of-many-axes-without-generator"]
+# wrong = "squeeze() without an axis removes a batch of size 1 too, and multinomial takes no more than two axes, so larger batch shapes are an error."
+def sample_next(logits, generator=None):
+    probs = torch.softmax(logits, dim=-1)
+    return torch.multinomial(probs, num_samples=1, generator=generator).squeeze()
+
+
+# %% one-number-for-all-rows
+# idiom = "LLM-written inverse CDF"
+# slips = ["one-draw-for-all-rows", "one-draw-for-all-rows-by-its-complement", "one-draw-for-all-rows-in-float64"]
+# wrong = "One random number is used for all rows, so rows are not independent: equal logits always give equal tokens."
+def sample_next(logits, generator=None):
+    cdf = softmax(logits.float(), dim=-1).cumsum(dim=-1)
+    u = torch.rand(1, generator=generator, device=logits.device)
+    threshold = u * cdf[..., -1:]
+    picked = torch.searchsorted(cdf.contiguous(), threshold.contiguous(), right=True)
+    return picked.squeeze(-1).clamp(max=logits.shape[-1] - 1)
+
+
+# %% stop-when-all-are-done
+# idiom = "Hugging Face"
+# slips = ["fewer-columns-when-all-have-ended"]
+# wrong = "It stops as soon as every row has ended, so the result may have fewer than seq + max_new_tokens columns."
+@torch.no_grad()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(f"temperature: {temperature}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p: {top_p}")
+    modes = [(m, m.training) for m in model.modules()]
+    unfinished = torch.ones(ids.size(0), dtype=torch.bool, device=ids.device)
+    input_ids = ids.clone()
+    try:
+        model.eval()
+        for _ in range(max_new_tokens):
+            scores = model(input_ids[:, -model.config.block_size :])[:, -1, :]
+            if temperature == 0:
+                next_tokens = greedy(scores)
+            else:
+                scores = apply_temperature(scores, temperature)
+                scores = scores if top_k is None else top_k_filter(scores, top_k)
+                scores = scores if top_p is None else top_p_filter(scores, top_p)
+                next_tokens = sample_next(scores, generator)
+            next_tokens = next_tokens.to(input_ids.dtype)
+            if eos_id is not None:
+                next_tokens = torch.where(unfinished, next_tokens, torch.full_like(next_tokens, eos_id))
+                unfinished = unfinished & (next_tokens != eos_id)
+            input_ids = torch.cat([input_ids, next_tokens[:, None]], dim=-1)
+            if not unfinished.any():
+                break
+    finally:
+        for m, training in modes:
+            m.training = training
+    return input_ids
+
+
+# %% temperature-comes-last
+# idiom = "LLM-written"
+# slips = ["temperature-after-the-filters"]
+# wrong = "The filters see the logits before the temperature, so top_p counts the wrong probabilities and keeps a different set of tokens."
+def _pick(row_logits, temperature, top_k, top_p, generator):
+    if temperature == 0:
+        return row_logits.argmax(dim=-1)
+    if top_k is not None:
+        row_logits = top_k_filter(row_logits, top_k)
+    if top_p is not None:
+        row_logits = top_p_filter(row_logits, top_p)
+    return sample_next(apply_temperature(row_logits, temperature), generator=generator)
+
+
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if temperature != 0 and not (0 < temperature < float("inf")):
+        raise ValueError("temperature must be finite and not negative")
+    if top_p is not None and not (0 < top_p <= 1):
+        raise ValueError("top_p must lie in (0, 1]")
+    batch, seq = ids.shape
+    out = ids.new_empty((batch, seq + max_new_tokens))
+    out[:, :seq] = ids
+    ended = ids.new_zeros(batch, dtype=torch.bool)
+    saved = {m: m.training for m in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            for t in range(seq, seq + max_new_tokens):
+                context = out[:, max(0, t - model.config.block_size) : t]
+                chosen = _pick(model(context)[:, -1], temperature, top_k, top_p, generator)
+                if eos_id is not None:
+                    chosen = chosen.masked_fill(ended, eos_id)
+                    ended |= chosen == eos_id
+                out[:, t] = chosen
+    finally:
+        for m, flag in saved.items():
+            m.training = flag
+    return out
+
+
+# %% train-mode-whatever-it-was
+# idiom = "minGPT tutorial"
+# slips = ["always-back-to-training", "back-to-training-but-not-after-an-error"]
+# wrong = "Afterwards the whole model is put into train mode, whatever its modes were before, and after an error it stays in eval mode."
+@torch.no_grad()
+def generate(
+    model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, eos_id=None, generator=None
+):
+    if temperature < 0 or math.isinf(temperature) or math.isnan(temperature):
+        raise ValueError("bad temperature")
+    if top_p is not None and not 0.0 < top_p <= 1.0:
+        raise ValueError("bad top_p")
+    model.eval()
+    idx = ids.clone()
+    done = torch.zeros(len(ids), 1, dtype=torch.bool, device=ids.device)
+    for _ in range(max_new_tokens):
+        idx_cond = idx if idx.size(1) <= model.config.block_size else idx[:, -model.config.block_size :]
+        logits = model(idx_cond)[:, -1, :]
+        if temperature == 0:
+            idx_next = logits.argmax(-1, keepdim=True)
+        else:
+            logits = apply_temperature(logits, temperature)
+            if top_k is not None:
+                logits = top_k_filter(logits, top_k)
+            if top_p is not None:
+                logits = top_p_filter(logits, top_p)
+            idx_next = sample_next(logits, generator).unsqueeze(-1)
+        if eos_id is not None:
+            idx_next = idx_next.masked_fill(done, eos_id)
+            done = done | idx_next.eq(eos_id)
+        idx = torch.cat((idx, idx_next.to(idx.dtype)), dim=1)
+    model.train()
+    return idx
