@@ -880,3 +880,342 @@ class MultiHeadAttention:
 def transpose_qkv(X, num_heads):
     X = X.reshape(X.shape[0], X.shape[1], num_heads, -1).permute(0, 2, 1, 3)
     return X.reshape(-1, X.shape[2], X.shape[3])
+
+
+# %% view-straight-to-heads
+# idiom = "StackOverflow"
+# slips = ["heads-split-by-view"]
+# wrong = "The features are viewed directly as (heads, seq, d_head) without a transpose, so a head gets whole positions instead of a slice of each."
+def split_heads(x, num_heads):
+    *lead, T, C = x.size()
+    if C % num_heads:
+        raise ValueError(f"d_model ({C}) is not divisible by num_heads ({num_heads})")
+    return x.contiguous().view(*lead, num_heads, T, C // num_heads)
+
+
+# %% dealt-like-cards
+# idiom = "CS336 students"
+# slips = ["features-dealt-in-turn"]
+# wrong = "Head h takes every num_heads-th feature, starting at h, instead of a run of neighbours."
+import torch
+
+
+def split_heads(x, num_heads):
+    d_head, rest = divmod(x.shape[-1], num_heads)
+    if rest != 0:
+        raise ValueError(f"d_model={x.shape[-1]} cannot be split into num_heads={num_heads}")
+    pieces = [x[..., h::num_heads] for h in range(num_heads)]
+    return torch.stack(pieces, dim=-3)
+
+
+# %% split-without-asking
+# idiom = "LLM-written"
+# slips = []
+# wrong = "Whether num_heads divides d_model is not checked: 10 features for 4 heads silently become 5 heads of 2."
+import torch
+
+
+def split_heads(x, num_heads):
+    head_size = x.size(-1) // num_heads
+    return torch.stack(x.split(head_size, dim=-1), dim=-3)
+
+
+# %% merge-by-reshape-alone
+# idiom = "StackOverflow"
+# slips = ["merge-without-transpose"]
+# wrong = "Heads and positions are not swapped back before the reshape, so a position gets the features of other positions."
+import torch
+
+
+def merge_heads(x):
+    H, S, D = x.shape[-3:]
+    return torch.reshape(x, tuple(x.shape[:-3]) + (S, H * D))
+
+
+# %% merge-four-axes-only
+# idiom = "minGPT"
+# slips = []
+# wrong = "It unpacks exactly four axes: an input without a batch axis, or with two of them, is refused."
+def merge_heads(x):
+    B, nh, T, hs = x.shape
+    y = x.permute(0, 2, 1, 3).contiguous()
+    return y.view(B, T, nh * hs)
+
+
+# %% scaled-by-the-model-width
+# idiom = "x-transformers"
+# slips = ["scale-by-d-model"]
+# wrong = "The scores are divided by the root of d_model instead of d_head, so the weights are too even with more than one head."
+import torch
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        if d_model % num_heads:
+            raise ValueError(f"num_heads ({num_heads}) has to divide d_model ({d_model})")
+        self.heads = num_heads
+        self.scale = d_model**-0.5
+        for name in ("query_proj", "key_proj", "value_proj", "out_proj"):
+            setattr(self, name, Linear(d_model, d_model, bias=bias))
+        self.attn_dropout = nn.Dropout(dropout)
+
+    def attention_weights(self, x, mask=None):
+        q, k = (split_heads(f(x), self.heads) for f in (self.query_proj, self.key_proj))
+        dots = torch.einsum("...hid,...hjd->...hij", q, k) * self.scale
+        if mask is None:
+            return dots.softmax(dim=-1)
+        keep = mask.expand(*x.shape[:-1], x.shape[-2]).unsqueeze(-3)
+        dots = torch.where(keep, dots, torch.finfo(dots.dtype).min)
+        return dots.softmax(dim=-1) * keep
+
+    def forward(self, x, mask=None):
+        attn = self.attn_dropout(self.attention_weights(x, mask))
+        out = torch.einsum("...hij,...hjd->...hid", attn, split_heads(self.value_proj(x), self.heads))
+        return self.out_proj(merge_heads(out))
+
+
+# %% bias-switch-for-three-of-four
+# idiom = "rasbt"
+# slips = ["bias-not-passed-on"]
+# wrong = "bias reaches only query, key and value, as a qkv_bias does: out_proj always has a bias."
+import torch
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        if not d_model % num_heads == 0:
+            raise ValueError(
+                f"d_model must be divisible by num_heads, got d_model {d_model}, num_heads {num_heads}"
+            )
+
+        self.d_out = d_model
+        self.num_heads = num_heads
+        self.head_dim = d_model // num_heads
+
+        self.query_proj = Linear(d_model, d_model, bias=bias)
+        self.key_proj = Linear(d_model, d_model, bias=bias)
+        self.value_proj = Linear(d_model, d_model, bias=bias)
+        self.out_proj = Linear(d_model, d_model)  # Linear layer to combine head outputs
+        self.dropout = nn.Dropout(dropout)
+
+    def _heads(self, t):
+        return t.unflatten(-1, (self.num_heads, self.head_dim)).transpose(-3, -2)
+
+    def attention_weights(self, x, mask=None):
+        queries = self._heads(self.query_proj(x))
+        keys = self._heads(self.key_proj(x))
+        attn_scores = queries @ keys.transpose(-2, -1) / self.head_dim**0.5
+        if mask is not None:
+            mask_bool = mask.expand(x.shape[:-1] + (x.shape[-2],)).unsqueeze(-3)
+            attn_scores = attn_scores.masked_fill(~mask_bool, torch.finfo(attn_scores.dtype).min)
+            return torch.softmax(attn_scores, dim=-1).masked_fill(~mask_bool, 0.0)
+        return torch.softmax(attn_scores, dim=-1)
+
+    def forward(self, x, mask=None):
+        values = self._heads(self.value_proj(x))
+        attn_weights = self.dropout(self.attention_weights(x, mask))
+        context_vec = (attn_weights @ values).transpose(-3, -2)
+        context_vec = context_vec.contiguous().flatten(-2)
+        return self.out_proj(context_vec)
+
+
+# %% flash-drops-in-evaluation
+# idiom = "nanoGPT"
+# slips = ["dropout-in-evaluation", "dropout-made-in-forward"]
+# wrong = "dropout_p is handed to scaled_dot_product_attention whether the module trains or not, so weights are dropped in evaluation as well."
+import torch
+import torch.nn.functional as F
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        if d_model % num_heads != 0:
+            raise ValueError(f"d_model {d_model} % num_heads {num_heads} != 0")
+        self.n_head, self.dropout = num_heads, dropout
+        self.query_proj = Linear(d_model, d_model, bias)
+        self.key_proj = Linear(d_model, d_model, bias)
+        self.value_proj = Linear(d_model, d_model, bias)
+        self.out_proj = Linear(d_model, d_model, bias)
+
+    def _mask(self, x, mask):
+        if mask is None:
+            return None
+        T = x.size(-2)
+        return mask.expand(*x.shape[:-2], T, T).unsqueeze(-3)
+
+    def attention_weights(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.n_head)
+        k = split_heads(self.key_proj(x), self.n_head)
+        return attention_weights(q, k, self._mask(x, mask))
+
+    def forward(self, x, mask=None):
+        q = split_heads(self.query_proj(x), self.n_head)
+        k = split_heads(self.key_proj(x), self.n_head)
+        v = split_heads(self.value_proj(x), self.n_head)
+        m = self._mask(x, mask)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=m, dropout_p=self.dropout)
+        if m is not None:
+            y = y.masked_fill(~m.any(dim=-1, keepdim=True), 0.0)
+        return self.out_proj(merge_heads(y))
+
+
+# %% head-axis-put-into-the-callers-mask
+# idiom = "labml"
+# slips = ["mask-changed-in-place"]
+# wrong = "unsqueeze_ adds the axis for the heads to the caller's own mask, which comes back with one axis more after every call."
+import math
+
+import torch
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        self.heads = num_heads
+        self.d_k, remainder = divmod(d_model, num_heads)
+        if remainder:
+            raise ValueError(f"d_model = {d_model}, num_heads = {num_heads}: heads of unequal width")
+        self.query_proj = Linear(d_model, d_model, bias=bias)
+        self.key_proj = Linear(d_model, d_model, bias=bias)
+        self.value_proj = Linear(d_model, d_model, bias=bias)
+        self.out_proj = Linear(d_model, d_model, bias=bias)
+        self.softmax = nn.Softmax(dim=-1)
+        self.dropout = nn.Dropout(p=dropout)
+
+    def prepare_mask(self, mask):
+        while mask.dim() < 2:
+            mask = mask[None]
+        return mask.unsqueeze_(-3)
+
+    def attention_weights(self, x, mask=None):
+        query = split_heads(self.query_proj(x), self.heads)
+        key = split_heads(self.key_proj(x), self.heads)
+        scores = torch.einsum("...id,...jd->...ij", query, key)
+        scores = scores / math.sqrt(self.d_k)
+        if mask is None:
+            return self.softmax(scores)
+        mask = self.prepare_mask(mask)
+        scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
+        return self.softmax(scores) * mask
+
+    def forward(self, x, mask=None):
+        value = split_heads(self.value_proj(x), self.heads)
+        attn = self.dropout(self.attention_weights(x, mask))
+        x = torch.einsum("...ij,...jd->...id", attn, value)
+        return self.out_proj(merge_heads(x))
+
+
+# %% weights-shown-after-the-dropout
+# idiom = "d2l"
+# slips = ["dropped-weights-shown"]
+# wrong = "The dropout sits inside attention_weights, so in training that method returns weights with holes."
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        if d_model % num_heads > 0:
+            raise ValueError(f"num_hiddens d_model={d_model} does not fit num_heads={num_heads}")
+        self.num_heads = num_heads
+        self.dropout = nn.Dropout(dropout)
+        self.query_proj, self.key_proj, self.value_proj, self.out_proj = (
+            Linear(d_model, d_model, bias=bias) for _ in range(4)
+        )
+
+    def attention_weights(self, x, mask=None):
+        queries, keys = (
+            split_heads(self.query_proj(x), self.num_heads),
+            split_heads(self.key_proj(x), self.num_heads),
+        )
+        if mask is not None:
+            n = x.shape[-2]
+            mask = mask.broadcast_to(*x.shape[:-2], n, n)[..., None, :, :]
+        return self.dropout(attention_weights(queries, keys, mask))
+
+    def forward(self, x, mask=None):
+        values = split_heads(self.value_proj(x), self.num_heads)
+        output = self.attention_weights(x, mask).matmul(values)
+        return self.out_proj(merge_heads(output))
+
+
+# %% multiplied-by-the-mask-after-softmax
+# idiom = "LLM-written"
+# slips = ["mask-after-the-softmax"]
+# wrong = "The mask multiplies the finished weights, so what is hidden has taken its share and the rest sums to less than one."
+import torch
+import torch.nn.functional as F
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        if d_model % num_heads != 0:
+            raise ValueError(
+                f"Expected num_heads to divide d_model, but d_model={d_model} and num_heads={num_heads}"
+            )
+        self.num_heads = num_heads
+        self.head_dim = d_model // num_heads
+        self.p = dropout
+        self.query_proj = Linear(d_model, d_model, bias=bias)
+        self.key_proj = Linear(d_model, d_model, bias=bias)
+        self.value_proj = Linear(d_model, d_model, bias=bias)
+        self.out_proj = Linear(d_model, d_model, bias=bias)
+
+    def _shape(self, t):
+        return t.reshape(*t.shape[:-1], self.num_heads, self.head_dim).transpose(-2, -3)
+
+    def attention_weights(self, x, mask=None):
+        Q, K = self._shape(self.query_proj(x)), self._shape(self.key_proj(x))
+        A = F.softmax(torch.matmul(Q, K.mT).div(self.head_dim**0.5), dim=-1)
+        if mask is not None:
+            L = x.shape[-2]
+            A = A * mask.expand(*x.shape[:-2], L, L).unsqueeze(-3).to(A.dtype)
+        return A
+
+    def forward(self, x, mask=None):
+        A = F.dropout(self.attention_weights(x, mask), p=self.p, training=self.training)
+        O = torch.matmul(A, self._shape(self.value_proj(x)))
+        return self.out_proj(O.transpose(-2, -3).reshape(x.shape))
+
+
+# %% head-by-head-with-minus-infinity
+# idiom = "CS336 students"
+# slips = ["blind-position-is-nan"]
+# wrong = "Hidden scores are -inf and torch's softmax follows, so a position that may attend to nothing gets NaN instead of zeros."
+import torch
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads, bias=True, dropout=0.0):
+        super().__init__()
+        if d_model % num_heads != 0:
+            raise ValueError("d_model %d not divisible by num_heads %d" % (d_model, num_heads))
+        self.num_heads = num_heads
+        self.d_k = d_model // num_heads
+        self.query_proj = Linear(d_model, d_model, bias=bias)
+        self.key_proj = Linear(d_model, d_model, bias=bias)
+        self.value_proj = Linear(d_model, d_model, bias=bias)
+        self.out_proj = Linear(d_model, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def attention_weights(self, x, mask=None):
+        Q = self.query_proj(x)
+        K = self.key_proj(x)
+        per_head = []
+        for h in range(self.num_heads):
+            cols = slice(h * self.d_k, (h + 1) * self.d_k)
+            logits = Q[..., cols] @ K[..., cols].transpose(-1, -2)
+            logits = logits / self.d_k**0.5
+            if mask is not None:
+                logits = logits.masked_fill(mask.logical_not(), float("-inf"))
+            per_head.append(torch.softmax(logits, dim=-1))
+        return torch.stack(per_head, dim=-3)
+
+    def forward(self, x, mask=None):
+        P = self.dropout(self.attention_weights(x, mask))
+        V = self.value_proj(x)
+        outs = []
+        for h in range(self.num_heads):
+            outs.append(P[..., h, :, :] @ V[..., h * self.d_k : (h + 1) * self.d_k])
+        return self.out_proj(torch.cat(outs, dim=-1))

@@ -674,3 +674,338 @@ class CharTokenizer:
                 yield self.idx_to_token[index]
 
         return "".join(tokens())
+
+
+# %% two-dictionaries-from-one-iterable
+# idiom = "nanoGPT"
+# slips = []
+# wrong = "chars is enumerated twice, so of a generator the second dictionary gets nothing and decode refuses every id."
+class CharTokenizer:
+    def __init__(self, chars):
+        self.stoi = {ch: i for i, ch in enumerate(chars)}
+        self.itos = {i: ch for i, ch in enumerate(chars)}
+
+    @classmethod
+    def from_text(cls, text):
+        return cls(sorted(list(set(text))))
+
+    @property
+    def vocab_size(self):
+        return len(self.stoi)
+
+    def encode(self, text):
+        out = []
+        for pos, c in enumerate(text):
+            if c not in self.stoi:
+                raise ValueError(f"unknown character {c!r} at position {pos}")
+            out.append(self.stoi[c])
+        return out
+
+    def decode(self, ids):
+        s = ""
+        for i in ids:
+            if i not in self.itos:
+                raise IndexError(f"id {i} is not in 0 ... {len(self.itos) - 1}")
+            s += self.itos[i]
+        return s
+
+    def save(self, path):
+        chars = list(self.decode(range(self.vocab_size)))
+        Path(path).write_text(json.dumps({"chars": chars}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        try:
+            chars = json.loads(Path(path).read_text(encoding="utf-8"))["chars"]
+            if not all(len(char) == 1 for char in chars) or len(set(chars)) < len(chars):
+                raise ValueError("its entries are not single characters, each of them once")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is not a saved tokenizer: {error!r}") from error
+        return cls(chars)
+
+
+# %% numbered-as-they-appear
+# idiom = "d2l"
+# slips = ["vocabulary-in-order-of-appearance"]
+# wrong = "from_text numbers the characters in the order in which they appear in the text, not in sorted order."
+class CharTokenizer:
+    def __init__(self, chars):
+        self.idx_to_token, self.token_to_idx = [], {}
+        for token in chars:
+            self.token_to_idx[token] = len(self.idx_to_token)
+            self.idx_to_token.append(token)
+
+    @classmethod
+    def from_text(cls, text):
+        return cls(dict.fromkeys(text))
+
+    @property
+    def vocab_size(self):
+        return len(self.idx_to_token)
+
+    def encode(self, text):
+        def lookup(position, token):
+            try:
+                return self.token_to_idx[token]
+            except KeyError:
+                raise ValueError(f"{token!r} (position {position}) is not in the vocabulary") from None
+
+        return [lookup(position, token) for position, token in enumerate(text)]
+
+    def decode(self, ids):
+        tokens = []
+        for idx in ids:
+            if not 0 <= idx < self.vocab_size:
+                raise IndexError(f"no token has the id {idx}")
+            tokens.append(self.idx_to_token[idx])
+        return "".join(tokens)
+
+    def save(self, path):
+        Path(path).write_text(json.dumps({"chars": self.idx_to_token}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        try:
+            chars = json.loads(Path(path).read_text(encoding="utf-8"))["chars"]
+            if not all(len(char) == 1 for char in chars) or len(set(chars)) < len(chars):
+                raise ValueError("its entries are not single characters, each of them once")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is not a saved tokenizer: {error!r}") from error
+        return cls(chars)
+
+
+# %% lowest-unknown-instead-of-first
+# idiom = "CS336 students"
+# slips = []
+# wrong = "The unknown characters are found as a sorted set difference, so of several the error names the lowest code point, not the first in the text."
+class CharTokenizer:
+    def __init__(self, chars):
+        self.vocab = tuple(chars)
+        self.lookup = dict(zip(self.vocab, range(len(self.vocab))))
+
+    @classmethod
+    def from_text(cls, text):
+        return cls(sorted({*text}))
+
+    @property
+    def vocab_size(self):
+        return len(self.vocab)
+
+    def encode(self, text):
+        missing = sorted(set(text) - self.lookup.keys())
+        if missing:
+            culprit = missing[0]
+            raise ValueError(f"character {culprit!r} at position {text.index(culprit)} is unknown")
+        return list(map(self.lookup.__getitem__, text))
+
+    def decode(self, ids):
+        ids = list(ids)
+        bad = [i for i in ids if i < 0 or i >= len(self.vocab)]
+        if bad:
+            raise IndexError(f"id {bad[0]} out of range for a vocabulary of {len(self.vocab)}")
+        return "".join(map(self.vocab.__getitem__, ids))
+
+    def save(self, path):
+        Path(path).write_text(json.dumps({"chars": list(self.vocab)}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        try:
+            chars = json.loads(Path(path).read_text(encoding="utf-8"))["chars"]
+            if not all(len(char) == 1 for char in chars) or len(set(chars)) < len(chars):
+                raise ValueError("its entries are not single characters, each of them once")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is not a saved tokenizer: {error!r}") from error
+        return cls(chars)
+
+
+# %% list-that-counts-from-the-end
+# idiom = "LLM-written"
+# slips = []
+# wrong = "decode leaves the check to the list, which reads a negative id from the end of the vocabulary."
+class CharTokenizer:
+    def __init__(self, chars):
+        self._chars = list(chars)
+        self._ids = {c: n for n, c in enumerate(self._chars)}
+
+    @classmethod
+    def from_text(cls, text):
+        return cls(sorted(frozenset(text)))
+
+    @property
+    def vocab_size(self):
+        return len(self._chars)
+
+    def encode(self, text):
+        result = [self._ids.get(c) for c in text]
+        if None in result:
+            where = result.index(None)
+            raise ValueError(f"Cannot encode {text[where]!r} (position {where})")
+        return result
+
+    def decode(self, ids):
+        pieces = []
+        for token_id in ids:
+            try:
+                pieces.append(self._chars[token_id])
+            except IndexError as exc:
+                raise IndexError(f"Token id {token_id} is out of range") from exc
+        return "".join(pieces)
+
+    def save(self, path):
+        Path(path).write_text(json.dumps({"chars": self._chars}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        try:
+            chars = json.loads(Path(path).read_text(encoding="utf-8"))["chars"]
+            if not all(len(char) == 1 for char in chars) or len(set(chars)) < len(chars):
+                raise ValueError("its entries are not single characters, each of them once")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is not a saved tokenizer: {error!r}") from error
+        return cls(chars)
+
+
+# %% rows-times-the-root-of-the-width
+# idiom = "annotated transformer"
+# slips = ["embeddings-scaled"]
+# wrong = "The rows are multiplied by the root of d_model, as in the paper but not in this kata."
+import math
+
+
+class TokenEmbedding(nn.Module):
+    def __init__(self, vocab_size, d_model):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocab_size, d_model).normal_())
+        self.d_model = d_model
+        self.n = vocab_size
+
+    def forward(self, ids):
+        flat = ids.reshape(-1).long()
+        if flat.numel() and (flat.min() < 0 or flat.max() >= self.n):
+            raise IndexError(f"token id outside 0..{self.n - 1}")
+        lut = self.weight.index_select(0, flat)
+        return lut.view(*ids.shape, self.d_model) * math.sqrt(self.d_model)
+
+
+# %% id-zero-is-padding
+# idiom = "labml"
+# slips = ["token-zero-never-learns"]
+# wrong = "padding_idx=0 keeps all gradient from row 0, though here the id 0 is a character like any other."
+import torch.nn.functional as F
+
+
+class TokenEmbedding(nn.Module):
+    def __init__(self, vocab_size, d_model):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(vocab_size, d_model))
+        nn.init.normal_(self.weight, mean=0.0, std=1.0)
+
+    def forward(self, ids):
+        return F.embedding(ids.to(torch.int64), self.weight, padding_idx=0)
+
+
+# %% torchs-own-table-as-it-is
+# idiom = "StackOverflow"
+# slips = []
+# wrong = "The ids go into nn.Embedding unconverted, which takes int32 and int64 only: int8 and int16 ids raise RuntimeError."
+class TokenEmbedding(nn.Embedding):
+    def __init__(self, vocab_size, d_model):
+        super().__init__(num_embeddings=vocab_size, embedding_dim=d_model)
+
+    def forward(self, ids):
+        return super().forward(ids)
+
+
+# %% slice-that-ends-early
+# idiom = "minGPT"
+# slips = ["offset-forgotten-in-the-check"]
+# wrong = "Only seq_len is compared with max_len: with an offset past the end the slice comes back short and nothing is raised."
+class LearnedPositionalEmbedding(nn.Module):
+    def __init__(self, max_len, d_model):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(max_len, d_model))
+
+    def forward(self, seq_len, offset=0):
+        block_size = self.weight.size(0)
+        if seq_len > block_size:
+            raise ValueError(
+                f"Cannot forward seq_len {seq_len} (offset {offset}), max_len is only {block_size}"
+            )
+        return self.weight[offset : offset + seq_len, :]
+
+
+# %% position-ids-in-the-state-dict
+# idiom = "Hugging Face BERT"
+# slips = []
+# wrong = "The positions are a persistent buffer, so the state dict holds position_ids beside the weight."
+import torch.nn.functional as F
+
+
+class LearnedPositionalEmbedding(nn.Module):
+    def __init__(self, max_len, d_model):
+        super().__init__()
+        self.max_position_embeddings = max_len
+        self.weight = nn.Parameter(torch.normal(0.0, 1.0, size=(max_len, d_model)))
+        self.register_buffer("position_ids", torch.arange(max_len))
+
+    def forward(self, seq_len, offset=0):
+        end = offset + seq_len
+        if end > self.max_position_embeddings:
+            raise ValueError(
+                f"seq_len={seq_len} with offset={offset} exceeds max_len={self.max_position_embeddings}"
+            )
+        return F.embedding(self.position_ids[offset:end], self.weight)
+
+
+# %% two-i-with-i-already-even
+# idiom = "blog post"
+# slips = []
+# wrong = "The column number is doubled again, and the cosine uses its own column, so the waves are too long and the pairs do not match."
+import math
+
+
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2 == 1:
+        raise ValueError(f"d_model must be even, got d_model={d_model}")
+    rows = []
+    for pos in range(max_len):
+        row = []
+        for i in range(0, d_model, 2):
+            row.append(math.sin(pos / (base ** ((2 * i) / d_model))))
+            row.append(math.cos(pos / (base ** ((2 * (i + 1)) / d_model))))
+        rows.append(row)
+    pe = torch.tensor(rows, dtype=torch.float64, device=device).reshape(max_len, d_model)
+    return pe.to(dtype or torch.get_default_dtype())
+
+
+# %% angles-in-single-precision
+# idiom = "annotated transformer"
+# slips = []
+# wrong = "Positions, rates and angles are float32, so the table is off by far more than rounding for large positions, even if float64 is asked for."
+import math
+
+
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model & 1:
+        raise ValueError(f"odd d_model ({d_model})")
+    pe = torch.zeros(max_len, d_model, dtype=dtype, device=device)
+    position = torch.arange(0, max_len, device=device).float().unsqueeze(1)
+    div_term = torch.exp(torch.arange(0, d_model, 2, device=device).float() * -(math.log(base) / d_model))
+    pe[:, 0::2] = torch.sin(position * div_term)
+    pe[:, 1::2] = torch.cos(position * div_term)
+    return pe
+
+
+# %% sines-left-cosines-right
+# idiom = "x-transformers"
+# slips = ["sines-and-cosines-in-halves"]
+# wrong = "All sines come first and all cosines after them, instead of taking turns."
+def sinusoidal_positions(max_len, d_model, base=10000.0, *, dtype=None, device=None):
+    if d_model % 2 != 0:
+        raise ValueError(f"sinusoids need pairs of features, d_model is {d_model}")
+    kind = dict(dtype=torch.float64, device=device)
+    inv_freq = 1.0 / (base ** (torch.arange(0, d_model, 2, **kind) / d_model))
+    freqs = torch.einsum("i,j->ij", torch.arange(max_len, **kind), inv_freq)
+    emb = torch.cat((freqs.sin(), freqs.cos()), dim=-1)
+    return emb.to(torch.get_default_dtype() if dtype is None else dtype)

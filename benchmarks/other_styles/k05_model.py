@@ -1965,3 +1965,524 @@ def count_parameters(model, include_embeddings=True):
             n: s for n, s in sizes.items() if not n.startswith(("token_embedding.", "position_embedding."))
         }
     return sum(sizes.values())
+
+
+# %% apply-that-finds-no-linear
+# idiom = "minGPT"
+# slips = ["drawn-by-torchs-classes"]
+# wrong = "_init_weights looks for nn.Linear and nn.Embedding, of which the model has none: all but the residual projections keep their own start, embeddings N(0, 1)."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = (
+            LearnedPositionalEmbedding(config.block_size, config.d_model)
+            if config.positions == "learned"
+            else None
+        )
+        self.drop = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            [
+                TransformerBlock(
+                    config.d_model,
+                    config.num_heads,
+                    config.d_ff,
+                    dropout=config.dropout,
+                    norm_first=config.norm_first,
+                    bias=config.bias,
+                )
+                for _ in range(config.num_layers)
+            ]
+        )
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+
+        # init all weights, and apply a special scaled init to the residual projections, per GPT-2 paper
+        self.apply(self._init_weights)
+        for pn, p in self.named_parameters():
+            if pn.endswith("attention.out_proj.weight") or pn.endswith("feedforward.down_proj.weight"):
+                nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * config.num_layers))
+
+    def _init_weights(self, module):
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, mean=0.0, std=0.02)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.zeros_(module.bias)
+            nn.init.ones_(module.weight)
+
+    def forward(self, ids):
+        b, t = ids.size()
+        if t > self.config.block_size:
+            raise ValueError(f"Cannot forward seq of length {t}, block_size is only {self.config.block_size}")
+        x = self.token_embedding(ids)
+        if self.config.positions == "learned":
+            x = x + self.position_embedding(t)
+        elif self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(t, x.size(-1), dtype=x.dtype, device=x.device)
+        x = self.drop(x)
+        mask = causal_mask(t, device=x.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% tied-through-data
+# idiom = "StackOverflow"
+# slips = ["never-tied", "tied-by-copy", "tied-by-its-data"]
+# wrong = "The head is tied by its .data: the two Parameters share memory but not identity, so gradients and optimizer steps are separate."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        nn.Module.__init__(self)
+        self.config = c = config
+        self.token_embedding = TokenEmbedding(c.vocab_size, c.d_model)
+        self.position_embedding = None
+        if c.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(c.block_size, c.d_model)
+        kwargs = dict(d_model=c.d_model, num_heads=c.num_heads, d_ff=c.d_ff)
+        kwargs.update(dropout=c.dropout, norm_first=c.norm_first, bias=c.bias)
+        self.blocks = nn.ModuleList(TransformerBlock(**kwargs) for _ in range(c.num_layers))
+        self.final_norm = LayerNorm(c.d_model, bias=c.bias)
+        self.lm_head = Linear(c.d_model, c.vocab_size, bias=False)
+        self.dropout = nn.Dropout(c.dropout)
+        self.reset_parameters()
+        if c.tie_weights:
+            self.lm_head.weight.data = self.token_embedding.weight.data
+
+    def reset_parameters(self):
+        small = 0.02 / (2 * self.config.num_layers) ** 0.5
+        for m in self.modules():
+            if isinstance(m, (Linear, TokenEmbedding, LearnedPositionalEmbedding)):
+                m.weight.data.normal_(0.0, 0.02)
+            if isinstance(m, Linear) and m.bias is not None:
+                m.bias.data.zero_()
+        for blk in self.blocks:
+            blk.attention.out_proj.weight.data.normal_(0.0, small)
+            blk.feedforward.down_proj.weight.data.normal_(0.0, small)
+
+    def forward(self, ids):
+        seq = ids.shape[1]
+        if seq > self.config.block_size:
+            raise ValueError(f"seq {seq} > block_size {self.config.block_size}")
+        h = self.token_embedding(ids)
+        match self.config.positions:
+            case "learned":
+                h = h + self.position_embedding(seq)
+            case "sinusoidal":
+                h = h + sinusoidal_positions(seq, self.config.d_model, dtype=h.dtype, device=h.device)
+        h = self.dropout(h)
+        visible = causal_mask(seq, device=h.device)
+        for blk in self.blocks:
+            h = blk(h, mask=visible)
+        return self.lm_head(self.final_norm(h))
+
+
+# %% no-final-norm-after-post-norm
+# idiom = "LLM-written"
+# slips = ["final-norm-for-pre-norm-only"]
+# wrong = "With post-norm blocks final_norm is skipped, because the last block ends with a norm already; the contract has it in both cases."
+import torch.nn.functional as F
+
+
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        width = config.d_model
+        self.token_embedding = TokenEmbedding(config.vocab_size, width)
+        learned = config.positions == "learned"
+        self.position_embedding = LearnedPositionalEmbedding(config.block_size, width) if learned else None
+        self.blocks = nn.ModuleList()
+        for _ in range(config.num_layers):
+            self.blocks.append(
+                TransformerBlock(
+                    d_model=width,
+                    num_heads=config.num_heads,
+                    d_ff=config.d_ff,
+                    dropout=config.dropout,
+                    norm_first=config.norm_first,
+                    bias=config.bias,
+                )
+            )
+        self.final_norm = LayerNorm(width, bias=config.bias)
+        self.lm_head = Linear(width, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._initialise()
+
+    def _initialise(self):
+        residual_std = 0.02 * (2 * self.config.num_layers) ** -0.5
+        for name, param in self.named_parameters():
+            if "norm" in name:
+                nn.init.constant_(param, float(name.endswith("weight")))
+            elif name.endswith("bias"):
+                nn.init.zeros_(param)
+            elif name.endswith(("attention.out_proj.weight", "feedforward.down_proj.weight")):
+                nn.init.normal_(param, std=residual_std)
+            else:
+                nn.init.normal_(param, std=0.02)
+
+    def _positions(self, like):
+        n = like.shape[-2]
+        if self.config.positions == "learned":
+            return self.position_embedding(n)
+        if self.config.positions == "sinusoidal":
+            return sinusoidal_positions(n, self.config.d_model, dtype=like.dtype, device=like.device)
+        return 0
+
+    def forward(self, ids):
+        n = ids.shape[-1]
+        if n > self.config.block_size:
+            raise ValueError(f"seq={n} is more than block_size={self.config.block_size}")
+        hidden = self.token_embedding(ids)
+        hidden = F.dropout(hidden + self._positions(hidden), self.config.dropout, self.training)
+        mask = causal_mask(n, device=ids.device)
+        for layer in self.blocks:
+            hidden = layer(hidden, mask)
+        # Post-norm blocks already end in a LayerNorm, so normalise only with pre-norm.
+        if self.config.norm_first:
+            hidden = self.final_norm(hidden)
+        return self.lm_head(hidden)
+
+
+# %% dropout-on-tokens-before-positions
+# idiom = "labml"
+# slips = ["only-tokens-dropped"]
+# wrong = "The token vectors are dropped before the positions are added, so the positions never are."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = {
+            "learned": lambda: LearnedPositionalEmbedding(config.block_size, config.d_model),
+        }.get(config.positions, lambda: None)()
+        make = lambda: TransformerBlock(
+            config.d_model,
+            config.num_heads,
+            config.d_ff,
+            config.dropout,
+            config.norm_first,
+            config.bias,
+        )
+        self.blocks = nn.ModuleList([make() for _ in range(config.num_layers)])
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        self.embed_dropout = nn.Dropout(config.dropout)
+
+        for m in [m for m in self.modules() if isinstance(m, Linear)]:
+            nn.init.normal_(m.weight, std=0.02)
+            if m.bias is not None:
+                nn.init.zeros_(m.bias)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        if self.position_embedding is not None:
+            nn.init.normal_(self.position_embedding.weight, std=0.02)
+        for b in self.blocks:
+            for proj in (b.attention.out_proj, b.feedforward.down_proj):
+                nn.init.normal_(proj.weight, std=0.02 / math.sqrt(2 * config.num_layers))
+
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+
+    def forward(self, ids):
+        T = ids.size(1)
+        if T > self.config.block_size:
+            raise ValueError(f"seq ({T}) must not exceed block_size ({self.config.block_size})")
+        tok = self.embed_dropout(self.token_embedding(ids))
+        if self.position_embedding is not None:
+            tok = tok + self.position_embedding(T).unsqueeze(0)
+        elif self.config.positions == "sinusoidal":
+            pe = sinusoidal_positions(T, self.config.d_model, dtype=tok.dtype, device=tok.device)
+            tok = tok + pe[None]
+        causal = causal_mask(T, device=tok.device)
+        for b in self.blocks:
+            tok = b(tok, causal)
+        return self.lm_head(self.final_norm(tok))
+
+
+# %% context-cropped-quietly
+# idiom = "nanoGPT"
+# slips = []
+# wrong = "A sequence longer than block_size is cropped to its end, as in generate, instead of raising ValueError."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        C = config.d_model
+        self.token_embedding = TokenEmbedding(config.vocab_size, C)
+        self.lm_head = Linear(C, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight  # weight tying
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, C)
+        else:
+            self.position_embedding = None
+        self.drop = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList([self._block(config) for _ in range(config.num_layers)])
+        self.final_norm = LayerNorm(C, bias=config.bias)
+        self.apply(self._init)
+
+    @staticmethod
+    def _block(cfg):
+        return TransformerBlock(
+            cfg.d_model,
+            cfg.num_heads,
+            cfg.d_ff,
+            dropout=cfg.dropout,
+            bias=cfg.bias,
+            norm_first=cfg.norm_first,
+        )
+
+    def _init(self, module):
+        if isinstance(module, (Linear, TokenEmbedding, LearnedPositionalEmbedding)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        if isinstance(module, (Linear, LayerNorm)) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, TransformerBlock):
+            # apply() comes to the children first, so this overwrites theirs
+            s = 0.02 / math.sqrt(2 * self.config.num_layers)
+            nn.init.normal_(module.attention.out_proj.weight, 0.0, s)
+            nn.init.normal_(module.feedforward.down_proj.weight, 0.0, s)
+
+    def forward(self, ids):
+        idx_cond = ids if ids.size(1) <= self.config.block_size else ids[:, -self.config.block_size :]
+        B, T = idx_cond.shape
+        x = self.token_embedding(idx_cond)
+        if self.config.positions == "learned":
+            x = x + self.position_embedding(T)
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(T, self.config.d_model, dtype=x.dtype, device=x.device)
+        x = self.drop(x)
+        m = causal_mask(T, device=x.device)
+        for block in self.blocks:
+            x = block(x, m)
+        x = self.final_norm(x)
+        return self.lm_head(x)
+
+
+# %% block-arguments-in-the-wrong-order
+# idiom = "CS336 students"
+# slips = ["bias-passed-as-norm-first", "blocks-ignore-bias"]
+# wrong = "bias and norm_first change places in the call of TransformerBlock: without a bias the blocks become post-norm, and post-norm ones lose their biases."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        V, D, L = config.vocab_size, config.d_model, config.num_layers
+        self.token_embedding = TokenEmbedding(V, D)
+        self.position_embedding = (
+            None if config.positions != "learned" else LearnedPositionalEmbedding(config.block_size, D)
+        )
+        block_args = (D, config.num_heads, config.d_ff, config.dropout, config.bias, config.norm_first)
+        self.blocks = nn.ModuleList(TransformerBlock(*block_args) for _ in range(L))
+        self.final_norm = LayerNorm(D, bias=config.bias)
+        self.lm_head = Linear(D, V, bias=False)
+        self.emb_drop = nn.Dropout(config.dropout)
+
+        def normal(t, std):
+            t.detach().normal_(std=std)
+
+        for p in self.parameters():
+            if p.dim() == 2:
+                normal(p, 0.02)
+        for b in self.blocks:
+            normal(b.attention.out_proj.weight, 0.02 / (2 * L) ** 0.5)
+            normal(b.feedforward.down_proj.weight, 0.02 / (2 * L) ** 0.5)
+        for n, p in self.named_parameters():
+            if n.endswith(".bias"):
+                p.detach().zero_()
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+
+    def forward(self, ids):
+        S = ids.shape[1]
+        if S > self.config.block_size:
+            raise ValueError(f"seq of {S} tokens does not fit block_size {self.config.block_size}")
+        z = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            z = z + self.position_embedding(seq_len=S)
+        if self.config.positions == "sinusoidal":
+            z = z + sinusoidal_positions(S, z.shape[-1], dtype=z.dtype, device=z.device)
+        z = self.emb_drop(z)
+        for b in self.blocks:
+            z = b(z, causal_mask(S, device=z.device))
+        return self.lm_head(self.final_norm(z))
+
+
+# %% every-projection-made-small
+# idiom = "nanoGPT"
+# slips = ["all-projections-smaller"]
+# wrong = "All names that end in proj.weight get the small start of the residual projections, so query, key, value and up_proj get it too."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.register_module("position_embedding", None)
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                config.d_model,
+                config.num_heads,
+                config.d_ff,
+                config.dropout,
+                norm_first=config.norm_first,
+                bias=config.bias,
+            )
+            for _ in range(config.num_layers)
+        )
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        self.drop = nn.Dropout(config.dropout)
+        for module in self.modules():
+            if isinstance(module, Linear | TokenEmbedding | LearnedPositionalEmbedding):
+                nn.init.normal_(module.weight, mean=0.0, std=0.02)
+                if isinstance(module, (Linear, LayerNorm)) and module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for pn, p in self.named_parameters():
+            if pn.endswith("proj.weight"):
+                nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * config.num_layers))
+        if config.tie_weights:
+            self.token_embedding.weight = self.lm_head.weight
+
+    def forward(self, ids):
+        t = ids.size(-1)
+        if not t <= self.config.block_size:
+            raise ValueError(f"seq is {t} but block_size is {self.config.block_size}")
+        emb = self.token_embedding(ids)
+        pos = {
+            "learned": lambda: self.position_embedding(t),
+            "sinusoidal": lambda: sinusoidal_positions(
+                t, self.config.d_model, dtype=emb.dtype, device=emb.device
+            ),
+            "none": lambda: 0.0,
+        }[self.config.positions]()
+        x = self.drop(emb + pos)
+        mask = causal_mask(t, device=ids.device)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.lm_head(self.final_norm(x))
+
+
+# %% sinusoids-made-once-in-float32
+# idiom = "LLM-written"
+# slips = ["sinusoids-on-the-default-device"]
+# wrong = "The table of sinusoids is a plain attribute made in __init__, so it does not follow the model to another dtype or device."
+class TransformerLM(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_embedding = TokenEmbedding(config.vocab_size, config.d_model)
+        self.position_embedding = None
+        self.pos_table = None
+        if config.positions == "learned":
+            self.position_embedding = LearnedPositionalEmbedding(config.block_size, config.d_model)
+        elif config.positions == "sinusoidal":
+            self.pos_table = sinusoidal_positions(config.block_size, config.d_model)
+        self.embedding_dropout = nn.Dropout(p=config.dropout)
+        self.blocks = nn.ModuleList()
+        for index in range(config.num_layers):
+            block = TransformerBlock(
+                config.d_model,
+                config.num_heads,
+                config.d_ff,
+                dropout=config.dropout,
+                norm_first=config.norm_first,
+                bias=config.bias,
+            )
+            self.blocks.add_module(str(index), block)
+        self.final_norm = LayerNorm(config.d_model, bias=config.bias)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.lm_head.weight = self.token_embedding.weight
+        self._reset()
+
+    def _reset(self):
+        scaled = {
+            id(w) for b in self.blocks for w in (b.attention.out_proj.weight, b.feedforward.down_proj.weight)
+        }
+        for name, p in self.named_parameters():
+            if p.ndim < 2:
+                (nn.init.zeros_ if name.endswith("bias") else nn.init.ones_)(p)
+            else:
+                std = 0.02 / math.sqrt(2 * self.config.num_layers) if id(p) in scaled else 0.02
+                nn.init.normal_(p, mean=0.0, std=std)
+
+    def forward(self, ids):
+        _, length = ids.shape
+        if length > self.config.block_size:
+            raise ValueError(f"Input seq length {length} exceeds block_size {self.config.block_size}")
+        out = self.token_embedding(ids)
+        if self.position_embedding is not None:
+            out = out + self.position_embedding(length)
+        elif self.pos_table is not None:
+            out = out + self.pos_table[:length]
+        out = self.embedding_dropout(out)
+        mask = causal_mask(length, device=out.device)
+        for block in self.blocks:
+            out = block(out, mask=mask)
+        return self.lm_head(self.final_norm(out))
+
+
+# %% counted-in-the-state-dict
+# idiom = "StackOverflow"
+# slips = ["state-dict-counted"]
+# wrong = "The state dict holds a tied weight under two names and the buffers too, so both are counted."
+def count_parameters(model, include_embeddings=True):
+    total = sum(v.numel() for v in model.state_dict().values())
+    if include_embeddings:
+        return total
+    tables = [model.token_embedding, model.position_embedding]
+    return total - sum(t.weight.numel() for t in tables if t is not None)
+
+
+# %% only-what-is-trained
+# idiom = "StackOverflow"
+# slips = ["only-trained-ones-counted"]
+# wrong = "Parameters that do not require a gradient are left out, so a frozen model has none."
+def count_parameters(model, include_embeddings=True):
+    skip = set()
+    if not include_embeddings:
+        skip = {
+            id(p)
+            for m in (model.token_embedding, model.position_embedding)
+            if m is not None
+            for p in m.parameters()
+        }
+    return sum(p.numel() for p in model.parameters() if p.requires_grad and id(p) not in skip)
+
+
+# %% head-never-counts
+# idiom = "CS336 students"
+# slips = ["head-always-left-out"]
+# wrong = "Without the embeddings the head is left out by its name, also if it is not tied to the table."
+def count_parameters(model, include_embeddings=True):
+    n = 0
+    for name, param in model.named_parameters():
+        if not include_embeddings and name.startswith(
+            ("token_embedding.", "position_embedding.", "lm_head.")
+        ):
+            continue
+        size = 1
+        for extent in param.shape:
+            size *= extent
+        n += size
+    return n
+
+
+# %% minus-the-positions-only
+# idiom = "nanoGPT"
+# slips = ["tokens-counted"]
+# wrong = "Only the table of positions is subtracted, since with a tied head the token table does work in the last layer: it should be left out."
+def count_parameters(model, include_embeddings=True):
+    n_params = sum(p.numel() for p in model.parameters())
+    if not include_embeddings and model.position_embedding is not None:
+        n_params -= model.position_embedding.weight.numel()
+    return n_params

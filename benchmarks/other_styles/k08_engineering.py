@@ -2131,3 +2131,546 @@ def save_checkpoint(path, *, model, optimizer, step, config, generator):
     except BaseException:
         os.remove(temporary)
         raise
+
+
+# %% pythons-salted-hash
+# idiom = "StackOverflow"
+# slips = ["run-id-by-hash"]
+# wrong = "The digest is Python's hash of a text, which is salted anew in every process, so equal configurations get different names."
+def make_run_id(config, now):
+    utc = now.astimezone(UTC) if now.tzinfo is not None else now
+    tag = hash(json.dumps(config.as_dict(), sort_keys=True)) % (1 << 64)
+    slug = re.sub("[^0-9A-Za-z_-]+", "-", config.name)[:40]
+    return "_".join([utc.strftime("%Y%m%d-%H%M%S-%f"), slug, format(tag, "016x")])
+
+
+# %% digest-cut-off-with-the-name
+# idiom = "LLM-written"
+# slips = ["run-id-cut-at-the-end"]
+# wrong = "The whole result is cut to 100 characters, digest last, so configurations with a long name lose the digest and get equal names."
+import string
+
+
+def make_run_id(config, now):
+    if now.tzinfo is None:
+        now = now.replace(tzinfo=UTC)
+    timestamp = f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"
+    allowed = set(string.ascii_letters + string.digits + "-_")
+    safe_name = "".join(ch if ch in allowed else "_" for ch in config.name)
+    payload = json.dumps(config.as_dict(), sort_keys=True).encode("utf-8")
+    digest = hashlib.sha256(payload).hexdigest()[:16]
+    return f"{timestamp}-{safe_name}-{digest}"[:100]
+
+
+# %% isoformat-without-its-zeros
+# idiom = "CS336 students"
+# slips = []
+# wrong = "isoformat leaves the microseconds out when they are zero, so the full second is sorted after all that follows within it."
+def make_run_id(config, now):
+    moment = now.replace(tzinfo=now.tzinfo or UTC).astimezone(UTC).replace(tzinfo=None)
+    when = moment.isoformat().translate({ord(c): None for c in "-:."})
+    h = hashlib.blake2b(json.dumps(config.as_dict(), sort_keys=True).encode(), digest_size=10)
+    label = re.sub(r"[^a-zA-Z0-9]", "", config.name)[:30]
+    return f"{when}_{label}_{h.hexdigest()}"
+
+
+# %% zero-is-an-empty-cell
+# idiom = "StackOverflow"
+# slips = []
+# wrong = "A cell is written as value or empty text, so a metric that is 0.0 becomes an empty cell."
+import csv
+import io
+
+
+class CSVLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.fieldnames = None
+        if self.path.exists():
+            raw = self.path.read_bytes()
+            whole = raw[: raw.rfind(b"\n") + 1]
+            if len(whole) != len(raw):
+                self.path.write_bytes(whole)
+            if whole:
+                self.fieldnames = next(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
+
+    def log(self, step, **metrics):
+        names = self.fieldnames or ["step", *metrics]
+        for key in metrics:
+            if key not in names:
+                raise ValueError(f"metric {key!r} is not a column; the columns are {names}")
+        buffer = io.StringIO(newline="")
+        out = csv.writer(buffer, lineterminator="\n")
+        if self.fieldnames is None:
+            out.writerow(names)
+        out.writerow([step] + [metrics.get(key) or "" for key in names[1:]])
+        with open(self.path, "a", newline="", encoding="utf-8") as f:
+            f.write(buffer.getvalue())
+        self.fieldnames = names
+
+    def rewind(self, step):
+        if not self.path.exists():
+            return
+        with open(self.path, newline="", encoding="utf-8") as f:
+            rows = list(csv.reader(f))
+        kept = rows[:1] + [r for r in rows[1:] if int(r[0]) <= step]
+        if len(kept) < len(rows):
+            with open(self.path, "w", newline="", encoding="utf-8") as f:
+                csv.writer(f, lineterminator="\n").writerows(kept)
+
+
+# %% rewound-by-comparing-texts
+# idiom = "LLM-written"
+# slips = ["steps-compared-as-text"]
+# wrong = "rewind compares the steps as texts, so that 9 counts as later than 10 and 100 as earlier than 20."
+import csv
+
+
+class CSVLogger:
+    def __init__(self, path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self.path = os.fspath(path)
+        self.header = []
+        if os.path.isfile(self.path):
+            with open(self.path, "rb+") as f:
+                data = f.read()
+                end = data.rfind(b"\n") + 1
+                f.truncate(end)
+            if end:
+                with open(self.path, newline="", encoding="utf-8") as f:
+                    self.header = csv.DictReader(f).fieldnames
+
+    def log(self, step, **metrics):
+        header = self.header if self.header else ["step"] + list(metrics)
+        unknown = [m for m in metrics if m not in header]
+        if unknown:
+            raise ValueError(f"unknown metric {unknown[0]!r}")
+        record = {"step": step}
+        for name, value in metrics.items():
+            record[name] = "" if value is None else repr(float(value))
+        with open(self.path, "a", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, header, restval="", lineterminator="\n")
+            if not self.header:
+                writer.writeheader()
+            writer.writerow(record)
+        self.header = header
+
+    def rewind(self, step):
+        if not os.path.isfile(self.path) or not self.header:
+            return
+        with open(self.path, newline="", encoding="utf-8") as f:
+            rows = [row for row in csv.DictReader(f) if row["step"] <= str(step)]
+        with open(self.path, "w", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, self.header, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+# %% open-file-never-flushed
+# idiom = "CS336 students"
+# slips = ["object-in-the-buffer", "row-in-the-buffer", "row-of-the-table-in-the-buffer"]
+# wrong = "The file stays open and is never flushed, so rows wait in the buffer after log returns and are lost if the process is killed."
+import csv
+
+
+class CSVLogger:
+    def __init__(self, path):
+        self.file_path = Path(path)
+        self.file_path.parent.mkdir(exist_ok=True, parents=True)
+        lines = []
+        if self.file_path.exists():
+            content = self.file_path.read_text(encoding="utf-8")
+            lines = content.splitlines(keepends=True)
+            if lines and not lines[-1].endswith("\n"):
+                lines.pop()
+                self.file_path.write_text("".join(lines), encoding="utf-8")
+        self.cols = next(csv.reader(lines[:1])) if lines else None
+        self._open()
+
+    def _open(self):
+        self.fh = self.file_path.open("a", encoding="utf-8", newline="")
+        self.writer = csv.writer(self.fh, lineterminator="\n")
+
+    def log(self, step, **metrics):
+        if self.cols is not None:
+            for m in metrics:
+                if m not in self.cols:
+                    raise ValueError(f"no column for metric {m}")
+        else:
+            self.cols = ["step"] + list(metrics.keys())
+            self.writer.writerow(self.cols)
+        cells = (metrics.get(c) for c in self.cols[1:])
+        self.writer.writerow([step, *("" if v is None else float(v) for v in cells)])
+
+    def rewind(self, step):
+        if not self.file_path.exists():
+            return
+        self.fh.close()
+        with self.file_path.open(encoding="utf-8", newline="") as f:
+            head, *body = f.readlines() or [""]
+        body = [ln for ln in body if int(ln.partition(",")[0]) <= step]
+        with self.file_path.open("w", encoding="utf-8", newline="") as f:
+            f.writelines([head] + body)
+        self._open()
+
+
+# %% columns-forgotten-on-reopening
+# idiom = "LLM-written"
+# slips = ["columns-forgotten", "columns-of-the-table-forgotten"]
+# wrong = "A logger that goes on with a file does not read its columns, so the next row fixes new ones and a new metric is accepted."
+class JSONLLogger:
+    def __init__(self, path):
+        self._path = Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._columns = None
+        self._drop_partial_line()
+
+    def _drop_partial_line(self):
+        if not self._path.is_file():
+            return
+        data = self._path.read_bytes()
+        if data and not data.endswith(b"\n"):
+            complete, _, _ = data.rpartition(b"\n")
+            self._path.write_bytes(complete + b"\n" if complete else b"")
+
+    def log(self, step, **metrics):
+        if self._columns is None:
+            self._columns = tuple(metrics)
+        extra = set(metrics).difference(self._columns)
+        if extra:
+            raise ValueError(f"Unexpected metric: {extra.pop()}")
+        record = dict.fromkeys(("step", *self._columns))
+        record.update(metrics, step=step)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def rewind(self, step):
+        if not self._path.is_file():
+            return
+        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+        keep = [line for line in lines if json.loads(line)["step"] <= step]
+        if keep != lines:
+            self._path.write_text("".join(keep), encoding="utf-8")
+
+
+# %% nan-made-null
+# idiom = "labml"
+# slips = ["nan-as-null"]
+# wrong = "Numbers that are not finite are written as null because JSON has no word for them, so a NaN loss reads as a metric that was not there."
+import math
+
+
+def _clean(value):
+    return value if value is not None and math.isfinite(value) else None
+
+
+class JSONLLogger:
+    def __init__(self, path):
+        self.path = Path(path)
+        os.makedirs(self.path.parent, exist_ok=True)
+        self.keys = None
+        if self.path.exists():
+            with self.path.open("rb+") as f:
+                blob = f.read()
+                cut = blob.rfind(b"\n") + 1
+                f.seek(cut)
+                f.truncate()
+            if cut:
+                first = json.loads(blob[: blob.index(b"\n")])
+                self.keys = [k for k in first if k != "step"]
+
+    def log(self, step, **metrics):
+        keys = list(metrics) if self.keys is None else self.keys
+        for k in metrics:
+            if k not in keys:
+                raise ValueError(f"{k!r} is none of the columns {keys!r}")
+        row = {"step": step} | {k: _clean(metrics.get(k)) for k in keys}
+        with open(self.path, "a", encoding="utf-8") as f:
+            print(json.dumps(row), file=f)
+        self.keys = keys
+
+    def rewind(self, step):
+        if self.path.exists():
+            old = self.path.read_bytes().split(b"\n")[:-1]
+            new = [ln for ln in old if json.loads(ln)["step"] <= step]
+            self.path.write_bytes(b"".join(ln + b"\n" for ln in new))
+
+
+# %% saved-straight-onto-the-old-one
+# idiom = "nanoGPT"
+# slips = ["checkpoint-written-in-place"]
+# wrong = "torch.save writes to the final path itself, so a failure in the middle of it has destroyed the old checkpoint."
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    kind, keys, pos, has_gauss, cached = np.random.get_state()
+    checkpoint = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "iter_num": int(step),
+        "config": config.as_dict(),
+        "generator": generator.get_state() if generator is not None else None,
+        "py_rng": random.getstate(),
+        "np_rng": [str(kind), keys.tolist(), int(pos), int(has_gauss), float(cached)],
+        "torch_rng": torch.get_rng_state(),
+        "device_rng": accelerator_states(),
+    }
+    torch.save(checkpoint, path)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise ValueError("checksum mismatch")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        weights, iter_num = checkpoint["model"], checkpoint["iter_num"]
+        opt_state, gen_state = checkpoint["optimizer"], checkpoint["generator"]
+        py, npy, th, dev = (checkpoint[k] for k in ("py_rng", "np_rng", "torch_rng", "device_rng"))
+    except Exception as e:
+        raise ValueError(f"{path} is not a usable checkpoint: {e}") from e
+
+    def layout(sd):
+        return {k: (tuple(v.shape), v.dtype) for k, v in sd.items()}
+
+    if layout(weights) != layout(model.state_dict()):
+        raise ValueError(f"{path} does not fit the model")
+    if optimizer is not None:
+        sizes = [[len(g["params"]) for g in sd["param_groups"]] for sd in (opt_state, optimizer.state_dict())]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"{path} does not fit the optimizer")
+    if generator is not None and gen_state is None:
+        raise ValueError(f"{path} has no generator state")
+
+    model.load_state_dict(weights)
+    if optimizer is not None:
+        optimizer.load_state_dict(opt_state)
+    if generator is not None:
+        generator.set_state(gen_state)
+    random.setstate(py)
+    np.random.set_state((npy[0], np.array(npy[1], dtype=np.uint32), *npy[2:]))
+    torch.set_rng_state(th)
+    set_accelerator_states(dev)
+    return iter_num
+
+
+# %% model-overwritten-before-the-mismatch
+# idiom = "LLM-written"
+# slips = []
+# wrong = "It loads first and turns what load_state_dict complains of into ValueError: by then part of the model is overwritten, and another dtype is never noticed."
+import tempfile
+
+
+def _rng_snapshot():
+    name, words, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (
+            str(name),
+            torch.from_numpy(words.astype(np.int64)),
+            int(rest[0]),
+            int(rest[1]),
+            float(rest[2]),
+        ),
+        "torch": torch.random.get_rng_state(),
+        "accelerators": accelerator_states(),
+    }
+
+
+def _rng_restore(snapshot):
+    random.setstate(snapshot["python"])
+    name, words, *rest = snapshot["numpy"]
+    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
+    torch.random.set_rng_state(snapshot["torch"])
+    set_accelerator_states(snapshot["accelerators"])
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    state = dict(
+        model_state_dict=model.state_dict(),
+        optimizer_state_dict=optimizer.state_dict(),
+        step=step,
+        config=config.as_dict(),
+        generator=None if generator is None else generator.get_state(),
+        rng=_rng_snapshot(),
+    )
+    fd, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+    try:
+        with os.fdopen(fd, "wb") as handle:
+            torch.save(state, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    source = Path(path)
+    if not source.exists():
+        raise FileNotFoundError(f"Checkpoint not found: {source}")
+    try:
+        with zipfile.ZipFile(source) as z:
+            if z.testzip():
+                raise ValueError("bad checksum")
+        state = torch.load(source, map_location="cpu", weights_only=True)
+        step = state["step"]
+        model.load_state_dict(state["model_state_dict"], strict=True)
+        if optimizer is not None:
+            optimizer.load_state_dict(state["optimizer_state_dict"])
+        if generator is not None:
+            if state["generator"] is None:
+                raise ValueError("no generator state in the file")
+            generator.set_state(state["generator"])
+        _rng_restore(state["rng"])
+    except Exception as exc:
+        raise ValueError(f"Could not load checkpoint {source}: {exc}") from exc
+    return step
+
+
+# %% generator-started-over-from-its-seed
+# idiom = "CS336 students"
+# slips = ["seed-instead-of-state", "seed-of-the-generator-saved", "seed-of-torch-saved"]
+# wrong = "Of the generator only the seed is kept and set again, so after a resume it draws the first batches once more instead of going on."
+import copy
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np_state = list(np.random.get_state())
+    np_state[1] = [int(word) for word in np_state[1]]
+    obj = {}
+    obj["model"] = model.state_dict()
+    obj["optim"] = optimizer.state_dict()
+    obj["iteration"] = step
+    obj["config"] = config.as_dict()
+    obj["data_seed"] = None if generator is None else generator.initial_seed()
+    obj["rng"] = [random.getstate(), np_state, torch.get_rng_state(), accelerator_states()]
+    part = path.parent / (path.name + ".part")
+    try:
+        with part.open("wb") as f:
+            torch.save(obj, f)
+            f.flush()
+            os.fsync(f.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        if zipfile.ZipFile(path).testzip() is not None:
+            raise ValueError("damaged")
+        obj = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"model", "optim", "iteration", "config", "data_seed", "rng"} - obj.keys()
+        if missing:
+            raise ValueError(f"no {missing}")
+    except Exception as err:
+        raise ValueError(f"{path}: not a checkpoint ({err})") from err
+
+    mine, theirs = model.state_dict(), obj["model"]
+    fits = mine.keys() == theirs.keys() and all(
+        mine[k].shape == theirs[k].shape and mine[k].dtype == theirs[k].dtype for k in mine
+    )
+    if not fits:
+        raise ValueError(f"{path}: another model")
+    if optimizer is not None:
+        a = [len(group["params"]) for group in optimizer.param_groups]
+        b = [len(group["params"]) for group in obj["optim"]["param_groups"]]
+        if a != b:
+            raise ValueError(f"{path}: another optimizer")
+    if generator is not None:
+        if obj["data_seed"] is None:
+            raise ValueError(f"{path}: saved without a generator")
+        generator.manual_seed(obj["data_seed"])
+    model.load_state_dict(theirs)
+    if optimizer is not None:
+        optimizer.load_state_dict(copy.deepcopy(obj["optim"]))
+    py, np_state, cpu, accelerators = obj["rng"]
+    random.setstate(py)
+    np_state[1] = np.asarray(np_state[1], dtype="uint32")
+    np.random.set_state(tuple(np_state))
+    torch.set_rng_state(cpu)
+    set_accelerator_states(accelerators)
+    return obj["iteration"]
+
+
+# %% checksums-left-to-torch
+# idiom = "minGPT"
+# slips = []
+# wrong = "Only torch.load judges the file, and it does not compare the checksums, so a checkpoint with flipped bits in its weights is loaded."
+def _describe(state_dict):
+    return sorted((name, tuple(t.size()), str(t.dtype)) for name, t in state_dict.items())
+
+
+def save_checkpoint(path, *, model, optimizer, step, config, generator):
+    final = os.path.abspath(path)
+    os.makedirs(os.path.dirname(final), exist_ok=True)
+    scratch = f"{final}.{os.getpid()}.tmp"
+    np_name, np_key, np_pos, np_has, np_cached = np.random.get_state(legacy=True)
+    ckpt = {
+        "weights": model.state_dict(),
+        "opt": optimizer.state_dict(),
+        "step": step,
+        "config": config.as_dict(),
+        "gen": generator and generator.get_state(),
+        "random": {
+            "py": random.getstate(),
+            "np": {
+                "name": np_name,
+                "key": np_key.tolist(),
+                "pos": np_pos,
+                "has": np_has,
+                "cached": np_cached,
+            },
+            "cpu": torch.get_rng_state(),
+            "acc": accelerator_states(),
+        },
+    }
+    try:
+        with open(scratch, "wb") as out:
+            torch.save(ckpt, out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(scratch, final)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path, *, model, optimizer=None, generator=None):
+    if not Path(path).exists():
+        raise FileNotFoundError(str(path))
+    try:
+        ckpt = torch.load(path, map_location=torch.device("cpu"), weights_only=True)
+        weights, opt, step, gen, rng = (ckpt[k] for k in ("weights", "opt", "step", "gen", "random"))
+        same = _describe(weights) == _describe(model.state_dict())
+    except Exception as e:
+        raise ValueError(f"{path} cannot be read as a checkpoint") from e
+    if not same:
+        raise ValueError(f"{path} was saved from a different model")
+    if optimizer is not None:
+        saved_groups, own_groups = opt["param_groups"], optimizer.param_groups
+        if [len(g["params"]) for g in saved_groups] != [len(g["params"]) for g in own_groups]:
+            raise ValueError(f"{path} was saved with different parameter groups")
+    if generator is not None and gen is None:
+        raise ValueError(f"{path} was saved without a generator")
+    model.load_state_dict(weights)
+    optimizer is None or optimizer.load_state_dict(opt)
+    generator is None or generator.set_state(gen)
+    random.setstate(rng["py"])
+    s = rng["np"]
+    np.random.set_state((s["name"], np.array(s["key"], np.uint32), s["pos"], s["has"], s["cached"]))
+    torch.set_rng_state(rng["cpu"])
+    set_accelerator_states(rng["acc"])
+    return step
