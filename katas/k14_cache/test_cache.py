@@ -1,6 +1,7 @@
 """Ordered tests of kata 14: each adds one idea, and needs only what stands above it."""
 
 import re
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -252,8 +253,10 @@ def test_generate_cached_chooses_the_tokens_of_generate(batch, seq, max_new_toke
     model, ids = random_model(seed=1, num_layers=1), random_ids(batch, seq, seed=13)
     before, untouched = ids.clone(), torch.get_rng_state()
     expected = generate(model, ids, max_new_tokens, **options, generator=seeded(14))
-    for _ in range(2):  # nothing is left of the first text
-        actual = generate_cached(model, ids, max_new_tokens, **options, generator=seeded(14))
+    # Twice: nothing is left of the first text, nor is anything made on the default device.
+    for around in (nullcontext(), torch.device("meta")):
+        with around:
+            actual = generate_cached(model, ids, max_new_tokens, **options, generator=seeded(14))
         # Exact: ids are whole numbers.
         torch.testing.assert_close(actual, expected, rtol=0, atol=0)
     assert torch.equal(ids, before), "the prompt was modified"

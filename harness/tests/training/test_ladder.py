@@ -201,7 +201,7 @@ def test_the_ladder_is_climbed_with_the_reference_where_katas_are_not_complete(
     text = untouched.root / "text.txt"
     text.write_text("".join(f"line {n} of {n * n % 17}\n" for n in range(300)))
     rung = untouched.root / "katas/k09_capstone/configs/ladder/core.yaml"
-    rung.write_text(re.sub(r"eval_interval: \d+", "eval_interval: 10", rung.read_text()))  # soon
+    rung.write_text(re.sub(r"eval_interval: \d+", "eval_interval: 10", rung.read_text()))  # not 200
     options = ["--data", str(text), "--rung", "core", "--target", "3"]
     done = untouched.harness("ladder", *options)
     assert done.code == 0, done.text
